@@ -1,0 +1,75 @@
+//! The control API: what an administrator may ask a running gateway, and what it answers.
+//!
+//! Words of this room: an [`Overview`] is the gateway at a glance; a [`MessageSummary`] is one line of
+//! the journal; a [`MessageTrace`] is one message on its way to one destination with every stage it
+//! passed; [`Readiness`] says whether the gateway can do its work now and, if not, what is missing.
+//!
+//! ```text
+//!   browser ─► admin-ui ─┐
+//!                        ├─► dyn Control ◄─ implemented by the gateway (spool, vault, partners, links)
+//!   curl, cli ─► /api/v1 ┘
+//! ```
+//!
+//! Invariants:
+//! - Nothing here carries message content: no subject, no body, no attachment name. Addresses and
+//!   Message-IDs are shown, because an administrator asks about exactly those.
+//! - Every time is Unix time in milliseconds (UTC), named `…_at_ms`; every duration is `…_ms`.
+//! - The JSON form of each type *is* the HTTP API (`docs/API.md`): renaming a field is a breaking change.
+//!   Optional fields are left out when there is nothing to say; readers ignore fields they do not know.
+//! - Reading changes nothing. There is no request in this crate that alters the gateway.
+//!
+//! Deliberately absent: authentication (the HTTP server's business), transport, storage, any dependency
+//! on the rest of the house. The console can therefore never reach past this trait.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod message;
+mod overview;
+mod readiness;
+
+pub use message::{
+    Direction, Kind, MessageSummary, MessageTrace, RECENT_LIMIT_DEFAULT, RECENT_LIMIT_MAX, RecentPage,
+    RecentQuery, StageView, State, Traces, UnknownWord, normal_id,
+};
+pub use overview::{LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing, Totals};
+pub use readiness::{Check, Readiness};
+
+use async_trait::async_trait;
+
+/// What a running gateway answers to its administrator. Implemented by the gateway; faked in tests.
+#[async_trait]
+pub trait Control: Send + Sync {
+    /// Follows one message. `id` is a queue id, a DCCP message id (UUID) or an internet Message-ID,
+    /// with or without angle brackets. The answer holds one trace per destination, oldest first, and is
+    /// never empty: an id nobody knows is [`ControlError::NotFound`].
+    async fn message(&self, id: &str) -> Result<Traces, ControlError>;
+
+    /// One page of the journal, newest first.
+    async fn recent(&self, query: RecentQuery) -> Result<RecentPage, ControlError>;
+
+    /// Can the gateway do its work now? Never fails: a broken part is a failed check.
+    async fn readiness(&self) -> Readiness;
+
+    /// The gateway at a glance.
+    async fn overview(&self) -> Result<Overview, ControlError>;
+
+    /// Every organisation this gateway knows, in order of domain.
+    async fn partners(&self) -> Result<PartnerList, ControlError>;
+}
+
+/// Why the gateway did not answer, by whose fault it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The question makes no sense (the caller's fault). Says which part and why.
+    #[error("{0}")]
+    Bad(String),
+    /// Nothing is known under this name (nobody's fault). Says what was looked for.
+    #[error("{0}")]
+    NotFound(String),
+    /// The gateway cannot answer now, ask again (our fault). Says which part does not answer; never a path or secret.
+    #[error("{0}")]
+    Unavailable(String),
+}
