@@ -1,0 +1,207 @@
+//! The device manifest: which devices of an organisation sign and open messages, and who holds their keys.
+
+use super::log::{DidDocument, key_from_bytes, key_to_value};
+use crate::cbor::{self, CborError, Fields, Value};
+use crate::keys::{Domain, KeyId, SigningKey, VerifyingKey};
+use crate::limits::{DEVICE_ID_BYTES_MAX, DEVICES_MAX, MANIFEST_BYTES_MAX};
+use crate::record::{RECORD_VERSION, RecordError, SignedBody, check_time, expect_did, expect_version};
+use crate::xwing::EncapsulationKey;
+use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
+
+/// One device of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// A short name: 1 to 64 of `a-z 0-9 - _ .`.
+    pub id: String,
+    /// Signs messages.
+    pub signing: VerifyingKey,
+    /// Opens messages when there is no prekey ([`FsClass::Static`](crate::message::FsClass::Static)).
+    pub kem: EncapsulationKey,
+    /// Who can use the private keys: shown to correspondents.
+    pub held_by: HeldBy,
+    /// From when it counts.
+    pub not_before: UnixMillis,
+    /// Until when it counts, exclusive.
+    pub expires: UnixMillis,
+}
+
+impl Device {
+    /// Does this device count at `now`?
+    pub fn is_valid_at(&self, now: UnixMillis) -> bool {
+        check_time(self.not_before, self.expires, now).is_ok()
+    }
+}
+
+/// Who holds the private keys of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// The person's own device.
+    Device,
+    /// A gateway of the organisation, in software.
+    Gateway,
+    /// A hardware security module.
+    Hsm,
+}
+
+impl HeldBy {
+    /// The word in the manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Gateway => "gateway",
+            Self::Hsm => "hsm",
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, CborError> {
+        [Self::Device, Self::Gateway, Self::Hsm]
+            .into_iter()
+            .find(|held_by| held_by.as_str() == text)
+            .ok_or(CborError::Wrong("by"))
+    }
+}
+
+/// A device manifest that is well formed but not yet verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    signed: SignedBody,
+}
+
+impl Manifest {
+    /// Signs a manifest. Epochs count up; the first is 1.
+    ///
+    /// # Errors
+    /// [`RecordError::OutOfBounds`] when there are none or too many devices, an id is malformed or repeated, or a
+    /// device ends before it begins.
+    pub fn sign(did: &Did, epoch: u64, devices: &[Device], operator: &SigningKey) -> Result<Self, RecordError> {
+        check_devices(devices)?;
+        let body = cbor::map([
+            ("v", Value::Unsigned(RECORD_VERSION)),
+            ("did", Value::Text(did.to_string())),
+            ("epoch", Value::Unsigned(epoch)),
+            ("su", Value::Array(vec![Value::Unsigned(Suite::X0001.id().into())])),
+            ("dev", Value::Array(devices.iter().map(device_to_value).collect())),
+        ]);
+        Ok(Self { signed: SignedBody::sign(Domain::Manifest, &body, operator) })
+    }
+
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.signed.to_bytes()
+    }
+
+    /// Reads a manifest: size and outer shape.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
+        Ok(Self { signed: SignedBody::from_bytes(bytes, MANIFEST_BYTES_MAX)? })
+    }
+
+    /// Verifies the operator's signature, the DID and the contents. The caller compares the epoch with the last one
+    /// it saw: it never goes back.
+    ///
+    /// # Errors
+    /// [`RecordError::Expired`] or [`RecordError::NotYetValid`] when no device counts at `now`; otherwise what is
+    /// wrong with the bytes, the signature or the DID.
+    pub fn verify(&self, document: &DidDocument, now: UnixMillis) -> Result<Devices, RecordError> {
+        self.signed.verify(Domain::Manifest, document.operator())?;
+        let mut fields = self.signed.fields()?;
+        expect_version(&mut fields)?;
+        expect_did(&mut fields, document.did())?;
+        expect_suite(&fields.unsigned_array("su", 8)?)?;
+        let epoch = fields.unsigned("epoch")?;
+        let devices = fields.array("dev", DEVICES_MAX)?;
+        fields.finish()?;
+        if epoch < document.manifest_epoch_min() {
+            return Err(RecordError::OutOfBounds("epoch"));
+        }
+
+        let devices = devices.into_iter().map(device_from_value).collect::<Result<Vec<_>, _>>()?;
+        check_devices(&devices)?;
+        let checks = devices.iter().map(|device| check_time(device.not_before, device.expires, now));
+        checks.reduce(|one, other| one.or(other)).unwrap_or(Err(RecordError::OutOfBounds("dev")))?;
+        Ok(Devices { epoch, devices })
+    }
+}
+
+/// The devices of a verified manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devices {
+    epoch: u64,
+    devices: Vec<Device>,
+}
+
+impl Devices {
+    /// The epoch of the manifest.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// All devices, in the order of the manifest, whether or not they count now.
+    pub fn iter(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter()
+    }
+
+    /// The devices that count at `now`, in the order of the manifest.
+    pub fn valid_at(&self, now: UnixMillis) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(move |device| device.is_valid_at(now))
+    }
+
+    /// The signing key with this id, if its device counts at `now`.
+    pub fn signer(&self, key_id: KeyId, now: UnixMillis) -> Option<&VerifyingKey> {
+        self.valid_at(now).map(|device| &device.signing).find(|key| key.key_id() == key_id)
+    }
+}
+
+/// Suites are listed in the signed record; one of them must be ours.
+fn expect_suite(suites: &[u64]) -> Result<(), RecordError> {
+    if suites.contains(&Suite::X0001.id().into()) {
+        return Ok(());
+    }
+    let offered = suites.first().copied().unwrap_or_default();
+    Err(UnsupportedSuite(u32::try_from(offered).unwrap_or(u32::MAX)).into())
+}
+
+fn check_devices(devices: &[Device]) -> Result<(), RecordError> {
+    let is_id = |id: &str| {
+        (1..=DEVICE_ID_BYTES_MAX).contains(&id.len())
+            && id.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
+    };
+    let ids: std::collections::BTreeSet<_> = devices.iter().map(|device| &device.id).collect();
+    if !(1..=DEVICES_MAX).contains(&devices.len()) {
+        return Err(RecordError::OutOfBounds("dev"));
+    }
+    if ids.len() != devices.len() || !ids.iter().all(|id| is_id(id)) {
+        return Err(RecordError::OutOfBounds("id"));
+    }
+    if devices.iter().any(|device| device.expires <= device.not_before) {
+        return Err(RecordError::OutOfBounds("exp"));
+    }
+    Ok(())
+}
+
+fn device_to_value(device: &Device) -> Value {
+    cbor::map([
+        ("id", Value::Text(device.id.clone())),
+        ("sig", key_to_value(&device.signing)),
+        ("kem", Value::Bytes(device.kem.to_bytes())),
+        ("by", Value::Text(device.held_by.as_str().into())),
+        ("nb", Value::Unsigned(device.not_before.as_u64())),
+        ("exp", Value::Unsigned(device.expires.as_u64())),
+    ])
+}
+
+fn device_from_value(value: Value) -> Result<Device, RecordError> {
+    let mut fields = Fields::of(value, "dev")?;
+    let device = Device {
+        id: fields.text("id")?,
+        signing: key_from_bytes(&fields.bytes("sig")?)?,
+        kem: EncapsulationKey::from_bytes(&fields.bytes("kem")?)?,
+        held_by: HeldBy::from_text(&fields.text("by")?)?,
+        not_before: UnixMillis(fields.unsigned("nb")?),
+        expires: UnixMillis(fields.unsigned("exp")?),
+    };
+    fields.finish()?;
+    Ok(device)
+}

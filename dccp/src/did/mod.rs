@@ -1,0 +1,84 @@
+//! Organisation identities: the self-certifying `did:dccp`, its log, and the device manifest beside the log.
+//!
+//! ```text
+//! genesis body (dCBOR) ── SHA-256 ──► did:dccp:1…          the name is the hash of the founding
+//!      │ signed by L1 (operator)
+//!      ├─ auth.L0: only the hash of the recovery key (pre-rotation: revealed when it signs, once)
+//!      ├─ auth.L1: the operator key ── signs ──► manifest, node records, prekeys
+//!      └─ svc: the domains, so that the log names them back
+//! ```
+//!
+//! Built: `genesis` with custody `org`. `update`, `rotate` and `deactivate` are refused by name.
+
+mod log;
+mod manifest;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::BASE32_NOPAD;
+
+pub use log::{Custody, DidDocument, Founding, Log, LogError, found};
+pub use manifest::{Device, Devices, HeldBy, Manifest};
+
+const PREFIX: &str = "did:dccp:1";
+/// SHA-256 in unpadded base32: 256 bits in 52 characters of 5.
+const HASH_CHARACTERS: usize = 52;
+
+/// A DID: `did:dccp:1` and 52 lower-case base32 characters, always compared whole.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Did(Arc<str>);
+
+impl Did {
+    /// The name of a genesis body: the hash of its unsigned canonical bytes.
+    pub(crate) fn of_genesis(body: &[u8]) -> Self {
+        let hash = BASE32_NOPAD.encode(digest(&SHA256, body).as_ref()).to_ascii_lowercase();
+        Self(format!("{PREFIX}{hash}").into())
+    }
+
+    /// The whole identifier.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 52 characters that identify: the hash in base32.
+    pub(crate) fn hash_characters(&self) -> &str {
+        self.0.strip_prefix(PREFIX).unwrap_or(&self.0)
+    }
+}
+
+impl FromStr for Did {
+    type Err = BadDid;
+
+    fn from_str(text: &str) -> Result<Self, BadDid> {
+        let hash = text.strip_prefix(PREFIX).ok_or(BadDid)?;
+        if hash.len() != HASH_CHARACTERS || !hash.bytes().all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7')) {
+            return Err(BadDid);
+        }
+        // 52 × 5 = 260 bits: the four bits too many must be zero, or two spellings would name one hash.
+        BASE32_NOPAD.decode(hash.to_ascii_uppercase().as_bytes()).map_err(|_| BadDid)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not a `did:dccp` identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a did:dccp identifier (did:dccp:1 and 52 base32 characters)")]
+pub struct BadDid;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! The language two nodes speak: identities, sealed messages, receipts and their encoding. Pure.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod cbor;
+pub mod did;
+pub mod keys;
+pub mod limits;
+pub mod node;
+pub mod prekey;
+mod record;
+mod suite;
+mod time;
+pub mod xwing;
+
+pub use cbor::CborError;
+pub use did::{BadDid, Did};
+pub use record::RecordError;
+pub use suite::{Suite, UnsupportedSuite};
+pub use time::UnixMillis;

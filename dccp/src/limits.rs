@@ -1,0 +1,70 @@
+//! Every bound of the protocol in one place. A decoder that meets a larger thing refuses it before it allocates.
+
+/// Payload of one message: larger than any mail a corporate relay accepts (50 MB), small enough to hold in memory.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A sealed message: the payload plus at most 3.2 % Padmé padding, the signature and the header.
+pub const SEALED_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 4 * 1024 * 1024;
+/// One frame of a message stream: a sealed message and the few octets around it.
+pub const FRAME_BYTES_MAX: usize = SEALED_BYTES_MAX + 64 * 1024;
+
+/// Recipients (DIDs) of one message: organisations, not mailboxes; a mail names its mailboxes in its envelope.
+pub const RECIPIENTS_MAX: usize = 64;
+/// Dependencies of one message: enough for a burst, bounded because each costs a look-up at the receiver.
+pub const DEPENDS_ON_MAX: usize = 64;
+/// A content type, thread id or other short header text of a message, in octets.
+pub const HEADER_TEXT_BYTES_MAX: usize = 255;
+/// How long a message may live: bounds the memory that duplicate detection needs.
+pub const LIFETIME_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
+/// How far two honest clocks may disagree before we call the other side wrong.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// One operation of a DID log, encoded.
+pub const DID_OPERATION_BYTES_MAX: usize = 16 * 1024;
+/// Operations in one DID log.
+pub const DID_OPERATIONS_MAX: usize = 256;
+/// A whole DID log, encoded.
+pub const DID_LOG_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Domains that one organisation's log may name: the operation that carries them is bounded anyway.
+pub const DOMAINS_MAX: usize = 32;
+/// A domain name in octets (RFC 1035 §2.3.4, without the final dot).
+pub const DOMAIN_BYTES_MAX: usize = 253;
+
+/// Devices in one manifest: gateways of a cluster and their successors.
+pub const DEVICES_MAX: usize = 32;
+/// A device id in octets: a short name for logs and consoles.
+pub const DEVICE_ID_BYTES_MAX: usize = 64;
+/// A device manifest, encoded: 32 devices of about 3.3 kB each and a signature.
+pub const MANIFEST_BYTES_MAX: usize = 128 * 1024;
+/// A node record or prekey record, encoded: below the 12 KiB that a published record may have.
+pub const RECORD_BYTES_MAX: usize = 12 * 1024;
+/// Addresses in one node record.
+pub const NODE_ADDRESSES_MAX: usize = 16;
+/// One address (a multiaddr as text) in octets.
+pub const NODE_ADDRESS_BYTES_MAX: usize = 256;
+/// A binary PeerId in octets: an identity multihash of an Ed25519 key has 38.
+pub const PEER_ID_BYTES_MAX: usize = 64;
+/// Node records in a partner file: the nodes of one organisation.
+pub const PARTNER_NODES_MAX: usize = 16;
+/// Prekey records in a partner file or a hello: today's and tomorrow's, and room for a second suite.
+pub const PREKEYS_MAX: usize = 8;
+/// A partner file as text: the largest log in base64 and all records.
+pub const PARTNER_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Forward paths of one mail: RFC 5321 §4.5.3.1.8 asks for 100 at least; ten times that is a mailing list's batch.
+pub const FORWARD_PATHS_MAX: usize = 1000;
+/// A path in octets: RFC 5321 §4.5.3.1.3 gives 256 with brackets; RFC 6531 addresses are longer in UTF-8.
+pub const PATH_BYTES_MAX: usize = 512;
+
+/// Receipts in one batch: amortises one hybrid signature over a busy second.
+pub const RECEIPTS_MAX: usize = 256;
+/// Outcomes of one receipt: one per forward path.
+pub const OUTCOMES_MAX: usize = FORWARD_PATHS_MAX;
+/// A diagnostic text in octets: one SMTP reply of a few lines.
+pub const DIAGNOSTIC_BYTES_MAX: usize = 1024;
+/// A batch of receipts, encoded.
+pub const RECEIPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Refusals in one acknowledgement frame: the largest window of unacknowledged messages.
+pub const REFUSALS_MAX: usize = 4096;
+/// The reason of a refusal or a goodbye in octets: one sentence for an administrator.
+pub const REASON_BYTES_MAX: usize = 512;
