@@ -1,0 +1,41 @@
+# The four commands. `make help` prints them.
+CARGO ?= cargo
+PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace curl openssl
+
+.PHONY: help run test test-quick bench check fmt deny advisories peers build
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: ## two organisations on this machine, a first mail between them, until Ctrl-C
+	@deploy/demo/run
+
+build: ## the gateway and everything beside it, unoptimised
+	$(CARGO) build --workspace --locked
+
+test: build ## every test, with real peers (make peers installs them)
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+test-quick: ## the tests that need no other software
+	$(CARGO) test --workspace --locked --exclude tests
+
+bench: ## throughput and latency against a Postfix pair, in one run on this machine
+	$(CARGO) build --release --locked --workspace
+	$(CARGO) run --release --locked -p tests --bin bench
+
+check: fmt deny ## format, lints, licences and bans, documentation
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+fmt:
+	$(CARGO) fmt --all --check
+
+deny: ## licences, bans and sources (needs cargo-deny: cargo install --locked cargo-deny)
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	$(CARGO) deny --offline check bans licenses sources
+
+advisories: ## known vulnerabilities; fetches the RustSec database
+	$(CARGO) deny check advisories
+
+peers: ## install the real servers and clients that the tests talk to (Debian)
+	@deploy/demo/install $(PEERS)
