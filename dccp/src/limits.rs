@@ -9,10 +9,8 @@ pub const FRAME_BYTES_MAX: usize = SEALED_BYTES_MAX + 64 * 1024;
 
 /// Recipients (DIDs) of one message: organisations, not mailboxes; a mail names its mailboxes in its envelope.
 pub const RECIPIENTS_MAX: usize = 64;
-/// Dependencies of one message: enough for a burst, bounded because each costs a look-up at the receiver.
-pub const DEPENDS_ON_MAX: usize = 64;
-/// A content type, thread id or other short header text of a message, in octets.
-pub const HEADER_TEXT_BYTES_MAX: usize = 255;
+/// A content type in octets.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
 /// How long a message may live: bounds the memory that duplicate detection needs.
 pub const LIFETIME_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 /// How far two honest clocks may disagree before we call the other side wrong.
@@ -63,8 +61,12 @@ pub const OUTCOMES_MAX: usize = FORWARD_PATHS_MAX;
 pub const DIAGNOSTIC_BYTES_MAX: usize = 1024;
 /// A batch of receipts, encoded.
 pub const RECEIPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// An enhanced status code in octets (RFC 3463 §2: at most `5.999.999`).
+pub const STATUS_BYTES_MAX: usize = 9;
 
-/// Refusals in one acknowledgement frame: the largest window of unacknowledged messages.
-pub const REFUSALS_MAX: usize = 4096;
+/// Any frame that carries no sealed message: the largest hello or acknowledgement.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Refusals in one acknowledgement frame: a sender with more to refuse sends another frame.
+pub const REFUSALS_MAX: usize = 256;
 /// The reason of a refusal or a goodbye in octets: one sentence for an administrator.
 pub const REASON_BYTES_MAX: usize = 512;

@@ -53,7 +53,11 @@ pub(crate) fn expect_did(fields: &mut Fields, did: &Did) -> Result<(), RecordErr
 }
 
 /// Is `now` within `[not_before, expires)`, give or take the skew of honest clocks?
-pub(crate) fn check_time(not_before: UnixMillis, expires: UnixMillis, now: UnixMillis) -> Result<(), RecordError> {
+pub(crate) fn check_time(
+    not_before: UnixMillis,
+    expires: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), RecordError> {
     if now >= expires.saturating_add_ms(CLOCK_SKEW_MS_MAX) {
         return Err(RecordError::Expired);
     }

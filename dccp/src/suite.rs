@@ -1,5 +1,7 @@
 //! Cipher suites. Agility is by suite id in signed records only; there is no negotiation in band.
 
+use std::fmt;
+
 /// A suite this version can seal and open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -14,6 +16,12 @@ impl Suite {
         match self {
             Self::X0001 => 0x0001,
         }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#06x}", self.id())
     }
 }
 

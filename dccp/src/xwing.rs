@@ -58,12 +58,16 @@ pub struct DecapsulationKey {
 
 impl DecapsulationKey {
     /// Expands a seed (draft §5.2, `expandDecapsulationKey`).
-    #[expect(clippy::expect_used, reason = "all lengths are fixed here; the library fails only without memory")]
+    #[expect(
+        clippy::expect_used,
+        reason = "all lengths are fixed here; the library fails only without memory"
+    )]
     pub fn from_seed(seed: &[u8; SEED_BYTES]) -> Self {
         let expanded = expand(seed);
         let (ml_kem_seed, x25519_scalar) = expanded.split_at(64);
         let (ml_kem_secret, ml_kem_public) = expand_ml_kem(ml_kem_seed);
-        let ml_kem = kem::DecapsulationKey::new(&ML_KEM_768, ml_kem_secret.as_slice()).expect("ML-KEM-768 key");
+        let ml_kem =
+            kem::DecapsulationKey::new(&ML_KEM_768, ml_kem_secret.as_slice()).expect("ML-KEM-768 key");
         let x25519 = PrivateKey::from_private_key(&X25519, x25519_scalar).expect("32-octet X25519 scalar");
         let x25519_public = x25519.compute_public_key().expect("X25519 public key");
         let public = [ml_kem_public.as_slice(), x25519_public.as_ref()].concat();
@@ -144,10 +148,6 @@ impl EncapsulationKey {
         self.0.bytes.clone()
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0.bytes
-    }
-
     /// The short name of this key, as the header of a sealed message carries it.
     pub fn key_id(&self) -> KeyId {
         self.0.key_id
@@ -161,8 +161,7 @@ impl EncapsulationKey {
     pub fn encapsulate(&self, rng: &mut impl CryptoRng) -> Result<(Vec<u8>, SharedSecret), KemError> {
         let mut scalar = Zeroizing::new([0; X25519_BYTES]);
         rng.fill_bytes(scalar.as_mut_slice());
-        let ephemeral =
-            PrivateKey::from_private_key(&X25519, scalar.as_slice()).map_err(|_| KemError)?;
+        let ephemeral = PrivateKey::from_private_key(&X25519, scalar.as_slice()).map_err(|_| KemError)?;
         let ct_x: agreement::PublicKey = ephemeral.compute_public_key().map_err(|_| KemError)?;
         let (ct_m, ss_m) = self.0.ml_kem.encapsulate().map_err(|_| KemError)?;
         let secret = agree(&ephemeral, UnparsedPublicKey::new(&X25519, self.x25519()), KemError, |ss_x| {

@@ -87,6 +87,11 @@ impl Log {
         Did::of_genesis(&self.signed.body)
     }
 
+    /// The domains that the unverified log names, for display.
+    pub fn claimed_domains(&self) -> &[String] {
+        &self.genesis.domains
+    }
+
     /// Verifies the signatures and resolves the log. The caller compares the DID with the one it expects.
     ///
     /// # Errors
@@ -342,7 +347,11 @@ fn read_domains(services: Vec<Value>) -> Result<Vec<String>, LogError> {
 fn check_domains(domains: &[String]) -> Result<(), LogError> {
     let distinct = domains.iter().collect::<std::collections::BTreeSet<_>>().len() == domains.len();
     let bounded = (1..=DOMAINS_MAX).contains(&domains.len());
-    if distinct && bounded && domains.iter().all(|name| is_domain(name)) { Ok(()) } else { Err(LogError::Domains) }
+    if distinct && bounded && domains.iter().all(|name| is_domain(name)) {
+        Ok(())
+    } else {
+        Err(LogError::Domains)
+    }
 }
 
 /// RFC 1123 §2.1 host name syntax, lower case only: one spelling per domain.

@@ -73,7 +73,12 @@ impl Manifest {
     /// # Errors
     /// [`RecordError::OutOfBounds`] when there are none or too many devices, an id is malformed or repeated, or a
     /// device ends before it begins.
-    pub fn sign(did: &Did, epoch: u64, devices: &[Device], operator: &SigningKey) -> Result<Self, RecordError> {
+    pub fn sign(
+        did: &Did,
+        epoch: u64,
+        devices: &[Device],
+        operator: &SigningKey,
+    ) -> Result<Self, RecordError> {
         check_devices(devices)?;
         let body = cbor::map([
             ("v", Value::Unsigned(RECORD_VERSION)),

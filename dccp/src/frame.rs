@@ -1,0 +1,286 @@
+//! Frames: what travels on one message stream `/dccp/msg/1` between two nodes.
+//!
+//! ```text
+//! u32 length, big-endian │ one of: Hello │ Message │ Ack │ Goodbye
+//! ```
+//!
+//! `Ack.upto` is cumulative: everything up to and including that sequence number is durable at the receiver, except
+//! what `refused` names.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use prost::encoding::{
+    WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
+};
+
+use crate::limits::{
+    CONTROL_FRAME_BYTES_MAX, FRAME_BYTES_MAX, PREKEYS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX, REFUSALS_MAX,
+};
+use crate::receipt::one_line;
+use crate::wire::{self, Malformed};
+
+/// The version a [`Frame::Hello`] announces.
+pub const VERSION: u32 = 1;
+/// Octets of the length in front of a frame.
+pub const LENGTH_BYTES: usize = 4;
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The first frame of each side.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+        /// The signed node record of the speaker.
+        node_record: Bytes,
+        /// Signed prekeys of the speaker's organisation, unverified.
+        prekeys: Vec<Bytes>,
+    },
+    /// A sealed message.
+    Message {
+        /// Counts up by one from 1 on each stream.
+        seq: u64,
+        /// The bytes of a [`SealedMessage`](crate::seal::SealedMessage).
+        sealed: Bytes,
+    },
+    /// A cumulative acknowledgement.
+    Ack {
+        /// The last sequence number that is dealt with.
+        upto: u64,
+        /// Which of them were refused for good.
+        refused: Vec<Refusal>,
+    },
+    /// The last frame of a side, and why.
+    Goodbye {
+        /// For machines.
+        code: GoodbyeCode,
+        /// For an administrator.
+        reason: String,
+    },
+}
+
+/// A message that its receiver will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which message.
+    pub seq: u64,
+    /// For machines.
+    pub code: RefusalCode,
+    /// For an administrator.
+    pub reason: String,
+}
+
+/// Why a message is refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalCode {
+    /// Not a sealed message.
+    Malformed,
+    /// A version or suite the receiver does not speak.
+    Unsupported,
+    /// Larger than the receiver takes.
+    TooLarge,
+    /// Its time to live has passed.
+    Expired,
+    /// Sealed to a key the receiver does not have (any more).
+    UnknownKey,
+    /// The receiver's rules say no.
+    Policy,
+    /// A later version's code.
+    Other(u32),
+}
+
+impl RefusalCode {
+    const NAMED: [(u32, Self); 6] = [
+        (1, Self::Malformed),
+        (2, Self::Unsupported),
+        (3, Self::TooLarge),
+        (4, Self::Expired),
+        (5, Self::UnknownKey),
+        (6, Self::Policy),
+    ];
+
+    /// The number on the wire.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Other(number) => number,
+            named => Self::NAMED.iter().find(|(_, code)| *code == named).map_or(0, |(number, _)| *number),
+        }
+    }
+
+    /// The code of a number on the wire.
+    pub fn from_number(number: u32) -> Self {
+        let named = Self::NAMED.iter().find(|(named, _)| *named == number);
+        named.map_or(Self::Other(number), |(_, code)| *code)
+    }
+}
+
+/// Why a side ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GoodbyeCode {
+    /// The node is going down.
+    ShuttingDown,
+    /// The node cannot keep messages now.
+    NotNow,
+    /// The other side's version is not spoken here.
+    Version,
+    /// The other side's organisation is not a partner.
+    UnknownPeer,
+    /// The other side's node record does not hold.
+    Unverified,
+    /// The other side broke the protocol.
+    Protocol,
+    /// A later version's code.
+    Other(u32),
+}
+
+impl GoodbyeCode {
+    const NAMED: [(u32, Self); 6] = [
+        (1, Self::ShuttingDown),
+        (2, Self::NotNow),
+        (3, Self::Version),
+        (4, Self::UnknownPeer),
+        (5, Self::Unverified),
+        (6, Self::Protocol),
+    ];
+
+    /// The number on the wire.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Other(number) => number,
+            named => Self::NAMED.iter().find(|(_, code)| *code == named).map_or(0, |(number, _)| *number),
+        }
+    }
+
+    /// The code of a number on the wire.
+    pub fn from_number(number: u32) -> Self {
+        let named = Self::NAMED.iter().find(|(named, _)| *named == number);
+        named.map_or(Self::Other(number), |(_, code)| *code)
+    }
+}
+
+/// Why a frame is not one: the other node's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Larger than a frame of its kind may be.
+    #[error("frame of {0} octets is too large")]
+    TooLarge(usize),
+    /// Not protobuf, too many elements or unknown fields.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A kind of frame that this version does not know.
+    #[error("unknown kind of frame ({0})")]
+    UnknownKind(u32),
+    /// A field exceeds its limit.
+    #[error("frame field `{0}` is out of bounds")]
+    OutOfBounds(&'static str),
+}
+
+const HELLO: u32 = 1;
+const DELIVERY: u32 = 2;
+const ACK: u32 = 3;
+const GOODBYE: u32 = 4;
+
+/// Encodes a frame with its length in front. A sealed message is copied once; reasons are clipped to one line of
+/// [`REASON_BYTES_MAX`] octets.
+pub fn encode(frame: &Frame) -> Bytes {
+    match frame {
+        Frame::Hello { version, node_record, prekeys } => encode_as(
+            HELLO,
+            &wire::Hello { version: *version, node_record: node_record.clone(), prekeys: prekeys.clone() },
+        ),
+        Frame::Message { seq, sealed } => {
+            encode_as(DELIVERY, &wire::Delivery { seq: *seq, sealed: sealed.clone() })
+        }
+        Frame::Ack { upto, refused } => {
+            let refusal = |refusal: &Refusal| wire::Refusal {
+                seq: refusal.seq,
+                code: refusal.code.number(),
+                reason: one_line(&refusal.reason, REASON_BYTES_MAX),
+            };
+            encode_as(ACK, &wire::Ack { upto: *upto, refused: refused.iter().map(refusal).collect() })
+        }
+        Frame::Goodbye { code, reason } => {
+            let reason = one_line(reason, REASON_BYTES_MAX);
+            encode_as(GOODBYE, &wire::Goodbye { code: code.number(), reason })
+        }
+    }
+}
+
+fn encode_as<M: prost::Message>(kind: u32, message: &M) -> Bytes {
+    let length = message.encoded_len();
+    let body = key_len(kind) + encoded_len_varint(length as u64) + length;
+    let mut out = BytesMut::with_capacity(LENGTH_BYTES + body);
+    // A body beyond 4 GiB cannot be built from parts that passed their own limits.
+    out.put_u32(u32::try_from(body).unwrap_or(u32::MAX));
+    encode_key(kind, WireType::LengthDelimited, &mut out);
+    encode_varint(length as u64, &mut out);
+    message.encode_raw(&mut out);
+    out.freeze()
+}
+
+/// Decodes the body of one frame (without the length). A sealed message stays a slice of it.
+///
+/// # Errors
+/// Any [`FrameError`].
+pub fn decode(body: Bytes) -> Result<Frame, FrameError> {
+    if body.len() > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLarge(body.len()));
+    }
+    let (kind, message) = split_kind(body)?;
+    if kind != DELIVERY && message.len() > CONTROL_FRAME_BYTES_MAX {
+        return Err(FrameError::TooLarge(message.len()));
+    }
+    match kind {
+        HELLO => decode_hello(message),
+        DELIVERY => {
+            let wire::Delivery { seq, sealed } = wire::decode(message, 2)?;
+            Ok(Frame::Message { seq, sealed })
+        }
+        ACK => decode_ack(message),
+        GOODBYE => {
+            let wire::Goodbye { code, reason } = wire::decode(message, 2)?;
+            check_reason(&reason)?;
+            Ok(Frame::Goodbye { code: GoodbyeCode::from_number(code), reason })
+        }
+        other => Err(FrameError::UnknownKind(other)),
+    }
+}
+
+/// The body is one length-delimited field, to its last octet.
+fn split_kind(mut body: Bytes) -> Result<(u32, Bytes), FrameError> {
+    let whole = body.len();
+    let (kind, wire_type) = decode_key(&mut body).map_err(|_| Malformed)?;
+    let length = decode_varint(&mut body).map_err(|_| Malformed)?;
+    let shortest = key_len(kind) + encoded_len_varint(length) + body.len() == whole;
+    if wire_type != WireType::LengthDelimited || length != body.len() as u64 || !shortest {
+        return Err(Malformed.into());
+    }
+    Ok((kind, body))
+}
+
+fn decode_hello(message: Bytes) -> Result<Frame, FrameError> {
+    let wire::Hello { version, node_record, prekeys } = wire::decode(message, 2 + PREKEYS_MAX)?;
+    if node_record.len() > RECORD_BYTES_MAX {
+        return Err(FrameError::OutOfBounds("node_record"));
+    }
+    if prekeys.iter().any(|prekey| prekey.len() > RECORD_BYTES_MAX) {
+        return Err(FrameError::OutOfBounds("prekeys"));
+    }
+    Ok(Frame::Hello { version, node_record, prekeys })
+}
+
+fn decode_ack(message: Bytes) -> Result<Frame, FrameError> {
+    let wire::Ack { upto, refused } = wire::decode(message, 1 + REFUSALS_MAX)?;
+    let refusal = |wire::Refusal { seq, code, reason }| {
+        check_reason(&reason)?;
+        Ok(Refusal { seq, code: RefusalCode::from_number(code), reason })
+    };
+    Ok(Frame::Ack { upto, refused: refused.into_iter().map(refusal).collect::<Result<_, FrameError>>()? })
+}
+
+fn check_reason(reason: &str) -> Result<(), FrameError> {
+    let holds = reason.len() <= REASON_BYTES_MAX && !reason.chars().any(char::is_control);
+    if holds { Ok(()) } else { Err(FrameError::OutOfBounds("reason")) }
+}
