@@ -79,6 +79,11 @@ impl FromStr for Address {
     }
 }
 
+/// Whether the text is a domain or an address literal as it may stand behind an `@`.
+pub(crate) fn is_domain(text: &str) -> bool {
+    domain::parse(text).is_ok()
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -1,0 +1,501 @@
+//! One SMTP session as a state machine: octets in, replies and questions out.
+//!
+//! ```text
+//! loop {
+//!     let progress = session.step(&input);      // looks at the octets, says how many it is done with
+//!     input.advance(progress.consumed);
+//!     match progress.step {
+//!         Step::Read                => write session.take_output(), read more into input
+//!         Step::Mail | Recipient    => session.answer(the house's answer)
+//!         Step::Message             => session.settle(the house's reply)
+//!         Step::StartTls            => write, drop all input, handshake, session.secured(facts)
+//!         Step::Close               => write, hang up
+//!     }
+//! }
+//! ```
+//!
+//! Invariants: the replies and questions depend on the octets and the answers, never on how the octets were
+//! cut into pieces; only CRLF ends a command and only CRLF.CRLF a message; at most one line, or two octets of a
+//! message, are left unconsumed when the session asks to [`Step::Read`].
+
+mod command;
+mod content;
+mod line;
+pub(super) mod replies;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::command::{Command, Forward};
+use self::content::{Content, Fault};
+use self::line::{Line, first_line, skip_line};
+use super::{Budget, Client, Closed, Config, Event, Grant, MailFrom, TlsFacts};
+use crate::address::Address;
+use crate::reply::Reply;
+
+/// Octets of an overlong line that are read away before the session gives up: a mistake deserves its error
+/// reply, a flood does not.
+const SKIPPED_OCTETS_MAX: usize = 64 * 1024;
+
+/// One session, from the greeting to the end.
+pub struct Session {
+    config: Arc<Config>,
+    budget: Budget,
+    client: Client,
+    state: State,
+    envelope: Option<Envelope>,
+    output: Vec<u8>,
+    events: Vec<Event>,
+    lines: u64,
+    commands: u32,
+    errors: u32,
+    stopping: bool,
+}
+
+/// What the octets that come next are.
+#[derive(Debug)]
+enum State {
+    /// A command line.
+    Command,
+    /// The rest of an overlong line, of which so many octets are gone.
+    Overlong { skipped: usize },
+    /// Nothing to look at before the house has answered.
+    Asked,
+    /// A message.
+    Content(Box<Content>),
+    /// Of no interest.
+    Over(Closed),
+}
+
+/// A transaction the house has begun (RFC 5321 §3.3), as far as the session must know it.
+#[derive(Debug)]
+struct Envelope {
+    size: Option<u64>,
+    smtputf8: bool,
+    asked: usize,
+    accepted: usize,
+}
+
+/// How far [`Session::step`] came.
+#[derive(Debug)]
+pub struct Progress {
+    /// So many octets at the start of the input are done with.
+    pub consumed: usize,
+    /// What the session needs now.
+    pub step: Step,
+}
+
+/// What the session needs to go on.
+#[derive(Debug)]
+pub enum Step {
+    /// Write the output, then read more octets behind the unconsumed ones.
+    Read,
+    /// Ask the house for a transaction, then [`Session::answer`].
+    Mail(MailFrom),
+    /// Ask the house for a recipient, then [`Session::answer`].
+    Recipient(Address),
+    /// Hand the message to the house, then [`Session::settle`].
+    Message(Body),
+    /// Write the output, drop input that was read but not consumed, shake hands, then [`Session::secured`].
+    StartTls,
+    /// Write the output and hang up.
+    Close,
+}
+
+/// A complete message and the memory it holds.
+#[derive(Debug)]
+pub struct Body {
+    /// What the client sent, dot-unstuffed, to the octet.
+    pub octets: Bytes,
+    /// To be dropped when the house has answered.
+    pub grant: Grant,
+}
+
+/// What a session that asked to [`Step::Read`] is waiting for; time limits depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// A command line; `seen` counts those before it.
+    Command {
+        /// Lines so far.
+        seen: u64,
+    },
+    /// More of a message, of which so many octets are here.
+    Content {
+        /// Octets so far, after unstuffing.
+        octets: u64,
+    },
+}
+
+impl Session {
+    /// Begins with the greeting in the output.
+    #[must_use]
+    pub fn new(config: Arc<Config>, budget: Budget, address: SocketAddr) -> Self {
+        let trusted = config.trusted_networks.iter().any(|network| network.contains(address.ip()));
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let client = Client { address, hello: String::new(), tls: None, trusted, esmtp: false };
+        let mut session = Self {
+            config,
+            budget,
+            client,
+            state: State::Command,
+            envelope: None,
+            output: Vec::new(),
+            events: Vec::new(),
+            lines: 0,
+            commands: 0,
+            errors: 0,
+            stopping: false,
+        };
+        session.say(&replies::greeting(&session.config.hostname));
+        session
+    }
+
+    /// Looks at the unconsumed input and goes on until it needs something.
+    pub fn step(&mut self, input: &[u8]) -> Progress {
+        let mut consumed = 0;
+        loop {
+            let rest = input.get(consumed..).unwrap_or_default();
+            let (used, step) = match &mut self.state {
+                State::Command if self.stopping => self.end(Closed::Stopped),
+                State::Command => self.command_line(rest),
+                State::Overlong { .. } => self.overlong_line(rest),
+                State::Content(content) => {
+                    let (used, ended) = content.feed(rest);
+                    (used, if ended { self.message_ended() } else { Some(Step::Read) })
+                }
+                State::Asked => (0, Some(Step::Read)), // not called before the answer
+                State::Over(_) => (rest.len(), Some(Step::Close)),
+            };
+            consumed += used;
+            if let Some(step) = step {
+                return Progress { consumed, step };
+            }
+        }
+    }
+
+    /// The house's answer to [`Step::Mail`] or [`Step::Recipient`].
+    pub fn answer(&mut self, answer: Result<(), Reply>) {
+        self.state = State::Command;
+        let Some(envelope) = &mut self.envelope else { return };
+        let about_mail = envelope.asked == 0;
+        match answer {
+            Ok(()) if about_mail => self.say(&replies::sender_ok()),
+            Ok(()) => {
+                envelope.accepted += 1;
+                self.say(&replies::recipient_ok());
+            }
+            Err(reply) => {
+                if about_mail {
+                    self.envelope = None;
+                }
+                let honest = reply.is_temporary() || reply.is_permanent();
+                self.say(&if honest { reply } else { replies::house_confused() });
+            }
+        }
+    }
+
+    /// The house's reply to [`Step::Message`].
+    pub fn settle(&mut self, reply: Reply) {
+        self.state = State::Command;
+        self.envelope = None;
+        if reply.is_positive() {
+            (self.commands, self.errors) = (0, 0); // a client that brings mail may stay
+        }
+        self.say(&if reply.is_intermediate() { replies::house_confused() } else { reply });
+    }
+
+    /// TLS is up: everything said in clear text is forgotten (RFC 3207 §4.2).
+    pub fn secured(&mut self, facts: TlsFacts) {
+        self.events.push(Event::TlsStarted(facts.clone()));
+        self.client.tls = Some(facts);
+        self.client.hello.clear();
+        self.client.esmtp = false;
+        self.envelope = None;
+        self.state = State::Command;
+    }
+
+    /// Says goodbye at the next command, or now when none is running.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Patience is over: says why and ends, wherever the session stands. Nothing half-received is kept.
+    pub fn give_up(&mut self, why: Closed) {
+        let _ = self.end(why);
+    }
+
+    /// What is to be written to the client; replies to pipelined commands gather here.
+    #[must_use]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
+    /// The client as known now.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the house's transaction is still alive; after RSET, EHLO or an error it is not.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.envelope.is_some()
+    }
+
+    /// What the session waits for.
+    #[must_use]
+    pub fn awaits(&self) -> Awaits {
+        match &self.state {
+            State::Content(content) => Awaits::Content { octets: content.length() },
+            _ => Awaits::Command { seen: self.lines },
+        }
+    }
+
+    /// How it ended, once it asked to [`Step::Close`].
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        match self.state {
+            State::Over(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    fn command_line(&mut self, input: &[u8]) -> (usize, Option<Step>) {
+        let line = match first_line(input) {
+            Line::Partial => return (0, Some(Step::Read)),
+            Line::Overlong => {
+                self.state = State::Overlong { skipped: 0 };
+                return (0, None);
+            }
+            Line::Complete(line) => line,
+        };
+        let after_line = line.len() + 2;
+        self.lines += 1;
+        self.commands += 1;
+        if self.commands > self.config.limits.commands_max {
+            self.say(&replies::too_many_commands(&self.config.hostname));
+            return (after_line, self.over(Closed::Unwelcome));
+        }
+        let step = match command::parse(line) {
+            Ok(command) => self.obey(command),
+            Err(reply) => {
+                if line.iter().any(|&b| matches!(b, b'\r' | b'\n')) {
+                    self.events.push(Event::BareLineEnd { in_message: false });
+                }
+                self.refuse(&reply)
+            }
+        };
+        if matches!(step, Some(Step::StartTls)) {
+            return (input.len(), step); // whatever was pipelined in clear text is void (RFC 3207 §4.2)
+        }
+        (after_line, step)
+    }
+
+    fn overlong_line(&mut self, input: &[u8]) -> (usize, Option<Step>) {
+        let State::Overlong { skipped } = &mut self.state else { return (0, None) };
+        let (used, ended) = skip_line(input);
+        *skipped += used;
+        if *skipped > SKIPPED_OCTETS_MAX {
+            return (used, self.unwelcome());
+        }
+        if !ended {
+            return (used, Some(Step::Read));
+        }
+        self.state = State::Command;
+        self.lines += 1;
+        (used, self.refuse(&replies::line_too_long()))
+    }
+
+    /// One well-formed command in the order of RFC 5321 §4.1.4.
+    fn obey(&mut self, command: Command) -> Option<Step> {
+        match command {
+            Command::Ehlo(name) => self.hello(name, true),
+            Command::Helo(name) => self.hello(name, false),
+            Command::Mail { mail, parameters } => return self.mail(mail, parameters),
+            Command::Recipient(to) => return self.recipient(to),
+            Command::Data => return self.data(),
+            Command::Reset => {
+                self.envelope = None;
+                self.say(&replies::ok());
+            }
+            Command::Noop => self.say(&replies::ok()),
+            Command::Verify => self.say(&replies::cannot_verify()),
+            Command::Help => self.say(&replies::help()),
+            Command::Quit => {
+                self.say(&replies::bye(&self.config.hostname));
+                return self.over(Closed::Quit);
+            }
+            Command::StartTls => return self.start_tls(),
+            Command::Http => return self.unwelcome(),
+        }
+        None
+    }
+
+    fn hello(&mut self, name: String, esmtp: bool) {
+        self.envelope = None; // RFC 5321 §4.1.4: EHLO also resets
+        self.client.hello = name;
+        self.client.esmtp = esmtp;
+        let config = &self.config;
+        let starttls = config.tls.is_some() && self.client.tls.is_none();
+        let reply = if esmtp {
+            replies::ehlo(&config.hostname, config.size_max, starttls)
+        } else {
+            replies::helo(&config.hostname)
+        };
+        self.say(&reply);
+    }
+
+    fn mail(&mut self, mail: MailFrom, parameters: bool) -> Option<Step> {
+        if self.client.hello.is_empty() {
+            return self.refuse(&replies::hello_first());
+        }
+        if self.envelope.is_some() {
+            return self.refuse(&replies::nested_mail());
+        }
+        if parameters && !self.client.esmtp {
+            return self.refuse(&replies::parameters_need_ehlo());
+        }
+        if let Some(declared) = mail.size {
+            if declared > self.config.size_max {
+                self.events.push(Event::MessageTooLarge);
+                self.say(&replies::declared_too_large(declared, self.config.size_max));
+                return None; // RFC 1870 §6.1: a right question, not an error
+            }
+            if usize::try_from(declared).is_ok_and(|declared| declared > self.budget.free()) {
+                self.events.push(Event::MemoryExhausted);
+                self.say(&replies::no_memory());
+                return None;
+            }
+        }
+        self.envelope =
+            Some(Envelope { size: mail.size, smtputf8: mail.smtputf8, asked: 0, accepted: 0 });
+        self.state = State::Asked;
+        Some(Step::Mail(mail))
+    }
+
+    fn recipient(&mut self, to: Forward) -> Option<Step> {
+        let Some(envelope) = &mut self.envelope else {
+            return self.refuse(&replies::mail_first());
+        };
+        let to = match to {
+            Forward::Address(address) if address.is_ascii() || envelope.smtputf8 => address,
+            Forward::Address(_) => return self.refuse(&replies::needs_smtputf8()),
+            Forward::Postmaster => match format!("postmaster@{}", self.config.hostname).parse() {
+                Ok(address) => address,
+                Err(error) => return self.refuse(&replies::bad_recipient(error)),
+            },
+        };
+        if envelope.asked >= self.config.limits.recipients_max {
+            self.say(&replies::too_many_recipients(self.config.limits.recipients_max));
+            return None; // the client may not know our limit
+        }
+        envelope.asked += 1;
+        self.commands = self.commands.saturating_sub(1); // bounded by recipients_max instead
+        self.state = State::Asked;
+        Some(Step::Recipient(to))
+    }
+
+    fn data(&mut self) -> Option<Step> {
+        let Some(envelope) = &self.envelope else {
+            return self.refuse(&replies::mail_first());
+        };
+        if envelope.asked == 0 {
+            return self.refuse(&replies::recipient_first());
+        }
+        if envelope.accepted == 0 {
+            self.say(&replies::no_valid_recipients()); // RFC 2920 §3.1: follows from the RCPT replies
+            return None;
+        }
+        let content = Content::new(self.config.size_max, envelope.size, self.budget.grant());
+        self.state = State::Content(Box::new(content));
+        self.say(&replies::go_ahead());
+        None
+    }
+
+    fn message_ended(&mut self) -> Option<Step> {
+        let State::Content(content) = std::mem::replace(&mut self.state, State::Command) else {
+            return None;
+        };
+        let fault = match content.complete() {
+            Ok((octets, grant)) => {
+                self.state = State::Asked;
+                return Some(Step::Message(Body { octets, grant }));
+            }
+            Err(fault) => fault,
+        };
+        self.envelope = None;
+        let (event, reply) = match fault {
+            Fault::BareLineEnd { line } => {
+                self.errors += 1;
+                (Event::BareLineEnd { in_message: true }, replies::bare_line_end_in_message(line))
+            }
+            Fault::TooLarge { octets } => {
+                (Event::MessageTooLarge, replies::too_large(octets, self.config.size_max))
+            }
+            Fault::NoMemory => (Event::MemoryExhausted, replies::no_memory()),
+        };
+        self.events.push(event);
+        self.say(&reply);
+        if self.errors > self.config.limits.errors_max { self.unwelcome() } else { None }
+    }
+
+    fn start_tls(&mut self) -> Option<Step> {
+        if self.config.tls.is_none() {
+            return self.refuse(&replies::tls_not_offered());
+        }
+        if self.client.tls.is_some() {
+            return self.refuse(&replies::tls_already());
+        }
+        self.envelope = None;
+        self.state = State::Asked;
+        self.say(&replies::ready_for_tls());
+        Some(Step::StartTls)
+    }
+
+    /// Answers a wrong command and counts it.
+    fn refuse(&mut self, reply: &Reply) -> Option<Step> {
+        self.errors += 1;
+        self.events.push(Event::CommandRefused { code: reply.code });
+        self.say(reply);
+        if self.errors > self.config.limits.errors_max { self.unwelcome() } else { None }
+    }
+
+    fn unwelcome(&mut self) -> Option<Step> {
+        self.say(&replies::too_many_errors(&self.config.hostname));
+        self.over(Closed::Unwelcome)
+    }
+
+    fn end(&mut self, why: Closed) -> (usize, Option<Step>) {
+        let hostname = &self.config.hostname;
+        let reply = match why {
+            Closed::Stopped => Some(replies::shutting_down(hostname)),
+            Closed::Idle => Some(replies::timed_out(hostname)),
+            Closed::TooSlow => Some(replies::too_slow(hostname)),
+            Closed::Quit | Closed::Lost | Closed::Unwelcome | Closed::TlsFailed => None,
+        };
+        if let Some(reply) = reply {
+            self.say(&reply);
+        }
+        (0, self.over(why))
+    }
+
+    fn over(&mut self, why: Closed) -> Option<Step> {
+        self.envelope = None;
+        self.state = State::Over(why);
+        Some(Step::Close)
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+}
+
+#[cfg(test)]
+mod tests;

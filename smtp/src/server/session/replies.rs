@@ -1,0 +1,218 @@
+//! Every reply the session gives on its own, in one place, so that they can be read against the RFCs.
+
+use super::line::LINE_OCTETS_MAX;
+use crate::address::AddressError;
+use crate::reply::{Enhanced, Reply};
+
+// The conversation goes on.
+
+pub(super) fn greeting(hostname: &str) -> Reply {
+    Reply::plain(220, format!("{hostname} ESMTP ready"))
+}
+
+pub(super) fn ehlo(hostname: &str, size_max: u64, starttls: bool) -> Reply {
+    let starttls = if starttls { "\nSTARTTLS" } else { "" };
+    Reply::plain(
+        250,
+        format!("{hostname}\nPIPELINING\nSIZE {size_max}{starttls}\nENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"),
+    )
+}
+
+pub(super) fn helo(hostname: &str) -> Reply {
+    Reply::plain(250, hostname)
+}
+
+pub(super) fn sender_ok() -> Reply {
+    Reply::new(250, Enhanced(2, 1, 0), "sender ok")
+}
+
+pub(super) fn recipient_ok() -> Reply {
+    Reply::new(250, Enhanced(2, 1, 5), "recipient ok")
+}
+
+pub(super) fn go_ahead() -> Reply {
+    Reply::plain(354, "send the message, end with a line that holds a single dot")
+}
+
+pub(super) fn ok() -> Reply {
+    Reply::new(250, Enhanced(2, 0, 0), "ok")
+}
+
+pub(super) fn cannot_verify() -> Reply {
+    Reply::new(252, Enhanced(2, 5, 0), "cannot verify, send the mail and see")
+}
+
+pub(super) fn help() -> Reply {
+    let text = "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS\nsee RFC 5321";
+    Reply::new(214, Enhanced(2, 0, 0), text)
+}
+
+pub(super) fn bye(hostname: &str) -> Reply {
+    Reply::new(221, Enhanced(2, 0, 0), format!("{hostname} closing the connection"))
+}
+
+pub(super) fn ready_for_tls() -> Reply {
+    Reply::new(220, Enhanced(2, 0, 0), "ready to start TLS")
+}
+
+// The conversation ends (RFC 5321 §3.8: 421 may answer any command).
+
+pub(in crate::server) fn shutting_down(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 3, 2), format!("{hostname} is shutting down, try again later"))
+}
+
+pub(super) fn timed_out(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 4, 2), format!("{hostname} waited too long, closing the connection"))
+}
+
+pub(super) fn too_slow(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 4, 2), format!("{hostname}: the message arrives too slowly, try again later"))
+}
+
+pub(super) fn too_many_errors(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 7, 0), format!("{hostname}: too many errors, closing the connection"))
+}
+
+pub(super) fn too_many_commands(hostname: &str) -> Reply {
+    let text = format!("{hostname}: too many commands without a message, closing the connection");
+    Reply::new(421, Enhanced(4, 7, 0), text)
+}
+
+pub(in crate::server) fn too_many_sessions(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 3, 2), format!("{hostname} has too many connections, try again later"))
+}
+
+pub(in crate::server) fn too_many_sessions_from_you(hostname: &str) -> Reply {
+    let text = format!("{hostname}: too many connections from your address, try again later");
+    Reply::new(421, Enhanced(4, 7, 0), text)
+}
+
+// The line is wrong.
+
+pub(super) fn bare_line_end_in_command() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 2), "bare CR or LF in a command, lines end with CRLF")
+}
+
+pub(super) fn control_in_command() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 2), "control character in a command")
+}
+
+pub(super) fn not_utf8() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 2), "the command is neither ASCII nor UTF-8")
+}
+
+pub(super) fn line_too_long() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 2), format!("line too long, at most {LINE_OCTETS_MAX} octets"))
+}
+
+pub(super) fn unknown_command() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 1), "command not recognised")
+}
+
+pub(super) fn not_implemented() -> Reply {
+    Reply::new(502, Enhanced(5, 5, 1), "command not implemented")
+}
+
+pub(super) fn argument_missing() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), "the command needs an argument")
+}
+
+pub(super) fn argument_unexpected() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), "the command takes no argument")
+}
+
+pub(super) fn bad_hello() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), "give your host name or address literal: EHLO host.example")
+}
+
+pub(super) fn bad_path(keyword: &str) -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), format!("syntax: {keyword}<local@domain>"))
+}
+
+pub(super) fn bad_sender(error: AddressError) -> Reply {
+    Reply::new(501, Enhanced(5, 1, 7), error.to_string()) // RFC 3463 X.1.7
+}
+
+pub(super) fn bad_recipient(error: AddressError) -> Reply {
+    Reply::new(501, Enhanced(5, 1, 3), error.to_string()) // RFC 3463 X.1.3
+}
+
+pub(super) fn bad_parameter(keyword: &str) -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), format!("bad value of parameter {keyword}"))
+}
+
+pub(super) fn repeated_parameter(keyword: &str) -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), format!("parameter {keyword} given twice"))
+}
+
+pub(super) fn unknown_parameter(keyword: &str) -> Reply {
+    Reply::new(555, Enhanced(5, 5, 4), format!("parameter {keyword} not recognised"))
+}
+
+pub(super) fn parameters_need_ehlo() -> Reply {
+    Reply::new(555, Enhanced(5, 5, 4), "parameters need EHLO, not HELO")
+}
+
+pub(super) fn needs_smtputf8() -> Reply {
+    Reply::new(553, Enhanced(5, 6, 7), "a non-ASCII address needs the SMTPUTF8 parameter") // RFC 6531 §3.5
+}
+
+// The order is wrong.
+
+pub(super) fn hello_first() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "say EHLO first")
+}
+
+pub(super) fn nested_mail() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "MAIL was already given, RSET starts over")
+}
+
+pub(super) fn mail_first() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "MAIL first")
+}
+
+pub(super) fn recipient_first() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "RCPT first")
+}
+
+pub(super) fn no_valid_recipients() -> Reply {
+    Reply::new(554, Enhanced(5, 5, 1), "no valid recipients")
+}
+
+pub(super) fn tls_not_offered() -> Reply {
+    Reply::new(502, Enhanced(5, 5, 1), "STARTTLS is not offered here")
+}
+
+pub(super) fn tls_already() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "TLS is already active")
+}
+
+// The message cannot be taken.
+
+pub(super) fn declared_too_large(declared: u64, size_max: u64) -> Reply {
+    let text = format!("a message of {declared} octets exceeds the limit of {size_max} octets");
+    Reply::new(552, Enhanced(5, 3, 4), text)
+}
+
+pub(super) fn too_large(octets: u64, size_max: u64) -> Reply {
+    let text = format!("the message has {octets} octets and exceeds the limit of {size_max} octets");
+    Reply::new(552, Enhanced(5, 3, 4), text)
+}
+
+pub(super) fn no_memory() -> Reply {
+    Reply::new(452, Enhanced(4, 3, 1), "not enough memory for the message now, try again later")
+}
+
+pub(super) fn too_many_recipients(recipients_max: usize) -> Reply {
+    let text = format!("at most {recipients_max} recipients, send another copy to the others");
+    Reply::new(452, Enhanced(4, 5, 3), text) // RFC 5321 §4.5.3.1.10
+}
+
+pub(super) fn bare_line_end_in_message(line: u64) -> Reply {
+    let text = format!("message refused: bare LF or bare CR in line {line}, send every line with CRLF");
+    Reply::new(554, Enhanced(5, 6, 0), text)
+}
+
+pub(in crate::server) fn house_confused() -> Reply {
+    Reply::new(451, Enhanced(4, 3, 0), "internal error, try again later")
+}
