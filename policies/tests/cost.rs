@@ -1,0 +1,66 @@
+//! What a decision costs. Ignored by default, because a busy machine would fail it:
+//! `cargo test -p policies --release --test cost -- --ignored --nocapture`
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use policies::{
+    Destination, Direction, MailFacts, PartnerStanding, RecipientFacts, Rules, SenderStanding, decide_mail,
+    decide_recipient,
+};
+
+/// The judge is asked once per recipient and once per mail; above this it would show beside the cryptography.
+const DECISION_MEDIAN_MAX: Duration = Duration::from_micros(30);
+
+#[test]
+#[ignore = "a measurement, not a promise of a busy machine"]
+fn a_decision_is_cheap_beside_the_sealing() {
+    let rules = Rules::standard();
+    let did = "did:dccp:1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse().expect("a DID");
+    let destination = Destination::Partner { did: &did, standing: PartnerStanding::Pinned };
+    let recipient = RecipientFacts {
+        direction: Direction::Outbound,
+        sender: "alice@acme.example",
+        sender_standing: SenderStanding::Ours,
+        recipient: "bob@globex.example",
+        recipient_domain: "globex.example",
+        destination,
+        client_trusted: true,
+    };
+    let mail = MailFacts {
+        direction: Direction::Outbound,
+        sender: "alice@acme.example",
+        sender_standing: SenderStanding::Ours,
+        destination,
+        client_trusted: true,
+        recipients: 3,
+        size: 70_000,
+        size_max: 26_214_400,
+        content_type: "multipart/mixed",
+    };
+    let started = Instant::now();
+    black_box(Rules::standard());
+    eprintln!("building the rules: {:?}", started.elapsed());
+    let per_recipient = median(|| {
+        assert!(black_box(decide_recipient(&rules, black_box(&recipient))).verdict.is_allow());
+    });
+    let per_mail = median(|| {
+        assert!(black_box(decide_mail(&rules, black_box(&mail))).verdict.is_allow());
+    });
+    eprintln!("decide_recipient: {per_recipient:?}, decide_mail: {per_mail:?} (medians)");
+    if !cfg!(debug_assertions) {
+        assert!(per_recipient < DECISION_MEDIAN_MAX && per_mail < DECISION_MEDIAN_MAX);
+    }
+}
+
+fn median(mut act: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..5_000)
+        .map(|_| {
+            let started = Instant::now();
+            act();
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
