@@ -1,0 +1,293 @@
+//! The stream a partner opened: its messages come in, our acknowledgements go back.
+//!
+//! ```text
+//!           ┌ read loop: length ─ reserve window ─ body ─ parse ┐  channel
+//! partner ─►│                                                   ├─────────► ack loop ─► House::keep (many)
+//!         ◄─┴──────────────── Ack(upto) ◄── in order ◄──────────┘                       │
+//!                                  └───────────────────── only after the durable write ◄┘
+//! ```
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dccp::frame::{Frame, Refusal, RefusalCode};
+use dccp::limits::REFUSALS_MAX;
+use dccp::seal::{SealedMessage, SealedMessageError};
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::end::{End, Fault};
+use crate::flight::FIRST_SEQ;
+use crate::frames::{CONTROL_BYTES_MAX, FrameReader, FrameWriter};
+use crate::greeting::{Caller, Hello, HelloGate, Known, recognise};
+use crate::ground::{Ground, Report};
+use crate::house::{DUPLICATE, House, Kept, refusal_label};
+use crate::streams::Place;
+use crate::window::Room;
+
+/// A message that was read and waits for the house's word, or for its turn to be refused.
+struct Arrived {
+    seq: u64,
+    content: Result<SealedMessage, Refused>,
+    room: Room,
+}
+
+struct Refused {
+    code: RefusalCode,
+    reason: String,
+}
+
+impl From<SealedMessageError> for Refused {
+    fn from(error: SealedMessageError) -> Self {
+        let code = match error {
+            SealedMessageError::TooLarge(_) => RefusalCode::TooLarge,
+            SealedMessageError::UnsupportedVersion(_) | SealedMessageError::UnsupportedSuite(_) => {
+                RefusalCode::Unsupported
+            }
+            _ => RefusalCode::Malformed,
+        };
+        Refused { code, reason: error.to_string() }
+    }
+}
+
+/// Runs the stream to its end and reports it. `_place` is given back on return.
+pub(crate) async fn run<H: House, S>(
+    stream: S,
+    peer: PeerId,
+    connection: ConnectionId,
+    _place: Place,
+    ground: Arc<Ground<H>>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (read, write) = stream.split();
+    let mut reader = FrameReader::new(read, ground.limits.stall_timeout);
+    let mut writer = FrameWriter::new(write, ground.limits.stall_timeout);
+    let mut hello = ground.hello.subscribe();
+
+    let greeted =
+        timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, &mut hello, &peer, &ground));
+    let end = match greeted.await.unwrap_or(Err(Fault::HelloTimeout.into())) {
+        Ok(caller) => {
+            let Caller { known, record, prekeys } = caller;
+            ground.house.prekeys(&known.did, prekeys);
+            let did = known.did.clone();
+            ground.report(Report::Recognised { did, peer, connection, record: Box::new(record) }).await;
+            converse(&mut reader, &mut writer, &mut hello, &known, &peer, &ground).await
+        }
+        Err(end) => end,
+    };
+    writer.farewell(&end, &mut reader).await;
+    ground.report(Report::Left { peer, connection, end }).await;
+}
+
+async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    reader: &mut FrameReader<R>,
+    writer: &mut FrameWriter<W>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    peer: &PeerId,
+    ground: &Ground<H>,
+) -> Result<Caller, End> {
+    let length = reader.length(CONTROL_BYTES_MAX).await?.ok_or(End::Closed)?;
+    let theirs = reader.frame(length).await?;
+    if let Frame::Goodbye { code, reason } = theirs {
+        return Err(End::Goodbye { code, reason });
+    }
+    // Nothing of ours is shown before the caller has proved itself.
+    let caller = recognise(theirs, peer, &ground.book(), (ground.clock)())?;
+    let ours = Arc::clone(&hello.borrow_and_update());
+    writer.put(&ours.frame()).await?;
+    writer.flush().await?;
+    Ok(caller)
+}
+
+async fn converse<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    reader: &mut FrameReader<R>,
+    writer: &mut FrameWriter<W>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    known: &Arc<Known>,
+    peer: &PeerId,
+    ground: &Arc<Ground<H>>,
+) -> End {
+    // The window bounds what is in the channel; its capacity only must not be smaller.
+    let (arrived, arrivals) = mpsc::channel(ground.limits.in_flight_messages_max.max(1));
+    let reading = read_loop(reader, arrived, known, peer, ground);
+    let acking = ack_loop(writer, arrivals, hello, known, ground);
+    tokio::pin!(reading, acking);
+    tokio::select! {
+        // Reading is over: what has arrived may still be kept and acknowledged.
+        end = &mut reading => match end {
+            End::Lost(_) => end,
+            end => match timeout(ground.limits.stall_timeout, acking.as_mut()).await {
+                Ok(Err(worse)) => worse,
+                Ok(Ok(())) | Err(_) => end,
+            },
+        },
+        ended = &mut acking => match ended {
+            Err(end) => end,
+            Ok(()) => End::Closed,
+        },
+    }
+}
+
+async fn read_loop<H: House, R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    arrived: mpsc::Sender<Arrived>,
+    known: &Known,
+    peer: &PeerId,
+    ground: &Ground<H>,
+) -> End {
+    let mut expected = FIRST_SEQ;
+    let mut gate = HelloGate::new(Instant::now());
+    loop {
+        let read = tokio::select! {
+            biased;
+            () = ground.draining.cancelled() => Err(End::ShuttingDown),
+            () = known.removed.cancelled() => Err(End::Removed),
+            read = read_one(reader, &mut expected, &mut gate, known, peer, ground) => read,
+        };
+        match read {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if arrived.send(message).await.is_err() {
+                    return End::Closed;
+                }
+            }
+            Err(end) => return end,
+        }
+    }
+}
+
+/// Reads one frame; room is reserved before its body is read, so a full window is back-pressure.
+async fn read_one<H: House, R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    expected: &mut u64,
+    gate: &mut HelloGate,
+    known: &Known,
+    peer: &PeerId,
+    ground: &Ground<H>,
+) -> Result<Option<Arrived>, End> {
+    let length = reader.length(dccp::limits::FRAME_BYTES_MAX).await?.ok_or(End::Closed)?;
+    let room = known.window.reserve(length).await.map_err(|_| End::Removed)?;
+    match reader.frame(length).await? {
+        Frame::Message { seq, sealed } => {
+            if seq != *expected {
+                return Err(Fault::OutOfOrder { expected: *expected, found: seq }.into());
+            }
+            *expected += 1;
+            ground.metrics.messages_received.inc();
+            ground.metrics.bytes_received.inc_by(sealed.len() as u64);
+            let content = SealedMessage::parse(sealed).map_err(Refused::from);
+            Ok(Some(Arrived { seq, content, room }))
+        }
+        hello @ Frame::Hello { .. } => {
+            gate.pass(Instant::now())?;
+            let caller = recognise(hello, peer, &ground.book(), (ground.clock)())?;
+            if caller.known.did != known.did {
+                let (expected, found) = (known.did.clone(), caller.known.did.clone());
+                return Err(Fault::WrongPartner { expected, found }.into());
+            }
+            ground.house.prekeys(&known.did, caller.prekeys);
+            Ok(None)
+        }
+        Frame::Goodbye { code, reason } => Err(End::Goodbye { code, reason }),
+        Frame::Ack { .. } => Err(Fault::Misplaced("Ack").into()),
+    }
+}
+
+/// Gives arrivals to the house and acknowledges, in order, what it has kept. Ends well when reading
+/// has ended and everything is answered.
+async fn ack_loop<H: House, W: AsyncWrite + Unpin>(
+    writer: &mut FrameWriter<W>,
+    mut arrivals: mpsc::Receiver<Arrived>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    known: &Arc<Known>,
+    ground: &Arc<Ground<H>>,
+) -> Result<(), End> {
+    let mut keeping = FuturesOrdered::new();
+    let mut reading = true;
+    loop {
+        tokio::select! {
+            biased;
+            Some(first) = keeping.next() => acknowledge(first, &mut keeping, writer, ground).await?,
+            arrived = arrivals.recv(), if reading => match arrived {
+                Some(arrived) => keeping.push_back(keep(arrived, Arc::clone(known), Arc::clone(ground))),
+                None => reading = false,
+            },
+            Ok(()) = hello.changed(), if reading => {
+                let frame = hello.borrow_and_update().frame();
+                writer.put(&frame).await?;
+                writer.flush().await?;
+            }
+            else => return Ok(()),
+        }
+    }
+}
+
+/// One message through the house. The room goes along and is given back once it is answered.
+async fn keep<H: House>(arrived: Arrived, known: Arc<Known>, ground: Arc<Ground<H>>) -> (u64, Kept, Room) {
+    let Arrived { seq, content, room } = arrived;
+    let kept = match content {
+        Ok(sealed) => ground.house.keep(&known.did, sealed).await,
+        Err(Refused { code, reason }) => Kept::Refused { code, reason },
+    };
+    (seq, kept, room)
+}
+
+/// Writes one acknowledgement for everything that is ready now.
+async fn acknowledge<H: House, W: AsyncWrite + Unpin, F: Future<Output = (u64, Kept, Room)>>(
+    first: (u64, Kept, Room),
+    keeping: &mut FuturesOrdered<F>,
+    writer: &mut FrameWriter<W>,
+    ground: &Ground<H>,
+) -> Result<(), End> {
+    let mut upto = None;
+    let mut refused = Vec::new();
+    let mut put_off = None;
+    let mut ready = Some(first);
+    while let Some((seq, kept, _room)) = ready {
+        if let Kept::NotNow(reason) = kept {
+            ground.metrics.messages_not_now.inc();
+            put_off = Some(reason);
+            break;
+        }
+        upto = Some(seq);
+        refused.extend(refusal(seq, kept, ground));
+        ready = match refused.len() < REFUSALS_MAX {
+            true => keeping.next().now_or_never().flatten(),
+            false => None,
+        };
+    }
+    if let Some(upto) = upto {
+        writer.put(&Frame::Ack { upto, refused }).await?;
+        writer.flush().await?;
+    }
+    match put_off {
+        Some(reason) => Err(End::NotNow(reason)),
+        None => Ok(()),
+    }
+}
+
+/// How the acknowledgement mentions this message, if it must.
+fn refusal<H: House>(seq: u64, kept: Kept, ground: &Ground<H>) -> Option<Refusal> {
+    match kept {
+        Kept::Durable | Kept::NotNow(_) => {
+            ground.metrics.messages_kept.inc();
+            None
+        }
+        Kept::Duplicate => {
+            ground.metrics.messages_duplicate.inc();
+            Some(Refusal { seq, code: DUPLICATE, reason: String::new() })
+        }
+        Kept::Refused { code, reason } => {
+            ground.metrics.refused_by_us(refusal_label(code));
+            Some(Refusal { seq, code, reason })
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What all tasks of one node stand on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dccp::node::NodeRecord;
+use dccp::{Did, UnixMillis};
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Limits;
+use crate::end::End;
+use crate::error::SendError;
+use crate::greeting::{Book, Hello};
+use crate::link::Attempt;
+use crate::metrics::Metrics;
+use crate::opener::Lane;
+
+/// Shared by the node task and the tasks of its streams.
+pub(crate) struct Ground<H> {
+    pub(crate) house: Arc<H>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: fn() -> UnixMillis,
+    /// What we present; a change is pushed to live streams.
+    pub(crate) hello: watch::Sender<Arc<Hello>>,
+    /// Cancelled when the node shuts down: finish, then end.
+    pub(crate) draining: CancellationToken,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) book: RwLock<Arc<Book>>,
+}
+
+/// What stream tasks tell the node task.
+pub(crate) enum Report {
+    /// A stream of ours is ready for messages.
+    Up { did: Did, connection: ConnectionId, attempt: Attempt, lane: Lane, record: Box<NodeRecord> },
+    /// A stream of ours ended, whether it ever was ready or not.
+    Down { did: Did, peer: PeerId, connection: ConnectionId, attempt: Attempt, end: End },
+    /// A partner's node proved itself on a stream it opened.
+    Recognised { did: Did, peer: PeerId, connection: ConnectionId, record: Box<NodeRecord> },
+    /// A stream that a peer opened ended.
+    Left { peer: PeerId, connection: ConnectionId, end: End },
+}
+
+impl<H> Ground<H> {
+    pub(crate) fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) async fn report(&self, report: Report) {
+        // Fails only when the node task is gone, and with it everybody who wanted to know.
+        let _ = self.reports.send(report).await;
+    }
+}
+
+/// Where messages for each partner can go now: written by the node task, read by every `send`.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    lanes: RwLock<HashMap<Did, Result<Lane, String>>>,
+}
+
+impl Lanes {
+    pub(crate) fn find(&self, did: &Did) -> Result<Lane, SendError> {
+        match self.lanes.read().unwrap_or_else(PoisonError::into_inner).get(did) {
+            Some(Ok(lane)) => Ok(lane.clone()),
+            Some(Err(words)) => Err(SendError::Unreachable(words.clone())),
+            None => Err(SendError::UnknownPartner),
+        }
+    }
+
+    pub(crate) fn set(&self, did: &Did, lane: Result<Lane, String>) {
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).insert(did.clone(), lane);
+    }
+
+    pub(crate) fn remove(&self, did: &Did) {
+        self.lanes.write().unwrap_or_else(PoisonError::into_inner).remove(did);
+    }
+}

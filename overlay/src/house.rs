@@ -1,0 +1,54 @@
+//! The port towards the house: what the road asks of whoever lives at its end.
+
+use std::future::Future;
+
+use dccp::Did;
+use dccp::frame::RefusalCode;
+use dccp::seal::SealedMessage;
+
+/// The overlay asks the house. The first implementation is the gateway's spool.
+pub trait House: Send + Sync + 'static {
+    /// Takes a message that a verified partner sent. Must resolve only after the durable write:
+    /// the acknowledgement goes out next. Called once per message, in order of arrival, many at a
+    /// time; the future may be dropped when the stream is lost, and the message will come again.
+    fn keep(&self, from: &Did, sealed: SealedMessage) -> impl Future<Output = Kept> + Send;
+
+    /// Takes prekey records that a verified partner presented. The records themselves are
+    /// unverified: the house verifies them.
+    fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>);
+}
+
+/// What became of a message that was given to the house.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is on durable storage.
+    Durable,
+    /// It was there already.
+    Duplicate,
+    /// Not now, for this reason: the stream ends and the sender tries again later.
+    NotNow(String),
+    /// Never: the sender must not send this message again.
+    Refused {
+        /// Why, for machines.
+        code: RefusalCode,
+        /// Why, for people. Travels to the partner: no addresses, no content.
+        reason: String,
+    },
+}
+
+/// Wire code of an acknowledgement that says "I had it already". It stands in the list of refusals
+/// because that list is what an acknowledgement says about single messages; it refuses nothing.
+pub(crate) const DUPLICATE: RefusalCode = RefusalCode::Other(64);
+
+/// One word for counters.
+pub(crate) fn refusal_label(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::Malformed => "malformed",
+        RefusalCode::Unsupported => "unsupported",
+        RefusalCode::TooLarge => "too_large",
+        RefusalCode::Expired => "expired",
+        RefusalCode::UnknownKey => "unknown_key",
+        RefusalCode::Policy => "policy",
+        _ => "other",
+    }
+}

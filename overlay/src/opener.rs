@@ -1,0 +1,275 @@
+//! The stream we opened: our messages go out, their acknowledgements come back.
+//!
+//! ```text
+//! send() ─reserve window─► queue ─► write loop ─► Message(seq) … ─►
+//!    ▲                                                              partner
+//!    └── oneshot ◄── flight (seq → answer) ◄── read loop ◄── Ack(upto) ◄─
+//! ```
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use dccp::Did;
+use dccp::frame::Frame;
+use dccp::seal::SealedMessage;
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::end::{End, Fault};
+use crate::error::SendError;
+use crate::flight::Flight;
+use crate::frames::{CONTROL_BYTES_MAX, FrameReader, FrameWriter};
+use crate::greeting::{Caller, Hello, HelloGate, Known, recognise};
+use crate::ground::{Ground, Report};
+use crate::house::House;
+use crate::link::Attempt;
+use crate::window::{Room, Window};
+
+/// Messages that one flush may gather: enough to fill TLS records, few enough to keep acknowledgements moving.
+const BATCH_MAX: usize = 64;
+
+/// The next hop has the message on durable storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HopAck {
+    /// It had the message already.
+    pub duplicate: bool,
+}
+
+/// Answer to one `send`.
+pub(crate) type Answer = Result<HopAck, SendError>;
+
+/// A live stream, as `send` sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    pub(crate) window: Window,
+    pub(crate) queue: mpsc::Sender<Outgoing>,
+}
+
+/// One message on its way to the write loop.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) sealed: SealedMessage,
+    pub(crate) room: Room,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Which stream this is.
+pub(crate) struct Errand {
+    pub(crate) did: Did,
+    pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) attempt: Attempt,
+}
+
+/// Runs the stream to its end and reports it.
+pub(crate) async fn run<H: House, S>(stream: S, errand: Errand, ground: Arc<Ground<H>>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (read, write) = stream.split();
+    let mut reader = FrameReader::new(read, ground.limits.stall_timeout);
+    // A partner whose house is slow stops reading: that is no stall before acknowledgements are overdue.
+    let mut writer = FrameWriter::new(write, ground.limits.ack_timeout);
+    let mut hello = ground.hello.subscribe();
+
+    let greeted =
+        timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, &mut hello, &errand, &ground));
+    let end = match greeted.await.unwrap_or(Err(Fault::HelloTimeout.into())) {
+        Ok(caller) => converse(&mut reader, &mut writer, &mut hello, caller, &errand, &ground).await,
+        Err(end) => end,
+    };
+    writer.farewell(&end, &mut reader).await;
+    let Errand { did, peer, connection, attempt } = errand;
+    ground.report(Report::Down { did, peer, connection, attempt, end }).await;
+}
+
+async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    reader: &mut FrameReader<R>,
+    writer: &mut FrameWriter<W>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    errand: &Errand,
+    ground: &Ground<H>,
+) -> Result<Caller, End> {
+    let ours = Arc::clone(&hello.borrow_and_update());
+    writer.put(&ours.frame()).await?;
+    writer.flush().await?;
+    let length = reader.length(CONTROL_BYTES_MAX).await?.ok_or(End::Closed)?;
+    let theirs = reader.frame(length).await?;
+    expect_partner(theirs, errand, ground)
+}
+
+/// The Hello must come from the partner that we opened this stream for.
+fn expect_partner<H: House>(frame: Frame, errand: &Errand, ground: &Ground<H>) -> Result<Caller, End> {
+    if let Frame::Goodbye { code, reason } = frame {
+        return Err(End::Goodbye { code, reason });
+    }
+    let mut caller = recognise(frame, &errand.peer, &ground.book(), (ground.clock)())?;
+    if caller.known.did != errand.did {
+        let (expected, found) = (errand.did.clone(), caller.known.did.clone());
+        return Err(Fault::WrongPartner { expected, found }.into());
+    }
+    ground.house.prekeys(&errand.did, std::mem::take(&mut caller.prekeys));
+    Ok(caller)
+}
+
+async fn converse<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+    reader: &mut FrameReader<R>,
+    writer: &mut FrameWriter<W>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    caller: Caller,
+    errand: &Errand,
+    ground: &Ground<H>,
+) -> End {
+    let limits = &ground.limits;
+    let window = Window::new(limits.in_flight_messages_max, limits.in_flight_bytes_max, None);
+    let (queue, outgoing) = mpsc::channel(limits.in_flight_messages_max.max(1));
+    let lane = Lane { window: window.clone(), queue };
+    let Errand { did, connection, attempt, .. } = errand;
+    let up = Report::Up {
+        did: did.clone(),
+        connection: *connection,
+        attempt: *attempt,
+        lane,
+        record: Box::new(caller.record),
+    };
+    ground.report(up).await;
+
+    let flight = Shared::default();
+    let end = tokio::select! {
+        end = write_loop(writer, outgoing, hello, &flight, &caller.known, ground) => end,
+        end = read_loop(reader, &flight, errand, ground) => end,
+    };
+    // Whoever still waits for room or an answer learns that the stream has ended.
+    window.close();
+    ground.metrics.messages_interrupted.inc_by(flight.lock().len() as u64);
+    end
+}
+
+async fn write_loop<H: House, W: AsyncWrite + Unpin>(
+    writer: &mut FrameWriter<W>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
+    hello: &mut watch::Receiver<Arc<Hello>>,
+    flight: &Shared,
+    known: &Known,
+    ground: &Ground<H>,
+) -> End {
+    let stop: &CancellationToken = &ground.draining;
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        let written = tokio::select! {
+            biased;
+            () = stop.cancelled() => return drain(outgoing, flight).await,
+            () = known.removed.cancelled() => return End::Removed,
+            Ok(()) = hello.changed() => {
+                let frame = hello.borrow_and_update().frame();
+                writer.put(&frame).await
+            }
+            count = outgoing.recv_many(&mut batch, BATCH_MAX) => match count {
+                0 => return End::Closed,
+                _ => write_batch(writer, &mut batch, flight, ground).await,
+            },
+        };
+        let flushed = match written {
+            Ok(()) => writer.flush().await,
+            Err(end) => Err(end),
+        };
+        if let Err(end) = flushed {
+            return end;
+        }
+    }
+}
+
+async fn write_batch<H: House, W: AsyncWrite + Unpin>(
+    writer: &mut FrameWriter<W>,
+    batch: &mut Vec<Outgoing>,
+    flight: &Shared,
+    ground: &Ground<H>,
+) -> Result<(), End> {
+    for Outgoing { sealed, room, answer } in batch.drain(..) {
+        if answer.is_closed() {
+            continue; // The caller gave up before anything was sent.
+        }
+        ground.metrics.messages_sent.inc();
+        ground.metrics.bytes_sent.inc_by(sealed.bytes().len() as u64);
+        let seq = flight.lock().depart(room, answer, Instant::now());
+        writer.put(&Frame::Message { seq, sealed: sealed.bytes().clone() }).await?;
+    }
+    Ok(())
+}
+
+/// Sends nothing more, waits for what is in flight. The caller's grace time bounds the waiting.
+async fn drain(outgoing: mpsc::Receiver<Outgoing>, flight: &Shared) -> End {
+    drop(outgoing);
+    while !flight.lock().is_empty() {
+        flight.landed.notified().await;
+    }
+    End::ShuttingDown
+}
+
+async fn read_loop<H: House, R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    flight: &Shared,
+    errand: &Errand,
+    ground: &Ground<H>,
+) -> End {
+    let mut gate = HelloGate::new(Instant::now());
+    loop {
+        if let Err(end) = read_one(reader, flight, &mut gate, errand, ground).await {
+            return end;
+        }
+    }
+}
+
+async fn read_one<H: House, R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    flight: &Shared,
+    gate: &mut HelloGate,
+    errand: &Errand,
+    ground: &Ground<H>,
+) -> Result<(), End> {
+    let ack_timeout = ground.limits.ack_timeout;
+    let oldest = flight.lock().oldest();
+    let patience = oldest.unwrap_or_else(Instant::now) + ack_timeout;
+    let Ok(length) = timeout_at(patience.into(), reader.length(CONTROL_BYTES_MAX)).await else {
+        return match oldest {
+            // Still the same message: it has waited for the whole time.
+            Some(_) if flight.lock().oldest() == oldest => Err(Fault::AckTimeout.into()),
+            _ => Ok(()),
+        };
+    };
+    let length = length?.ok_or(End::Closed)?;
+    match reader.frame(length).await? {
+        Frame::Ack { upto, refused } => {
+            let landed = flight.lock().land(upto, refused)?;
+            ground.metrics.messages_acknowledged.inc_by(landed.acknowledged);
+            for code in landed.refused {
+                ground.metrics.refused_by_partner(crate::house::refusal_label(code));
+            }
+            flight.landed.notify_one();
+            Ok(())
+        }
+        hello @ Frame::Hello { .. } => {
+            gate.pass(Instant::now())?;
+            expect_partner(hello, errand, ground).map(|_| ())
+        }
+        Frame::Goodbye { code, reason } => Err(End::Goodbye { code, reason }),
+        Frame::Message { .. } => Err(Fault::Misplaced("Message").into()),
+    }
+}
+
+/// The flight, between the write loop and the read loop of one task.
+#[derive(Default)]
+struct Shared {
+    flight: Mutex<Flight>,
+    landed: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Flight> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
