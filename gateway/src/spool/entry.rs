@@ -1,0 +1,75 @@
+//! How rows enter: mail accepted from our people, sealed messages arriving from partners, bundles of receipts.
+
+use super::desk::arrives;
+use super::{Arrival, NewRow, Note, RowId, Spool, SpoolError};
+
+impl Spool {
+    /// Keeps the rows of one mail with their notes: all of them, durably, or none.
+    ///
+    /// # Errors
+    /// [`SpoolError::is_temporary`] ones when the disk or the database is not ready; [`SpoolError::RowExists`] for an
+    /// id that was used before.
+    pub async fn accept(&self, rows: Vec<NewRow>, notes: Vec<(RowId, Note)>) -> Result<(), SpoolError> {
+        let bytes = rows.iter().map(weight).sum();
+        self.submit(bytes, true, move |desk| {
+            for row in &rows {
+                let own: Vec<&Note> =
+                    notes.iter().filter(|(id, _)| *id == row.id).map(|(_, note)| note).collect();
+                desk.insert(row, &own)?.ok_or(SpoolError::RowExists(row.id))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Keeps a sealed message from the overlay, once: the same digest again is a [`Arrival::Duplicate`] for as long as
+    /// the message could be sent again (its time to live and the skew). A duplicate writes nothing; the first copy is
+    /// durable already, so both answers may be acknowledged.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub async fn arrive(&self, row: NewRow, notes: Vec<Note>) -> Result<Arrival, SpoolError> {
+        if !arrives(row.direction, row.kind) {
+            return Err(SpoolError::Refused("only inbound messages arrive".to_owned()));
+        }
+        self.submit(weight(&row), true, move |desk| {
+            let notes: Vec<&Note> = notes.iter().collect();
+            Ok(match desk.insert(&row, &notes)? {
+                Some(_seq) => Arrival::Fresh,
+                None => Arrival::Duplicate,
+            })
+        })
+        .await
+    }
+
+    /// Puts pending receipts on their way: keeps the row that bundles them and forgets them, in one step.
+    ///
+    /// # Errors
+    /// [`SpoolError::ReceiptsGone`] if any of them was consumed before; then nothing is kept.
+    pub async fn accept_receipts(
+        &self,
+        row: NewRow,
+        notes: Vec<Note>,
+        consumed: Vec<i64>,
+    ) -> Result<(), SpoolError> {
+        // Not new mail: it shrinks the spool, so a nearly full disk does not refuse it.
+        self.submit(weight(&row), false, move |desk| {
+            let mut forget = desk.conn.prepare_cached("DELETE FROM receipts WHERE id = ?1")?;
+            for id in &consumed {
+                if forget.execute([id])? == 0 {
+                    return Err(SpoolError::ReceiptsGone);
+                }
+            }
+            drop(forget);
+            let notes: Vec<&Note> = notes.iter().collect();
+            desk.insert(&row, &notes)?.ok_or(SpoolError::RowExists(row.id))?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What a row adds to the log, roughly.
+pub(super) fn weight(row: &NewRow) -> usize {
+    row.body.len() + row.slip.as_ref().map_or(0, Vec::len) + row.summary.len()
+}

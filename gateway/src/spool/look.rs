@@ -1,0 +1,237 @@
+//! Look-ups for people and metrics: one message, the latest ones, how full the queue is.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Params, params};
+
+use super::{Direction, Note, Row, RowId, Spool, SpoolError, State, UnixMillis, journal, time};
+
+/// The columns that make a [`Row`], in the order of [`row_of`].
+macro_rules! row_columns {
+    () => {
+        "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id_tag, digest, size, body_bytes, \
+         attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining"
+    };
+}
+pub(super) use row_columns;
+
+/// How many columns that is: the next one stands at this index.
+pub(super) const COLUMNS: usize = 19;
+
+/// How many rows stand in one state, and the bytes that rest for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+}
+
+/// Rows per direction and state; what is absent is zero.
+pub type Counts = BTreeMap<(Direction, State), Count>;
+
+/// What waits for one domain in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The mail domain at the other end.
+    pub partner_domain: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Which state that is not final.
+    pub state: State,
+    /// How many rows and bytes.
+    pub count: Count,
+    /// When the oldest of them was accepted.
+    pub oldest_at: UnixMillis,
+}
+
+impl Spool {
+    /// One row.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn by_row_id(&self, id: RowId) -> Result<Option<Row>, SpoolError> {
+        let mut rows =
+            self.rows(concat!("SELECT ", row_columns!(), " FROM rows WHERE id = ?1"), (id,)).await?;
+        Ok(rows.pop())
+    }
+
+    /// The rows of one mail, oldest first: one per destination.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn by_queue_id(&self, queue_id: &str) -> Result<Vec<Row>, SpoolError> {
+        const SQL: &str =
+            concat!("SELECT ", row_columns!(), " FROM rows WHERE queue_id = ?1 ORDER BY seq LIMIT 1000");
+        self.rows(SQL, (queue_id.to_owned(),)).await
+    }
+
+    /// The rows with this Message-ID (by its keyed tag), oldest first.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn by_message_id_tag(&self, tag: [u8; 16]) -> Result<Vec<Row>, SpoolError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            row_columns!(),
+            " FROM rows WHERE message_id_tag = ?1 ORDER BY seq LIMIT 1000"
+        );
+        self.rows(SQL, (tag,)).await
+    }
+
+    /// The latest rows, newest first; the page before a row starts at its [`Row::seq`].
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn recent(&self, limit: usize, before: Option<i64>) -> Result<Vec<Row>, SpoolError> {
+        const SQL: &str =
+            concat!("SELECT ", row_columns!(), " FROM rows WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+        self.rows(SQL, (before.unwrap_or(i64::MAX), time::len_to_sql(limit))).await
+    }
+
+    /// What happened to a row, oldest first.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn journal(&self, id: RowId) -> Result<Vec<Note>, SpoolError> {
+        self.look_up(move |conn| Ok(journal::read(conn, id)?)).await
+    }
+
+    /// Whether a message with this (sender, message id) was settled here before.
+    ///
+    /// # Errors
+    /// Temporary ones: then nobody knows, and the message has to wait.
+    pub async fn seen(&self, replay_key: [u8; 32]) -> Result<bool, SpoolError> {
+        self.look_up(move |conn| {
+            Ok(conn.prepare_cached("SELECT 1 FROM replays WHERE key = ?1")?.exists([replay_key])?)
+        })
+        .await
+    }
+
+    /// The receipts that are owed to a partner, oldest first, with the ids that
+    /// [`accept_receipts`](Self::accept_receipts) consumes.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn receipts_pending(
+        &self,
+        partner: &str,
+        limit: usize,
+    ) -> Result<Vec<(i64, Vec<u8>)>, SpoolError> {
+        let partner = partner.to_owned();
+        self.look_up(move |conn| {
+            let pending = conn
+                .prepare_cached("SELECT id, sealed FROM receipts WHERE partner = ?1 ORDER BY id LIMIT ?2")?
+                .query_map(params![partner, time::len_to_sql(limit)], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<_, _>>()?;
+            Ok(pending)
+        })
+        .await
+    }
+
+    /// The partners that are owed receipts.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn receipt_partners(&self) -> Result<Vec<String>, SpoolError> {
+        self.read(|conn| {
+            conn.prepare_cached("SELECT DISTINCT partner FROM receipts")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// How many rows stand where. Reads a dozen counters, whatever the size of the spool.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn counts(&self) -> Result<Counts, SpoolError> {
+        self.read(|conn| {
+            conn.prepare_cached("SELECT direction, state, rows, bytes FROM tallies WHERE rows <> 0")?
+                .query_map([], |row| {
+                    let count = Count { rows: count_at(row, 2)?, bytes: count_at(row, 3)? };
+                    Ok(((row.get(0)?, row.get(1)?), count))
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// What waits, per domain. Reads every row that has not ended.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, SpoolError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT partner_domain, direction, state, count(*), sum(body_bytes), min(accepted_at)
+                 FROM rows WHERE state < 3 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            )?
+            .query_map([], |row| {
+                Ok(Backlog {
+                    partner_domain: row.get(0)?,
+                    direction: row.get(1)?,
+                    state: row.get(2)?,
+                    count: Count { rows: count_at(row, 3)?, bytes: count_at(row, 4)? },
+                    oldest_at: time::from_sql(row.get(5)?),
+                })
+            })?
+            .collect()
+        })
+        .await
+    }
+
+    /// How long the slowest message that is not waiting for a person has stood still, in milliseconds; `None` if no
+    /// message is under way. This is the watchdog's number.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn oldest_without_progress(&self, now: UnixMillis) -> Result<Option<u64>, SpoolError> {
+        self.read(move |conn| {
+            let since: Option<i64> = conn
+                .prepare_cached(
+                    "SELECT min(progress_at) FROM rows INDEXED BY rows_open WHERE state < 3 AND state <> 2",
+                )?
+                .query_row([], |row| row.get(0))?;
+            Ok(since.map(|since| now.0.saturating_sub(time::count_from_sql(since))))
+        })
+        .await
+    }
+
+    async fn rows<P>(&self, sql: &'static str, params: P) -> Result<Vec<Row>, SpoolError>
+    where
+        P: Params + Send + 'static,
+    {
+        self.read(move |conn| conn.prepare_cached(sql)?.query_map(params, row_of)?.collect()).await
+    }
+}
+
+/// Reads a [`Row`] from the columns of [`row_columns`].
+pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        queue_id: row.get(2)?,
+        direction: row.get(3)?,
+        kind: row.get(4)?,
+        state: row.get(5)?,
+        partner: row.get(6)?,
+        partner_domain: row.get(7)?,
+        message_id_tag: row.get(8)?,
+        digest: row.get(9)?,
+        size: count_at(row, 10)?,
+        body_bytes: count_at(row, 11)?,
+        attempts: row.get(12)?,
+        accepted_at: time::from_sql(row.get(13)?),
+        progress_at: time::from_sql(row.get(14)?),
+        next_at: time::from_sql(row.get(15)?),
+        expires_at: time::from_sql(row.get(16)?),
+        summary: row.get(17)?,
+        remaining: row.get(18)?,
+    })
+}
+
+fn count_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(time::count_from_sql)
+}

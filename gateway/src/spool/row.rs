@@ -1,0 +1,308 @@
+//! The words of the spool: a row, its kind, its state, and how a row enters and leaves.
+
+use std::fmt;
+
+use bytes::Bytes;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use uuid::Uuid;
+
+use super::{Note, UnixMillis};
+
+/// Names one row: a UUIDv7, which for outgoing mail is also the DCCP message id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId(pub Uuid);
+
+impl RowId {
+    /// A fresh id for a row that begins now.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ToSql for RowId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.0.as_bytes())))
+    }
+}
+
+impl FromSql for RowId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 16]>::column_result(value).map(|bytes| Self(Uuid::from_bytes(bytes)))
+    }
+}
+
+/// Declares an enum that is stored as a small number and shown as a word. Numbers are for ever.
+macro_rules! stored_as {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant = $number,)+ }
+
+        impl $name {
+            /// Every value, in the order of the numbers that are stored.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The word that people read.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The number in the database.
+            pub(in crate::spool) fn number(self) -> i64 {
+                self as i64
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl rusqlite::types::ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                Ok(self.number().into())
+            }
+        }
+
+        impl rusqlite::types::FromSql for $name {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                let number = value.as_i64()?;
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|it| it.number() == number)
+                    .ok_or(rusqlite::types::FromSqlError::OutOfRange(number))
+            }
+        }
+    };
+}
+pub(in crate::spool) use stored_as;
+
+stored_as! {
+    /// Which way a row travels.
+    Direction {
+        /// From our people to a partner.
+        Out = 0 "out",
+        /// From a partner (or from ourselves: a report) to our people.
+        In = 1 "in",
+    }
+}
+
+stored_as! {
+    /// What a row carries.
+    Kind {
+        /// A mail.
+        Mail = 0 "mail",
+        /// A batch of receipts.
+        Receipts = 1 "receipts",
+        /// A delivery status notification of ours, for local delivery.
+        Report = 2 "report",
+        /// A sealed message that has arrived and was not opened yet: nobody knows what is in it.
+        Unopened = 3 "unopened",
+    }
+}
+
+stored_as! {
+    /// Where a row stands. The last three are final: they have no body and no way out (docs/SPOOL.md).
+    State {
+        /// Waits for the courier or for delivery, not before its `next_at`.
+        Queued = 0 "queued",
+        /// Durable at the next hop; waits for the signed receipt.
+        Sent = 1 "sent",
+        /// Waits for a person.
+        Held = 2 "held",
+        /// The end: every recipient has it.
+        Delivered = 3 "delivered",
+        /// The end: refused for good.
+        Failed = 4 "failed",
+        /// The end: its time ran out.
+        Expired = 5 "expired",
+    }
+}
+
+impl State {
+    /// Whether the row has reached its end.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Delivered | Self::Failed | Self::Expired)
+    }
+}
+
+/// A row on its way into the spool.
+#[derive(Debug, Clone)]
+pub struct NewRow {
+    /// Its name. A [`RowId`] is used once, ever.
+    pub id: RowId,
+    /// The name in SMTP replies and logs; all rows of one mail share it.
+    pub queue_id: String,
+    /// Which way it travels.
+    pub direction: Direction,
+    /// What it carries.
+    pub kind: Kind,
+    /// The DID of the organisation at the other end, once known.
+    pub partner: Option<String>,
+    /// The mail domain at the other end, lower case.
+    pub partner_domain: String,
+    /// The sealed octets.
+    pub body: Bytes,
+    /// The return slip, sealed to ourselves: what a failure report needs. Dropped with the body.
+    pub slip: Option<Vec<u8>>,
+    /// What a trace shows, sealed to ourselves. Kept after the end.
+    pub summary: Vec<u8>,
+    /// Keyed tag of the RFC 5322 Message-ID.
+    pub message_id_tag: Option<[u8; 16]>,
+    /// SHA-256 of the sealed message: duplicates and receipts are recognised by it.
+    pub digest: [u8; 32],
+    /// Bytes of the message as people count them (not of the sealed form).
+    pub size: u64,
+    /// The time of acceptance.
+    pub now: UnixMillis,
+    /// Not handed out before.
+    pub next_at: UnixMillis,
+    /// The end of its time to live.
+    pub expires_at: UnixMillis,
+    /// [`State::Queued`] or [`State::Held`].
+    pub state: State,
+    /// Handed to the caller at once, as if by `due`: the caller has the bytes and goes on with them. In memory only,
+    /// so after a crash the row is simply due.
+    pub leased: bool,
+}
+
+/// What the spool knows of a row, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Order of acceptance; a cursor for `recent`.
+    pub seq: i64,
+    /// Its name.
+    pub id: RowId,
+    /// The name that all rows of one mail share.
+    pub queue_id: String,
+    /// Which way it travels.
+    pub direction: Direction,
+    /// What it carries.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: State,
+    /// The DID of the organisation at the other end, if known.
+    pub partner: Option<String>,
+    /// The mail domain at the other end.
+    pub partner_domain: String,
+    /// Keyed tag of the RFC 5322 Message-ID.
+    pub message_id_tag: Option<[u8; 16]>,
+    /// SHA-256 of the sealed message.
+    pub digest: [u8; 32],
+    /// Bytes of the message as people count them.
+    pub size: u64,
+    /// Bytes that rest on disk for it; 0 after the end.
+    pub body_bytes: u64,
+    /// How often it was put off.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub accepted_at: UnixMillis,
+    /// When it last took a step forward; for an ended row the time of its end.
+    pub progress_at: UnixMillis,
+    /// Not handed out before.
+    pub next_at: UnixMillis,
+    /// The end of its time to live.
+    pub expires_at: UnixMillis,
+    /// What a trace shows, sealed to ourselves.
+    pub summary: Vec<u8>,
+    /// Recipients that are still to be served, sealed to ourselves; `None` while none was.
+    pub remaining: Option<Vec<u8>>,
+}
+
+/// A row handed out for work. The one who got it is the only one until it is moved or released.
+#[derive(Debug, Clone)]
+pub struct DueRow {
+    /// The facts.
+    pub row: Row,
+    /// The sealed octets.
+    pub body: Bytes,
+    /// The return slip, sealed to ourselves.
+    pub slip: Option<Vec<u8>>,
+}
+
+/// A row whose time ran out, handed out so that its end can be settled and reported.
+#[derive(Debug, Clone)]
+pub struct ExpiredRow {
+    /// The facts.
+    pub row: Row,
+    /// The return slip, sealed to ourselves.
+    pub slip: Option<Vec<u8>>,
+}
+
+/// Whether an arriving message was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// Kept now.
+    Fresh,
+    /// Kept before; nothing was written.
+    Duplicate,
+}
+
+/// What a move found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// The row moved, durably.
+    Done,
+    /// The row had ended before (a receipt overtook an acknowledgement, or came twice): nothing was written.
+    AlreadyFinal(State),
+}
+
+/// The end of a row, and everything that must become durable with it or not at all.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which row ends.
+    pub id: RowId,
+    /// How: one of the final states.
+    pub state: State,
+    /// For the journal. The last one gives the time.
+    pub notes: Vec<Note>,
+    /// Hash of (sender, message id): recognised by `seen` from now on.
+    pub replay_key: Option<[u8; 32]>,
+    /// The receipt that the sender is owed.
+    pub receipt: Option<PendingReceipt>,
+    /// Rows that this end begets: a failure report, a forwarded copy.
+    pub new_rows: Vec<NewRow>,
+    /// What opening the message taught us.
+    pub learned: Option<Learned>,
+}
+
+impl Settlement {
+    /// An end that owes nobody anything.
+    #[must_use]
+    pub fn plain(id: RowId, state: State, notes: Vec<Note>) -> Self {
+        Self { id, state, notes, replay_key: None, receipt: None, new_rows: Vec::new(), learned: None }
+    }
+}
+
+/// What only opening a message tells: fills in the row that was kept before anybody could look inside.
+#[derive(Debug, Clone)]
+pub struct Learned {
+    /// What it carries ([`Kind::Report`] is refused: reports do not arrive).
+    pub kind: Kind,
+    /// Keyed tag of its Message-ID.
+    pub message_id_tag: Option<[u8; 16]>,
+    /// What a trace shows, sealed to ourselves.
+    pub summary: Vec<u8>,
+    /// Bytes of the message as people count them.
+    pub size: u64,
+}
+
+/// A receipt that waits to travel with others.
+#[derive(Debug, Clone)]
+pub struct PendingReceipt {
+    /// The DID of the organisation that is owed it.
+    pub partner: String,
+    /// The receipt, sealed to ourselves.
+    pub sealed_receipt: Vec<u8>,
+}

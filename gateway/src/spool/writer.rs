@@ -1,0 +1,267 @@
+//! The writer: one thread, one connection, many jobs per sync.
+//!
+//! ```text
+//! callers ──jobs──► bounded channel ──► take what waits ─► BEGIN ─► job in savepoint ─► … ─► COMMIT (one sync) ─► answers
+//!                                         ≤ 256 jobs, ≤ 16 MiB        a failing job rolls back alone
+//! ```
+//!
+//! Nobody waits for a timer: while one batch is being synced the next one gathers by itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::SpoolError;
+use super::bell::Bells;
+use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX};
+use super::desk::{Desk, Effects, Tallies};
+use super::disk;
+use super::lease::Leases;
+use super::stats::Stats;
+
+/// What reaches the writer.
+pub(super) enum Command {
+    Do(Box<dyn Job>),
+    /// Finish what waits, fold the log back, end.
+    Stop,
+}
+
+/// One caller's request. All of it becomes durable, or nothing of it.
+pub(super) trait Job: Send {
+    /// How much it adds to the log, for the size of a batch.
+    fn bytes(&self) -> usize;
+    /// Whether it brings in new mail, which a nearly full disk refuses.
+    fn brings_mail(&self) -> bool;
+    /// Does the work, once.
+    fn perform(&mut self, desk: &mut Desk<'_>) -> Result<(), SpoolError>;
+    /// Tells the caller. Returns whether the caller was still there.
+    fn answer(self: Box<Self>, outcome: Result<(), SpoolError>) -> bool;
+}
+
+/// A job made of a closure and the channel its answer goes to.
+pub(super) struct Errand<W, T> {
+    pub(super) bytes: usize,
+    pub(super) brings_mail: bool,
+    pub(super) work: Option<W>,
+    pub(super) done: Option<T>,
+    pub(super) reply: oneshot::Sender<Result<T, SpoolError>>,
+}
+
+impl<W, T> Job for Errand<W, T>
+where
+    W: FnOnce(&mut Desk<'_>) -> Result<T, SpoolError> + Send,
+    T: Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn brings_mail(&self) -> bool {
+        self.brings_mail
+    }
+
+    fn perform(&mut self, desk: &mut Desk<'_>) -> Result<(), SpoolError> {
+        if let Some(work) = self.work.take() {
+            self.done = Some(work(desk)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), SpoolError>) -> bool {
+        let Self { done, reply, .. } = *self;
+        reply.send(outcome.and_then(|()| done.ok_or(SpoolError::Closed))).is_ok()
+    }
+}
+
+/// Owns the write connection. Lives on its own thread until it is told to stop or every door is gone.
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) inbox: mpsc::Receiver<Command>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) bells: Arc<Bells>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) directory: PathBuf,
+    pub(super) free_bytes_min: u64,
+}
+
+/// A job of the running batch, with what it did or why it did not.
+type Performed = (Box<dyn Job>, Result<Effects, SpoolError>);
+
+/// Whose fault it is that a job failed, and so who has to bear it.
+enum Failure {
+    /// Rolled back alone; the jobs beside it go on.
+    OfTheJob(SpoolError),
+    /// The whole batch is lost.
+    OfTheDisk(SpoolError),
+}
+
+impl Writer {
+    /// The loop of the thread.
+    pub(super) fn run(mut self) {
+        while let Some(batch) = self.gather() {
+            self.commit(batch);
+        }
+        self.fold_back();
+    }
+
+    /// Waits for a job, then takes what else is already waiting. `None`: all is done.
+    fn gather(&mut self) -> Option<Vec<Box<dyn Job>>> {
+        let first = self.first()?;
+        let mut bytes = first.bytes();
+        let mut batch = vec![first];
+        while batch.len() < BATCH_JOBS_MAX && bytes < BATCH_BYTES_MAX {
+            match self.inbox.try_recv() {
+                Ok(Command::Do(job)) => {
+                    bytes += job.bytes();
+                    batch.push(job);
+                }
+                Ok(Command::Stop) => self.inbox.close(),
+                Err(_nothing_waits) => break,
+            }
+        }
+        Some(batch)
+    }
+
+    /// Waits for a job. After `Stop` the channel is closed, and what still waits in it is done before the end.
+    fn first(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            match self.inbox.blocking_recv()? {
+                Command::Do(job) => return Some(job),
+                Command::Stop => self.inbox.close(),
+            }
+        }
+    }
+
+    /// One transaction, one sync, then every answer.
+    fn commit(&mut self, batch: Vec<Box<dyn Job>>) {
+        let mut performed = Vec::with_capacity(batch.len());
+        match self.transact(batch, &mut performed) {
+            Ok(()) => self.answer_durable(performed),
+            Err(error) => self.answer_lost(performed, &error),
+        }
+    }
+
+    /// Performs the batch. On error nothing of it is kept, and `performed` has every job.
+    fn transact(&self, batch: Vec<Box<dyn Job>>, performed: &mut Vec<Performed>) -> Result<(), SpoolError> {
+        let mut lost = self.execute("BEGIN IMMEDIATE").err();
+        let room = self.has_room();
+        let mut tallies = Tallies::default();
+        for mut job in batch {
+            let outcome = match &lost {
+                Some(error) => Err(error.clone()),
+                None if job.brings_mail() && !room => Err(SpoolError::Full),
+                None => self.perform(job.as_mut()).map_err(|failure| match failure {
+                    Failure::OfTheJob(error) => error,
+                    Failure::OfTheDisk(error) => lost.insert(error).clone(),
+                }),
+            };
+            if let Ok(effects) = &outcome {
+                tallies.merge(effects.tallies());
+            }
+            performed.push((job, outcome));
+        }
+        let committed = match lost {
+            Some(error) => Err(error),
+            None => tallies.write(&self.conn).and_then(|()| self.sync(performed)),
+        };
+        if committed.is_err() && !self.conn.is_autocommit() {
+            // The error that matters is the first one.
+            let _rolled_back = self.execute("ROLLBACK");
+        }
+        committed
+    }
+
+    /// One job in its own savepoint.
+    fn perform(&self, job: &mut dyn Job) -> Result<Effects, Failure> {
+        self.execute("SAVEPOINT job").map_err(Failure::OfTheDisk)?;
+        let mut desk = Desk { conn: &self.conn, leases: &self.leases, effects: Effects::default() };
+        let done =
+            catch_unwind(AssertUnwindSafe(|| job.perform(&mut desk))).unwrap_or(Err(SpoolError::Panicked));
+        let effects = desk.effects;
+        let kept = match done {
+            Ok(()) => self.execute("RELEASE job").map_err(Failure::OfTheDisk),
+            // Disk full or an I/O error: SQLite may already have rolled back the whole transaction.
+            Err(error) if error.sinks_the_batch() || self.conn.is_autocommit() => {
+                Err(Failure::OfTheDisk(error))
+            }
+            Err(error) => match self.execute("ROLLBACK TO job").and_then(|()| self.execute("RELEASE job")) {
+                Ok(()) => Err(Failure::OfTheJob(error)),
+                Err(worse) => Err(Failure::OfTheDisk(worse)),
+            },
+        };
+        match kept {
+            Ok(()) => Ok(effects),
+            Err(failure) => {
+                effects.undo(&self.leases);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Makes the batch durable.
+    fn sync(&self, performed: &[Performed]) -> Result<(), SpoolError> {
+        let start = Instant::now();
+        self.execute("COMMIT")?;
+        let durable = performed.iter().filter(|(_, outcome)| outcome.is_ok());
+        let (jobs, bytes) = durable.fold((0, 0), |(jobs, bytes), (job, _)| (jobs + 1, bytes + job.bytes()));
+        self.stats.committed(jobs, bytes, start.elapsed());
+        Ok(())
+    }
+
+    fn answer_durable(&self, performed: Vec<Performed>) {
+        for (job, outcome) in performed {
+            match outcome {
+                Ok(effects) => {
+                    effects.happen(&self.leases, &self.bells);
+                    if !job.answer(Ok(())) {
+                        effects.unclaimed(&self.leases, &self.bells);
+                    }
+                }
+                Err(error) => {
+                    self.stats.failed(error == SpoolError::Full);
+                    job.answer(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Nothing of the batch was kept: each gets the reason, and the writer goes on with the next batch.
+    fn answer_lost(&self, performed: Vec<Performed>, reason: &SpoolError) {
+        tracing::error!(%reason, jobs = performed.len(), "the spool could not commit");
+        self.stats.disk_error(reason.to_string());
+        for (job, outcome) in performed {
+            self.stats.failed(*reason == SpoolError::Full);
+            match outcome {
+                Ok(effects) => {
+                    effects.undo(&self.leases);
+                    job.answer(Err(reason.clone()));
+                }
+                Err(error) => {
+                    job.answer(Err(error));
+                }
+            }
+        }
+    }
+
+    /// The floor below which new mail is refused. A file system that cannot tell is taken to have room.
+    fn has_room(&self) -> bool {
+        disk::free_bytes(&self.directory).is_none_or(|free| free >= self.free_bytes_min)
+    }
+
+    /// A clean end leaves one file and an empty log. Not needed for durability: opening folds back just as well.
+    fn fold_back(&self) {
+        let folded = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::warn!(%error, "the spool's log was not folded back; the next start will do it");
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), SpoolError> {
+        self.conn.prepare_cached(statement)?.execute([])?;
+        Ok(())
+    }
+}

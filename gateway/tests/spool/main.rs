@@ -1,0 +1,10 @@
+//! The promises of the spool.
+
+mod crash;
+mod due;
+mod files;
+mod fixture;
+mod full;
+mod keeping;
+mod model;
+mod moves;
