@@ -32,6 +32,7 @@ fmt:
 
 deny: ## licences, bans and sources (needs cargo-deny: cargo install --locked cargo-deny)
 	@$(CARGO) deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny --offline check bans licenses sources
 
 advisories: ## known vulnerabilities; fetches the RustSec database
