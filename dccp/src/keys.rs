@@ -256,3 +256,6 @@ pub struct BadKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("signature does not verify")]
 pub struct BadSignature;
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,6 @@ fn expand_ml_kem(seed: &[u8]) -> (Zeroizing<Vec<u8>>, Vec<u8>) {
     zeroize::Zeroize::zeroize(expanded.as_mut_slice());
     (secret, key.encapsulation_key().to_bytes().to_vec())
 }
+
+#[cfg(test)]
+mod tests;

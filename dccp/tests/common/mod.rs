@@ -1,0 +1,88 @@
+//! Two organisations for the tests.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use dccp::did::{Device, Founding, HeldBy, Log, Manifest, found};
+use dccp::keys::SigningKey;
+use dccp::node::NodeRecord;
+use dccp::partner::PartnerFile;
+use dccp::prekey::{Prekey, epoch_of};
+use dccp::xwing::DecapsulationKey;
+use dccp::{Did, UnixMillis};
+
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// An organisation with all its keys.
+pub(crate) struct Organisation {
+    pub(crate) operator: SigningKey,
+    pub(crate) device: SigningKey,
+    pub(crate) device_kem: DecapsulationKey,
+    pub(crate) prekey: DecapsulationKey,
+    pub(crate) log: Log,
+}
+
+impl Organisation {
+    pub(crate) fn new(domain: &str, seed: u8) -> Self {
+        let operator = SigningKey::from_seed(&[seed; 64]);
+        let founding = Founding {
+            domains: vec![domain.into()],
+            operator: operator.verifying_key().clone(),
+            recovery: SigningKey::from_seed(&[seed + 1; 64]).verifying_key().clone(),
+            not_before: NOW,
+        };
+        Self {
+            log: found(&founding, &operator).unwrap(),
+            operator,
+            device: SigningKey::from_seed(&[seed + 2; 64]),
+            device_kem: DecapsulationKey::from_seed(&[seed + 3; 32]),
+            prekey: DecapsulationKey::from_seed(&[seed + 4; 32]),
+        }
+    }
+
+    pub(crate) fn acme() -> Self {
+        Self::new("acme.example", 10)
+    }
+
+    pub(crate) fn globex() -> Self {
+        Self::new("globex.example", 50)
+    }
+
+    pub(crate) fn did(&self) -> Did {
+        self.log.did()
+    }
+
+    pub(crate) fn manifest(&self) -> Manifest {
+        let device = Device {
+            id: "gw-1".into(),
+            signing: self.device.verifying_key().clone(),
+            kem: self.device_kem.encapsulation_key().clone(),
+            held_by: HeldBy::Gateway,
+            not_before: NOW,
+            expires: NOW.saturating_add_ms(400 * DAY_MS),
+        };
+        Manifest::sign(&self.did(), 1, &[device], &self.operator).unwrap()
+    }
+
+    pub(crate) fn node(&self, days: u64) -> NodeRecord {
+        NodeRecord {
+            did: self.did(),
+            peer_id: vec![0, 36, 8, 1, 18, 32],
+            addresses: vec!["/dns/gw.acme.example/udp/4433/quic-v1".into()],
+            not_before: NOW,
+            expires: NOW.saturating_add_ms(days * DAY_MS),
+        }
+    }
+
+    pub(crate) fn prekey(&self, days_ahead: u64) -> Prekey {
+        Prekey::new(self.did(), epoch_of(NOW) + days_ahead, self.prekey.encapsulation_key().clone())
+    }
+
+    pub(crate) fn partner_file(&self) -> PartnerFile {
+        PartnerFile {
+            log: self.log.clone(),
+            manifest: self.manifest(),
+            nodes: vec![self.node(30).sign(&self.operator).unwrap()],
+            prekeys: vec![self.prekey(0).sign(&self.operator), self.prekey(1).sign(&self.operator)],
+        }
+    }
+}
