@@ -1,4 +1,30 @@
-//! The mail edge: RFC 5321 sessions, RFC 5322 messages, RFC 3464 reports. Knows nothing of DIDs.
+//! The mail edge: takes mail from SMTP clients, hands mail to mail servers, and writes reports, in the words of
+//! the RFCs.
+//!
+//! ```text
+//!  a mail client or server                                   the internal mail server
+//!        │ SMTP                                                     ▲ SMTP or LMTP
+//!        ▼                                                          │
+//!   server::serve ──questions──► Reception (the house)      client::Pool::hand_over ◄── the house
+//!        │   one session,           │      ▲
+//!        │   pure octets            │      └── message::read   facts, malformed mail
+//!        └── octets, unchanged ─────┘          trace::received the header a relay prepends
+//!                                              dsn::failure    the report when it did not work
+//! ```
+//!
+//! Words (RFC 5321, RFC 5322): an [`address::Address`] is a mailbox, an envelope is the reverse path and the
+//! forward paths, a message is the octets between `DATA` and the final dot, a [`reply::Reply`] is what a server
+//! says. The house is whoever implements [`server::Reception`].
+//!
+//! Invariants:
+//! - The octets of a message go in and come out as they are; what a relay must add stands in front of them.
+//! - Only CRLF ends a line and only CRLF.CRLF a message, on both sides; anything else is refused as a whole.
+//! - A positive reply to a message comes from the house, after it has kept the message.
+//! - Everything that grows has a named limit, and nothing panics on what comes from outside.
+//!
+//! Deliberately absent: DIDs, partners, policies and storage (the house knows them), DNS and MX look-up (the
+//! peer is configured), AUTH (clients are known by network and TLS), BDAT, DSN and other extensions that would
+//! promise what the overlay does not carry.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -147,10 +147,7 @@ impl fmt::Display for Reply {
 
 /// The octet that stands for a character in a reply: itself when printable ASCII, else `?`.
 fn visible(c: char) -> u8 {
-    match u8::try_from(c) {
-        Ok(octet @ b' '..=b'~') => octet,
-        _ => b'?',
-    }
+    if matches!(c, ' '..='~') { c as u8 } else { b'?' }
 }
 
 /// `line` in pieces of at most `width` characters, cut at a space where there is one. Never empty.

@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn several_recipients_are_never_named() {
-        let two: [Address; 2] = ["bob@globex.example".parse().unwrap(), "eve@globex.example".parse().unwrap()];
+        let two: [Address; 2] =
+            ["bob@globex.example".parse().unwrap(), "eve@globex.example".parse().unwrap()];
         let facts = Received {
             from: "a",
             address: None,

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use mail_parser::parsers::MessageStream;
 use mail_parser::HeaderValue;
+use mail_parser::parsers::MessageStream;
 use memchr::memchr;
 
 use super::{Limits, MessageError};

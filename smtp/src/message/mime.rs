@@ -165,7 +165,8 @@ impl<'a> Walk<'a> {
 
     /// Ends all multiparts from `level` inwards.
     fn close_to(&mut self, level: usize) -> Result<(), MessageError> {
-        let unseen = self.open.iter().skip(level).any(|multipart| !multipart.seen && !multipart.parts.enclosed);
+        let unseen =
+            self.open.iter().skip(level).any(|multipart| !multipart.seen && !multipart.parts.enclosed);
         self.open.truncate(level);
         if unseen { Err(MessageError::BoundaryMissing) } else { Ok(()) }
     }

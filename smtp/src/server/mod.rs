@@ -51,11 +51,7 @@ pub trait Reception: Send + Sync + 'static {
 
     /// The message itself, complete, dot-unstuffed, every line ending in CRLF. A positive reply is the
     /// promise that it is kept, so it may only be given after the durable write (RFC 5321 §6.1).
-    fn message(
-        &self,
-        transaction: Self::Transaction,
-        octets: Bytes,
-    ) -> impl Future<Output = Reply> + Send;
+    fn message(&self, transaction: Self::Transaction, octets: Bytes) -> impl Future<Output = Reply> + Send;
 
     /// Something worth counting happened. Must not block.
     fn event(&self, event: Event) {

@@ -32,7 +32,8 @@ impl Admission {
         if taken.total >= self.sessions_max {
             return Err(Refused::Full);
         }
-        if taken.by_source.get(&source).is_some_and(|&n| n >= self.per_source_max) || self.per_source_max == 0 {
+        if taken.by_source.get(&source).is_some_and(|&n| n >= self.per_source_max) || self.per_source_max == 0
+        {
             return Err(Refused::SourceFull);
         }
         taken.total += 1;

@@ -13,7 +13,10 @@ const HELLO_OCTETS_MAX: usize = 255;
 pub(super) enum Command {
     Ehlo(String),
     Helo(String),
-    Mail { mail: MailFrom, parameters: bool },
+    Mail {
+        mail: MailFrom,
+        parameters: bool,
+    },
     Recipient(Forward),
     Data,
     Reset,
@@ -154,9 +157,9 @@ fn recipient(argument: &str) -> Result<Command, Reply> {
 fn no_parameters(parameters: &str, command: Command) -> Result<Command, Reply> {
     match parameters.split(' ').find(|p| !p.is_empty()) {
         None => Ok(command),
-        Some(parameter) => {
-            Err(replies::unknown_parameter(parameter.split_once('=').map_or(parameter, |(keyword, _)| keyword)))
-        }
+        Some(parameter) => Err(replies::unknown_parameter(
+            parameter.split_once('=').map_or(parameter, |(keyword, _)| keyword),
+        )),
     }
 }
 

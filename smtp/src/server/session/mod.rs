@@ -374,8 +374,7 @@ impl Session {
                 return None;
             }
         }
-        self.envelope =
-            Some(Envelope { size: mail.size, smtputf8: mail.smtputf8, asked: 0, accepted: 0 });
+        self.envelope = Some(Envelope { size: mail.size, smtputf8: mail.smtputf8, asked: 0, accepted: 0 });
         self.state = State::Asked;
         Some(Step::Mail(mail))
     }

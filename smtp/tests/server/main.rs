@@ -1,0 +1,10 @@
+//! The receiving side over real sockets: what a client sees, and what the house is asked.
+
+mod client;
+mod garbage;
+mod house;
+mod limits;
+mod pipelining;
+mod shutdown;
+mod smuggling;
+mod tls;
