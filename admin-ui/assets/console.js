@@ -1,0 +1,52 @@
+// Keeps the page fresh: fetches the same address every few seconds and exchanges what changed.
+// The page works without this file. Refreshing pauses on request, in a hidden tab, and while text is selected.
+"use strict";
+
+(() => {
+  const REFRESH_MS = 5000;
+  const PAUSED = "dccp-console-paused";
+  const button = document.getElementById("refresh");
+  const status = document.getElementById("refresh-status");
+  if (!button || !status) return;
+
+  const paused = () => sessionStorage.getItem(PAUSED) === "yes";
+  const busy = () => document.hidden || String(document.getSelection()) !== "" ||
+    (document.activeElement && document.activeElement.matches("input, select"));
+
+  const show = (words, late) => {
+    status.textContent = words;
+    status.dataset.late = late ? "yes" : "no";
+    button.textContent = paused() ? "Resume" : "Pause";
+    button.setAttribute("aria-pressed", String(paused()));
+  };
+
+  const exchange = (fresh, id) => {
+    const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
+    if (!old || !next || old.innerHTML === next.innerHTML) return;
+    const focus = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    old.replaceChildren(...next.childNodes);
+    if (focus) [...old.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus();
+  };
+
+  const refresh = async () => {
+    if (paused() || busy()) return;
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      exchange(fresh, "readiness");
+      exchange(fresh, "main");
+      show("Live", false);
+    } catch {
+      show("The gateway does not answer", true);
+    }
+  };
+
+  button.addEventListener("click", () => {
+    sessionStorage.setItem(PAUSED, paused() ? "no" : "yes");
+    show(paused() ? "Paused" : "Live", false);
+    refresh();
+  });
+  document.getElementById("refresh-control").hidden = false;
+  show(paused() ? "Paused" : "Live", false);
+  setInterval(refresh, REFRESH_MS);
+})();

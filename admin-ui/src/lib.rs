@@ -1,0 +1,46 @@
+//! The window: the console's pages, rendered on the server over the control API.
+//!
+//! ```text
+//!  GET /                 overview: who we are, what waits, partners, the latest messages
+//!  GET /messages/{id}    one message, every stage it passed
+//!  GET /find?id=…        the search box: leads to the page of that message
+//!  GET /assets/…         one style sheet, one script, one icon; nothing comes from elsewhere
+//! ```
+//!
+//! Invariants:
+//! - A page is a function of what [`control::Control`] answers: no state, no keys, no storage here.
+//! - Text from outside (addresses, Message-IDs, reasons, errors) passes the template's HTML escaping and
+//!   [`words::visible`], so that it can neither become markup nor reorder or hide what stands beside it.
+//! - Every page works without JavaScript; the script only keeps it fresh. Nothing is inline, so the strictest
+//!   content security policy holds.
+//!
+//! Deliberately absent: authentication and security headers (the gateway's HTTP server puts them around this
+//! router), and any request that changes the gateway.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod assets;
+mod pages;
+mod view;
+mod words;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use control::Control;
+
+/// The console's routes, the answer to unknown paths included.
+pub fn router(control: Arc<dyn Control>) -> Router {
+    Router::new()
+        .route("/", get(pages::overview))
+        .route("/messages/{id}", get(pages::message))
+        .route("/find", get(pages::find))
+        .route("/assets/console.css", get(assets::style))
+        .route("/assets/console.js", get(assets::script))
+        .route("/assets/lock.svg", get(assets::icon))
+        .fallback(pages::unknown)
+        .with_state(control)
+}

@@ -1,0 +1,147 @@
+//! What a reader of the console may rely on.
+
+#[path = "../examples/preview/sample.rs"]
+mod sample;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use control::ControlError;
+use http_body_util::BodyExt;
+use sample::Sample;
+use tower::ServiceExt;
+
+async fn answer(sample: Sample, path: &str) -> (StatusCode, String) {
+    let router: Router = admin_ui::router(Arc::new(sample));
+    let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let status = response.status();
+    let octets = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(octets.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn the_first_page_says_who_we_are_and_what_waits() {
+    let (status, page) = answer(sample::busy(), "/").await;
+    assert_eq!(status, StatusCode::OK);
+    for text in
+        ["acme.example", "did:dccp:1k7q", "Ready", "globex.example", "Connected over quic for 3 h 20 min"]
+    {
+        assert!(page.contains(text), "{text} is missing");
+    }
+    assert!(page.contains("connection refused"), "the reason why a link is down is missing");
+    assert!(page.contains("oldest without progress 2 min 5 s"));
+}
+
+#[tokio::test]
+async fn hostile_text_never_becomes_markup() {
+    for path in ["/", "/messages/4TQH0ZZ"] {
+        let (_, page) = answer(sample::busy(), path).await;
+        assert!(!page.contains("<script>alert"), "{path}");
+        assert!(!page.contains("<img src=x"), "{path}");
+        assert!(!page.contains("<b>bold"), "{path}");
+        assert!(!page.contains('\u{202E}'), "{path}: an override reorders the page");
+        assert!(page.contains("⟨U+202E⟩"), "{path}: the attempt is not visible");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_search_stays_text() {
+    let (status, page) = answer(sample::busy(), "/messages/%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.contains("Nothing found"));
+}
+
+#[tokio::test]
+async fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
+    for path in ["/", "/messages/4TQK7XW", "/messages/unknown", "/nowhere"] {
+        let (_, page) = answer(sample::busy(), path).await;
+        assert!(!page.contains("style=") && !page.contains("<style"), "{path}");
+        assert_eq!(page.matches("<script").count(), page.matches("<script src=\"/assets/").count(), "{path}");
+        assert!(!page.contains(" onclick") && !page.contains("javascript:"), "{path}");
+        assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_to_two_partners_shows_both_ways_on_one_page() {
+    let (status, page) = answer(sample::busy(), "/messages/4TQK7XW").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("To globex.example") && page.contains("To initech.example"));
+    assert!(page.contains("sealed for 2 destinations"));
+    assert!(page.contains("delivered after 182 ms") && page.contains("+25 ms"));
+}
+
+#[tokio::test]
+async fn the_search_box_leads_to_the_message_with_or_without_brackets() {
+    for id in ["%3Cbudget-2026%40acme.example%3E", "budget-2026%40acme.example"] {
+        let router = admin_ui::router(Arc::new(sample::busy()));
+        let request = Request::get(format!("/find?id={id}")).body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()[header::LOCATION], "/messages/budget-2026%40acme.example");
+    }
+    let (status, page) = answer(sample::busy(), "/messages/budget-2026%40acme.example").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("4TQK7XW"));
+}
+
+#[tokio::test]
+async fn the_table_shows_only_the_chosen_state() {
+    let (_, page) = answer(sample::busy(), "/?state=held").await;
+    assert!(page.contains("bob@globex.example") && !page.contains("nobody@globex.example"));
+    assert!(page.contains("aria-current=\"true\">Held"));
+    let (status, page) = answer(sample::busy(), "/?state=lost").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("not a state"), "{page}");
+}
+
+#[tokio::test]
+async fn the_link_to_older_messages_keeps_the_filter() {
+    let (_, page) = answer(sample::busy(), "/?state=delivered&partner=globex.example").await;
+    assert!(page.contains("/?state=delivered&#38;partner=globex.example&#38;before=41"), "{page}");
+    let (_, page) = answer(sample::busy(), "/?before=41").await;
+    assert!(page.contains("There are no older messages"), "{page}");
+}
+
+#[tokio::test]
+async fn a_gateway_on_its_first_day_says_what_to_do() {
+    let (status, page) = answer(sample::fresh(), "/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("Not ready") && page.contains("no partner file has been imported"));
+    assert!(page.contains("No message has passed yet") && page.contains("dccp-gateway partner import"));
+}
+
+#[tokio::test]
+async fn a_gateway_whose_journal_is_silent_shows_that_instead_of_an_empty_page() {
+    let silent =
+        || Sample { overview: Err(ControlError::Unavailable("The spool is busy.".into())), ..sample::busy() };
+    let (status, page) = answer(silent(), "/").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.contains("The spool is busy."));
+    let (status, _) = answer(silent(), "/messages/4TQK7XW").await;
+    assert_eq!(status, StatusCode::OK, "one message can still be followed");
+}
+
+#[tokio::test]
+async fn an_unknown_page_is_a_page_with_a_way_back() {
+    let (status, page) = answer(sample::busy(), "/nowhere").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("href=\"/\"") && page.contains("Nothing found"));
+}
+
+#[tokio::test]
+async fn what_a_page_links_to_exists() {
+    for (path, media_type) in [
+        ("/assets/console.css", "text/css; charset=utf-8"),
+        ("/assets/console.js", "text/javascript; charset=utf-8"),
+        ("/assets/lock.svg", "image/svg+xml"),
+    ] {
+        let router = admin_ui::router(Arc::new(sample::busy()));
+        let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], media_type);
+    }
+}
