@@ -239,14 +239,27 @@ fn a_local_rule_may_hold_what_the_standard_rules_allow() {
 #[test]
 fn a_permanent_refusal_speaks_before_a_temporary_one() {
     let rules = Rules::with_local(
-        r#"@id("try-later") @reply("451 4.7.1") @why("Not now.") forbid (principal, action, resource);"#,
+        r#"@id("try-later") @reply("451 4.7.1") @why("Not now.") forbid (principal, action, resource);
+           @id("never") @reply("550 5.7.1") @why("Not ever.")
+           forbid (principal == Sender::"bob@globex.example", action, resource);"#,
     )
     .unwrap();
     let did = globex();
     assert_eq!(refused_by(&rules, "try-later", &alice_to(pinned(&did))).code, 451);
-    let decision = decide_recipient(&rules, &alice_to(Destination::Unknown));
-    let named: Vec<_> = decision.reasons.iter().map(|reason| reason.rule.as_str()).collect();
-    assert_eq!(named, ["no-gateway-known", "try-later"]);
+    assert_eq!(refused_by(&rules, "never", &bob_to(Destination::Ours)).code, 550);
+}
+
+#[test]
+fn all_who_object_are_named_in_the_order_of_the_law() {
+    let did = globex();
+    let facts = RecipientFacts { sender_standing: SenderStanding::Foreign, ..bob_to(in_conflict(&did)) };
+    let facts = MailFacts { size: u64::MAX, ..mail_of(&facts) };
+    for _ in 0..20 {
+        let decision = decide_mail(&Rules::standard(), &facts);
+        let named: Vec<_> = decision.reasons.iter().map(|reason| reason.rule.as_str()).collect();
+        let law = ["sender-not-of-partner", "never-in-the-clear", "recipient-not-ours", "size-limit"];
+        assert_eq!(named, law);
+    }
 }
 
 #[test]
