@@ -67,5 +67,8 @@ pub const STATEMENTS_KEPT: usize = 96;
 /// Rows that one purge or release moves in one job, so that mail never waits long behind housekeeping.
 pub const SWEEP_ROWS_MAX: usize = 500;
 
+/// What a move weighs in a batch besides bodies: its row and its notes.
+pub(super) const MOVE_BYTES: usize = 512;
+
 /// Characters of a note's reason that are kept: reasons explain, they do not quote.
 pub const REASON_CHARS_MAX: usize = 500;

@@ -40,16 +40,20 @@ pub(super) struct Standing {
 
 impl Desk<'_> {
     /// Puts a row in. `None`: the same message had arrived before.
-    pub(super) fn insert(&mut self, new: &NewRow, notes: &[&Note]) -> Result<Option<i64>, SpoolError> {
+    pub(super) fn insert<'n>(
+        &mut self,
+        new: &NewRow,
+        notes: impl IntoIterator<Item = &'n Note>,
+    ) -> Result<Option<i64>, SpoolError> {
         if !matches!(new.state, State::Queued | State::Held) {
             return Err(SpoolError::ImpossibleMove { from: "new", to: new.state });
         }
         let inserted = self
             .conn
             .prepare_cached(
-                "INSERT INTO rows (id, queue_id, direction, kind, state, partner, partner_domain, message_id_tag, digest,
-                                   size, body_bytes, accepted_at, progress_at, next_at, expires_at, summary)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14, ?15)
+                "INSERT INTO rows (id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag,
+                                   digest, size, body_bytes, accepted_at, progress_at, next_at, expires_at, summary)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)
                  ON CONFLICT (digest) WHERE direction = 1 AND kind <> 2 DO NOTHING",
             )?
             .execute(params![
@@ -60,6 +64,7 @@ impl Desk<'_> {
                 new.state,
                 new.partner,
                 new.partner_domain,
+                (new.direction == Direction::Out).then_some(new.id),
                 new.message_id_tag,
                 new.digest,
                 time::count_to_sql(new.size),
@@ -116,6 +121,11 @@ impl Desk<'_> {
         let bytes = if to.is_final() { 0 } else { row.body_bytes };
         self.effects.tallies.add(row.direction, row.state, -1, -row.body_bytes);
         self.effects.tallies.add(row.direction, to, 1, bytes);
+    }
+
+    /// Counts a body that became longer or shorter where it is.
+    pub(super) fn count_bytes(&mut self, row: &Standing, more: i64) {
+        self.effects.tallies.add(row.direction, row.state, 0, more);
     }
 
     /// Counts rows out of the spool.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::lease::Leases;
-use super::look::{COLUMNS, row_columns, row_of};
-use super::{Direction, DueRow, ExpiredRow, RowId, Spool, SpoolError, UnixMillis, time};
+use super::look::{COLUMNS, row_columns, row_of, waiting_of};
+use super::{Direction, DueRow, RowId, Spool, SpoolError, UnixMillis, Waiting, time};
 
 impl Spool {
     /// Hands out rows that are due, oldest first: at most `limit`, and no further row once their bodies reach
@@ -92,7 +92,7 @@ impl Spool {
     ///
     /// # Errors
     /// Temporary ones.
-    pub async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<ExpiredRow>, SpoolError> {
+    pub async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Waiting>, SpoolError> {
         self.look_up_with_leases(move |conn, leases| {
             let mut taken = Taken { leases, ids: Vec::new() };
             walk(
@@ -170,7 +170,7 @@ impl Taken<'_> {
     }
 
     /// Reads the taken rows that are still open, with their slips.
-    fn read_expired(mut self, conn: &Connection, now: UnixMillis) -> Result<Vec<ExpiredRow>, SpoolError> {
+    fn read_expired(mut self, conn: &Connection, now: UnixMillis) -> Result<Vec<Waiting>, SpoolError> {
         let snapshot = conn.unchecked_transaction()?;
         let mut read = snapshot.prepare_cached(concat!(
             "SELECT ",
@@ -179,11 +179,7 @@ impl Taken<'_> {
         ))?;
         let mut expired = Vec::with_capacity(self.ids.len());
         for id in &self.ids {
-            let found = read
-                .query_row(params![id, time::to_sql(now)], |row| {
-                    Ok(ExpiredRow { row: row_of(row)?, slip: row.get(COLUMNS)? })
-                })
-                .optional()?;
+            let found = read.query_row(params![id, time::to_sql(now)], waiting_of).optional()?;
             expired.extend(found);
         }
         self.hand_over(|id| expired.iter().any(|expired| expired.row.id == id));

@@ -13,9 +13,8 @@ impl Spool {
         let bytes = rows.iter().map(weight).sum();
         self.submit(bytes, true, move |desk| {
             for row in &rows {
-                let own: Vec<&Note> =
-                    notes.iter().filter(|(id, _)| *id == row.id).map(|(_, note)| note).collect();
-                desk.insert(row, &own)?.ok_or(SpoolError::RowExists(row.id))?;
+                let own = notes.iter().filter(|(id, _)| *id == row.id).map(|(_, note)| note);
+                desk.insert(row, own)?.ok_or(SpoolError::RowExists(row.id))?;
             }
             Ok(())
         })
@@ -33,7 +32,6 @@ impl Spool {
             return Err(SpoolError::Refused("only inbound messages arrive".to_owned()));
         }
         self.submit(weight(&row), true, move |desk| {
-            let notes: Vec<&Note> = notes.iter().collect();
             Ok(match desk.insert(&row, &notes)? {
                 Some(_seq) => Arrival::Fresh,
                 None => Arrival::Duplicate,
@@ -61,7 +59,6 @@ impl Spool {
                 }
             }
             drop(forget);
-            let notes: Vec<&Note> = notes.iter().collect();
             desk.insert(&row, &notes)?.ok_or(SpoolError::RowExists(row.id))?;
             Ok(())
         })

@@ -75,7 +75,11 @@ impl Note {
 }
 
 /// Writes notes behind those that the row already has.
-pub(super) fn append(conn: &Connection, row: i64, notes: &[&Note]) -> Result<(), SpoolError> {
+pub(super) fn append<'a>(
+    conn: &Connection,
+    row: i64,
+    notes: impl IntoIterator<Item = &'a Note>,
+) -> Result<(), SpoolError> {
     let mut insert = conn.prepare_cached(
         "INSERT INTO journal (row, n, at, stage, reason, sealed)
          SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ?5 FROM journal WHERE row = ?1",

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Params, params};
+use rusqlite::{OptionalExtension, Params, params};
+use uuid::Uuid;
 
-use super::{Direction, Note, Row, RowId, Spool, SpoolError, State, UnixMillis, journal, time};
+use super::{Direction, Note, Row, RowId, Spool, SpoolError, State, UnixMillis, Waiting, journal, time};
 
 /// The columns that make a [`Row`], in the order of [`row_of`].
 macro_rules! row_columns {
     () => {
-        "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id_tag, digest, size, body_bytes, \
-         attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining"
+        "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag, digest, size, \
+         body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining"
     };
 }
 pub(super) use row_columns;
 
 /// How many columns that is: the next one stands at this index.
-pub(super) const COLUMNS: usize = 19;
+pub(super) const COLUMNS: usize = 20;
 
 /// How many rows stand in one state, and the bytes that rest for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +67,16 @@ impl Spool {
         self.rows(SQL, (queue_id.to_owned(),)).await
     }
 
+    /// The rows that carry this DCCP message, oldest first: what both ends of the road call it.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn by_message_id(&self, message_id: Uuid) -> Result<Vec<Row>, SpoolError> {
+        const SQL: &str =
+            concat!("SELECT ", row_columns!(), " FROM rows WHERE message_id = ?1 ORDER BY seq LIMIT 1000");
+        self.rows(SQL, (message_id.into_bytes(),)).await
+    }
+
     /// The rows with this Message-ID (by its keyed tag), oldest first.
     ///
     /// # Errors
@@ -95,6 +106,60 @@ impl Spool {
     /// Temporary ones.
     pub async fn journal(&self, id: RowId) -> Result<Vec<Note>, SpoolError> {
         self.look_up(move |conn| Ok(journal::read(conn, id)?)).await
+    }
+
+    /// The partner's signed words that came with the end of this row, sealed to ourselves.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn evidence(&self, id: RowId) -> Result<Option<Vec<u8>>, SpoolError> {
+        self.read(move |conn| {
+            conn.prepare_cached(
+                "SELECT sealed FROM evidence WHERE row = (SELECT seq FROM rows WHERE id = ?1)",
+            )?
+            .query_row([id], |row| row.get(0))
+            .optional()
+        })
+        .await
+    }
+
+    /// The row, if it has not ended, with what a report of its end needs.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn waiting(&self, id: RowId) -> Result<Option<Waiting>, SpoolError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            row_columns!(),
+            ", slip FROM rows JOIN bodies ON bodies.row = rows.seq WHERE id = ?1 AND state < 3"
+        );
+        self.read(move |conn| conn.prepare_cached(SQL)?.query_row([id], waiting_of).optional()).await
+    }
+
+    /// The outgoing row that a receipt of `partner` is about. A partner that could not open a message knows only its
+    /// digest: then `message_id` is nil. `None` for anything that was not sent to this very partner, or has ended.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn awaiting_receipt(
+        &self,
+        message_id: Uuid,
+        digest: [u8; 32],
+        partner: &str,
+    ) -> Result<Option<Waiting>, SpoolError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            row_columns!(),
+            ", slip FROM rows JOIN bodies ON bodies.row = rows.seq
+             WHERE direction = 0 AND state < 3 AND digest = ?1 AND partner = ?2 AND (?3 OR id = ?4)"
+        );
+        let partner = partner.to_owned();
+        self.read(move |conn| {
+            conn.prepare_cached(SQL)?
+                .query_row(params![digest, partner, message_id.is_nil(), message_id.into_bytes()], waiting_of)
+                .optional()
+        })
+        .await
     }
 
     /// Whether a message with this (sender, message id) was settled here before.
@@ -133,7 +198,7 @@ impl Spool {
     ///
     /// # Errors
     /// Temporary ones.
-    pub async fn receipt_partners(&self) -> Result<Vec<String>, SpoolError> {
+    pub async fn partners_with_receipts(&self) -> Result<Vec<String>, SpoolError> {
         self.read(|conn| {
             conn.prepare_cached("SELECT DISTINCT partner FROM receipts")?
                 .query_map([], |row| row.get(0))?
@@ -218,18 +283,24 @@ pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         state: row.get(5)?,
         partner: row.get(6)?,
         partner_domain: row.get(7)?,
-        message_id_tag: row.get(8)?,
-        digest: row.get(9)?,
-        size: count_at(row, 10)?,
-        body_bytes: count_at(row, 11)?,
-        attempts: row.get(12)?,
-        accepted_at: time::from_sql(row.get(13)?),
-        progress_at: time::from_sql(row.get(14)?),
-        next_at: time::from_sql(row.get(15)?),
-        expires_at: time::from_sql(row.get(16)?),
-        summary: row.get(17)?,
-        remaining: row.get(18)?,
+        message_id: row.get::<_, Option<[u8; 16]>>(8)?.map(Uuid::from_bytes),
+        message_id_tag: row.get(9)?,
+        digest: row.get(10)?,
+        size: count_at(row, 11)?,
+        body_bytes: count_at(row, 12)?,
+        attempts: row.get(13)?,
+        accepted_at: time::from_sql(row.get(14)?),
+        progress_at: time::from_sql(row.get(15)?),
+        next_at: time::from_sql(row.get(16)?),
+        expires_at: time::from_sql(row.get(17)?),
+        summary: row.get(18)?,
+        remaining: row.get(19)?,
     })
+}
+
+/// Reads a [`Waiting`] from the columns of [`row_columns`] and the slip behind them.
+pub(super) fn waiting_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting { row: row_of(row)?, slip: row.get(COLUMNS)? })
 }
 
 fn count_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {

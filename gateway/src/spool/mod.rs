@@ -40,7 +40,9 @@ mod look;
 mod moves;
 mod purge;
 mod readers;
+mod release;
 mod row;
+mod settle;
 mod stats;
 mod time;
 mod writer;
@@ -60,8 +62,8 @@ pub use journal::{Note, Stage};
 pub use look::{Backlog, Count, Counts};
 pub use purge::Purged;
 pub use row::{
-    Arrival, Direction, DueRow, ExpiredRow, Kind, Learned, Moved, NewRow, PendingReceipt, Row, RowId,
-    Settlement, State,
+    Arrival, Direction, DueRow, Kind, Learned, Moved, NewRow, PendingReceipt, Row, RowId, Settlement, State,
+    Waiting,
 };
 pub use stats::{BATCH_BUCKETS, StatsSnapshot};
 
@@ -177,7 +179,7 @@ impl Spool {
 
     /// How many jobs wait for the writer, beside those in the batch it works on.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn jobs_waiting(&self) -> usize {
         // One place is kept for the order to stop.
         JOBS_WAITING_MAX.saturating_sub(self.0.jobs.capacity())
     }

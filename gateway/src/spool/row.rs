@@ -108,6 +108,8 @@ stored_as! {
         Report = 2 "report",
         /// A sealed message that has arrived and was not opened yet: nobody knows what is in it.
         Unopened = 3 "unopened",
+        /// An outgoing mail that is held before it could be sealed to its partner; sealed to ourselves.
+        Draft = 4 "draft",
     }
 }
 
@@ -196,6 +198,8 @@ pub struct Row {
     pub partner: Option<String>,
     /// The mail domain at the other end.
     pub partner_domain: String,
+    /// The DCCP message id: for outgoing rows the row's own, for arrived ones the sender's, once it was opened.
+    pub message_id: Option<Uuid>,
     /// Keyed tag of the RFC 5322 Message-ID.
     pub message_id_tag: Option<[u8; 16]>,
     /// SHA-256 of the sealed message.
@@ -231,9 +235,9 @@ pub struct DueRow {
     pub slip: Option<Vec<u8>>,
 }
 
-/// A row whose time ran out, handed out so that its end can be settled and reported.
+/// A row that has not ended, without its body: what it takes to settle its end and report it.
 #[derive(Debug, Clone)]
-pub struct ExpiredRow {
+pub struct Waiting {
     /// The facts.
     pub row: Row,
     /// The return slip, sealed to ourselves.
@@ -275,13 +279,24 @@ pub struct Settlement {
     pub new_rows: Vec<NewRow>,
     /// What opening the message taught us.
     pub learned: Option<Learned>,
+    /// The partner's signed words, sealed to ourselves: kept with the journal.
+    pub evidence: Option<Vec<u8>>,
 }
 
 impl Settlement {
     /// An end that owes nobody anything.
     #[must_use]
     pub fn plain(id: RowId, state: State, notes: Vec<Note>) -> Self {
-        Self { id, state, notes, replay_key: None, receipt: None, new_rows: Vec::new(), learned: None }
+        Self {
+            id,
+            state,
+            notes,
+            replay_key: None,
+            receipt: None,
+            new_rows: Vec::new(),
+            learned: None,
+            evidence: None,
+        }
     }
 }
 
@@ -290,6 +305,8 @@ impl Settlement {
 pub struct Learned {
     /// What it carries ([`Kind::Report`] is refused: reports do not arrive).
     pub kind: Kind,
+    /// Its DCCP message id, given by the sender.
+    pub message_id: Uuid,
     /// Keyed tag of its Message-ID.
     pub message_id_tag: Option<[u8; 16]>,
     /// What a trace shows, sealed to ourselves.

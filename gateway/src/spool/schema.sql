@@ -10,10 +10,11 @@ CREATE TABLE rows (
     id             BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
     queue_id       TEXT    NOT NULL,
     direction      INTEGER NOT NULL CHECK (direction IN (0, 1)),  -- 0 out, 1 in
-    kind           INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3), -- 0 mail, 1 receipts, 2 report, 3 unopened
+    kind           INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 4), -- 0 mail, 1 receipts, 2 report, 3 unopened, 4 draft
     state          INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5),-- 0 queued, 1 sent, 2 held | 3 delivered, 4 failed, 5 expired
     partner        TEXT,
     partner_domain TEXT    NOT NULL,
+    message_id     BLOB,                             -- DCCP message id; NULL until an arrived message was opened
     message_id_tag BLOB,
     digest         BLOB    NOT NULL CHECK (length(digest) = 32),
     size           INTEGER NOT NULL,                 -- of the message, as the journal shows it
@@ -34,7 +35,10 @@ CREATE INDEX rows_held        ON rows (partner_domain)                     WHERE
 CREATE INDEX rows_open        ON rows (expires_at, progress_at, state, id) WHERE state < 3;
 CREATE INDEX rows_final       ON rows (progress_at)                        WHERE state >= 3;
 CREATE INDEX rows_queue_id    ON rows (queue_id);
-CREATE INDEX rows_message_id  ON rows (message_id_tag)                     WHERE message_id_tag IS NOT NULL;
+CREATE INDEX rows_message_id  ON rows (message_id)                         WHERE message_id IS NOT NULL;
+CREATE INDEX rows_tag         ON rows (message_id_tag)                     WHERE message_id_tag IS NOT NULL;
+-- A receipt names the digest of what it is about.
+CREATE INDEX rows_awaiting    ON rows (digest)                             WHERE direction = 0 AND state < 3;
 -- What arrived from the overlay is kept once; our own reports (kind 2) do not arrive.
 CREATE UNIQUE INDEX rows_arrived ON rows (digest)                          WHERE direction = 1 AND kind <> 2;
 
@@ -56,6 +60,12 @@ CREATE TABLE journal (
     sealed BLOB,
     PRIMARY KEY (row, n)
 ) STRICT, WITHOUT ROWID;
+
+-- The signed words of a partner that ended a row, sealed to ourselves.
+CREATE TABLE evidence (
+    row    INTEGER PRIMARY KEY REFERENCES rows (seq) ON DELETE CASCADE,
+    sealed BLOB NOT NULL
+) STRICT;
 
 -- How many rows and resting bytes each state has: kept by the writer in the transaction that moves them, so that a
 -- look at the queue never counts a table.

@@ -65,7 +65,7 @@ async fn when_the_disk_fills_in_the_middle_of_a_batch_all_of_it_is_refused_and_n
         })
         .collect();
     // All three are in the channel when the writer is let go: it takes them together.
-    while house.spool.waiting() < 3 {
+    while house.spool.jobs_waiting() < 3 {
         tokio::task::yield_now().await;
     }
     drop(release);

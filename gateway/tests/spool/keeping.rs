@@ -232,7 +232,7 @@ type Asked<T> = tokio::task::JoinHandle<Result<T, SpoolError>>;
 async fn ask_in_order(house: &House, rows: Vec<NewRow>) -> Vec<Asked<()>> {
     let mut asked = Vec::new();
     for row in rows {
-        let (spool, waiting) = (house.spool.clone(), house.spool.waiting());
+        let (spool, waiting) = (house.spool.clone(), house.spool.jobs_waiting());
         asked.push(tokio::spawn(async move { spool.accept(vec![row], vec![]).await }));
         until_waiting(house, waiting + 1).await;
     }
@@ -243,14 +243,14 @@ async fn ask_to_write(
     house: &House,
     work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<usize> + Send + 'static,
 ) -> Asked<usize> {
-    let (spool, waiting) = (house.spool.clone(), house.spool.waiting());
+    let (spool, waiting) = (house.spool.clone(), house.spool.jobs_waiting());
     let asked = tokio::spawn(async move { spool.write(work).await });
     until_waiting(house, waiting + 1).await;
     asked
 }
 
 async fn until_waiting(house: &House, jobs: usize) {
-    while house.spool.waiting() < jobs {
+    while house.spool.jobs_waiting() < jobs {
         tokio::task::yield_now().await;
     }
 }

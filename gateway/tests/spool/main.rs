@@ -8,3 +8,5 @@ mod full;
 mod keeping;
 mod model;
 mod moves;
+mod receipts;
+mod release;

@@ -182,7 +182,10 @@ async fn take(house: &mut House, model: &mut Model, now: &mut UnixMillis, step: 
             let Some(id) = model.pick(row) else { return };
             let next_at = now.saturating_add_ms(delay_ms);
             let expected = model.moves(id, State::Queued, Some(next_at));
-            assert_eq!(house.spool.progress(id, vec![1], next_at, note(Stage::HandedOver)).await, expected);
+            assert_eq!(
+                house.spool.progress(id, vec![1], next_at, None, note(Stage::HandedOver)).await,
+                expected
+            );
         }
         Step::Hold(row) => {
             let Some(id) = model.pick(row) else { return };

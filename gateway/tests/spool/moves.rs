@@ -1,12 +1,14 @@
 //! Who may move a row where, and what becomes durable together.
 
-use gateway::spool::config::SWEEP_ROWS_MAX;
 use gateway::spool::{
     Count, Direction, Kind, Learned, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, SpoolError,
     Stage, State,
 };
 
-use crate::fixture::{GLOBEX, House, INITECH, NOW, TTL_MS, arrival, later, mail, note};
+/// What the sender calls its message.
+const SENDERS_ID: uuid::Uuid = uuid::Uuid::max();
+
+use crate::fixture::{GLOBEX, House, NOW, TTL_MS, arrival, later, mail, note};
 
 #[tokio::test]
 async fn the_table_of_moves_is_the_whole_truth() {
@@ -18,7 +20,7 @@ async fn the_table_of_moves_is_the_whole_truth() {
             let moved = match verb {
                 "sent" => house.spool.sent(id, vec![]).await,
                 "defer" => house.spool.defer(id, NOW, vec![]).await,
-                "progress" => house.spool.progress(id, vec![], NOW, vec![]).await,
+                "progress" => house.spool.progress(id, vec![], NOW, None, vec![]).await,
                 "hold" => house.spool.hold(id, None, vec![]).await,
                 "release" => house.spool.release_held_row(id, NOW).await.map(|()| Moved::Done),
                 _ => house.spool.settle(Settlement::plain(id, State::Failed, vec![])).await,
@@ -75,7 +77,7 @@ async fn nobody_moves_a_row_that_is_not_there() {
     let unknown = Err(SpoolError::UnknownRow(id));
     assert_eq!(house.spool.sent(id, vec![]).await, unknown);
     assert_eq!(house.spool.defer(id, NOW, vec![]).await, unknown);
-    assert_eq!(house.spool.progress(id, vec![], NOW, vec![]).await, unknown);
+    assert_eq!(house.spool.progress(id, vec![], NOW, None, vec![]).await, unknown);
     assert_eq!(house.spool.settle(Settlement::plain(id, State::Failed, vec![])).await, unknown);
 }
 
@@ -112,8 +114,10 @@ async fn an_end_drops_the_body_and_keeps_everything_that_follows_from_it() {
         replay_key: Some([5; 32]),
         receipt: Some(PendingReceipt { partner: GLOBEX.to_owned(), sealed_receipt: b"sealed".to_vec() }),
         new_rows: vec![report.clone()],
+        evidence: Some(b"signed by globex".to_vec()),
         learned: Some(Learned {
             kind: Kind::Mail,
+            message_id: SENDERS_ID,
             message_id_tag: Some([9; 16]),
             summary: vec![1],
             size: 42,
@@ -128,6 +132,8 @@ async fn an_end_drops_the_body_and_keeps_everything_that_follows_from_it() {
     assert_eq!(house.due_ids(Direction::In, NOW).await, [report.id]);
     let learned = house.spool.by_message_id_tag([9; 16]).await.unwrap();
     assert_eq!((learned[0].id, learned[0].kind, learned[0].size), (row.id, Kind::Mail, 42));
+    assert_eq!(house.spool.by_message_id(SENDERS_ID).await.unwrap(), learned);
+    assert_eq!(house.spool.evidence(row.id).await.unwrap().as_deref(), Some(&b"signed by globex"[..]));
 }
 
 #[tokio::test]
@@ -171,7 +177,11 @@ async fn recipients_that_are_done_stay_done() {
     let mut house = House::new();
     let row = arrival();
     house.spool.arrive(row.clone(), vec![]).await.unwrap();
-    house.spool.progress(row.id, b"bob is left".to_vec(), later(10), note(Stage::HandedOver)).await.unwrap();
+    house
+        .spool
+        .progress(row.id, b"bob is left".to_vec(), later(10), None, note(Stage::HandedOver))
+        .await
+        .unwrap();
     house.restart().await;
     assert!(house.due_ids(Direction::In, NOW).await.is_empty());
     let due = house.spool.due(Direction::In, None, later(10), 1, usize::MAX).await.unwrap();
@@ -191,71 +201,6 @@ async fn putting_off_is_not_progress() {
     house.spool.settle(Settlement::plain(id, State::Delivered, vec![])).await.unwrap();
     let held = house.keep(NewRow { state: State::Held, ..mail() }).await;
     assert_eq!(house.spool.oldest_without_progress(later(500)).await, Ok(None), "{held} waits for a person");
-}
-
-#[tokio::test]
-async fn what_is_held_goes_on_when_its_domain_is_released() {
-    let house = House::new();
-    let ours = house.keep(NewRow { state: State::Held, ..mail() }).await;
-    let other = NewRow { state: State::Held, partner_domain: "initech.example".to_owned(), ..mail() };
-    let other = house.keep(other).await;
-    assert!(house.due_ids(Direction::Out, later(1)).await.is_empty());
-
-    assert_eq!(house.spool.release_held("globex.example", later(1)).await, Ok(1));
-    assert_eq!(house.due_ids(Direction::Out, NOW).await, [], "not before the release");
-    assert_eq!(house.due_ids(Direction::Out, later(1)).await, [ours]);
-    assert_eq!(house.stages(ours).await, [Stage::Received, Stage::Released]);
-    assert_eq!(house.state(other).await, State::Held);
-    house.spool.release_held_row(other, later(2)).await.unwrap();
-    assert_eq!(house.due_ids(Direction::Out, later(2)).await, [other]);
-}
-
-#[tokio::test]
-async fn a_large_release_goes_in_steps_and_forgets_nothing() {
-    let house = House::new();
-    let held = SWEEP_ROWS_MAX * 2 + 1;
-    let rows = (0..held).map(|_| NewRow { state: State::Held, body: b"x"[..].into(), ..mail() }).collect();
-    house.spool.accept(rows, vec![]).await.unwrap();
-    assert_eq!(house.spool.release_held("globex.example", NOW).await, Ok(held as u64));
-    let counts = house.spool.counts().await.unwrap();
-    assert_eq!(
-        counts.get(&(Direction::Out, State::Queued)),
-        Some(&Count { rows: held as u64, bytes: held as u64 })
-    );
-    assert_eq!(counts.len(), 1);
-}
-
-#[tokio::test]
-async fn receipts_travel_together_and_once() {
-    let house = House::new();
-    for partner in [GLOBEX, INITECH, GLOBEX] {
-        let row = arrival();
-        house.spool.arrive(row.clone(), vec![]).await.unwrap();
-        let receipt =
-            PendingReceipt { partner: partner.to_owned(), sealed_receipt: partner.as_bytes().to_vec() };
-        let end =
-            Settlement { receipt: Some(receipt), ..Settlement::plain(row.id, State::Delivered, vec![]) };
-        house.spool.settle(end).await.unwrap();
-    }
-    assert_eq!(house.spool.receipt_partners().await.unwrap(), [GLOBEX, INITECH]);
-    let pending = house.spool.receipts_pending(GLOBEX, 10).await.unwrap();
-    let ids: Vec<i64> = pending.iter().map(|(id, _)| *id).collect();
-    assert_eq!(ids, [1, 3]);
-
-    let bundle = NewRow { kind: Kind::Receipts, ..mail() };
-    house.spool.accept_receipts(bundle.clone(), vec![], ids.clone()).await.unwrap();
-    assert!(house.spool.receipts_pending(GLOBEX, 10).await.unwrap().is_empty());
-    let twice = house
-        .spool
-        .accept_receipts(NewRow { id: RowId::fresh(), ..bundle.clone() }, vec![], vec![2, 3])
-        .await;
-    assert_eq!(twice, Err(SpoolError::ReceiptsGone));
-    assert_eq!(
-        house.spool.receipts_pending(INITECH, 10).await.unwrap().len(),
-        1,
-        "a refused bundle consumes nothing"
-    );
-    assert_eq!(house.due_ids(Direction::Out, NOW).await, [bundle.id]);
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! Letting rows go on: held ones when a person or a changed partner says so, put-off ones when the partner is back.
+
+use rusqlite::params;
+
+use super::config::{MOVE_BYTES, SWEEP_ROWS_MAX};
+use super::desk::Desk;
+use super::{Note, RowId, Spool, SpoolError, Stage, State, UnixMillis, time};
+
+impl Spool {
+    /// Lets everything go on that is held for this domain. Returns how many rows.
+    ///
+    /// # Errors
+    /// Temporary ones; what was released before the error stays released.
+    pub async fn release_held(&self, partner_domain: &str, now: UnixMillis) -> Result<u64, SpoolError> {
+        let domain = partner_domain.to_owned();
+        self.in_steps(move |desk| desk.release_domain(&domain, now)).await
+    }
+
+    /// Lets one held row go on.
+    ///
+    /// # Errors
+    /// [`SpoolError::ImpossibleMove`] if it is not held.
+    pub async fn release_held_row(&self, id: RowId, now: UnixMillis) -> Result<(), SpoolError> {
+        self.submit(MOVE_BYTES, false, move |desk| desk.release(id, now)).await
+    }
+
+    /// The partner is reachable again: what was put off for it is due now.
+    ///
+    /// # Errors
+    /// Temporary ones; what was hastened before the error stays hastened.
+    pub async fn hasten(&self, partner: &str, now: UnixMillis) -> Result<(), SpoolError> {
+        let partner = partner.to_owned();
+        self.in_steps(move |desk| desk.hasten(&partner, now)).await?;
+        Ok(())
+    }
+
+    /// Works in steps of at most [`SWEEP_ROWS_MAX`] rows, so that mail never waits long behind it.
+    async fn in_steps<W>(&self, step: W) -> Result<u64, SpoolError>
+    where
+        W: Fn(&mut Desk<'_>) -> Result<usize, SpoolError> + Clone + Send + 'static,
+    {
+        let mut all = 0;
+        loop {
+            let rows = self.submit(MOVE_BYTES * SWEEP_ROWS_MAX, false, step.clone()).await?;
+            all += rows as u64;
+            if rows < SWEEP_ROWS_MAX {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn release_domain(&mut self, domain: &str, now: UnixMillis) -> Result<usize, SpoolError> {
+        let ids: Vec<RowId> = self
+            .conn
+            .prepare_cached("SELECT id FROM rows WHERE state = 2 AND partner_domain = ?1 LIMIT ?2")?
+            .query_map(params![domain, time::len_to_sql(SWEEP_ROWS_MAX)], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for id in &ids {
+            self.release(*id, now)?;
+        }
+        Ok(ids.len())
+    }
+
+    fn release(&mut self, id: RowId, now: UnixMillis) -> Result<(), SpoolError> {
+        let row = self.standing(id)?;
+        if row.state != State::Held {
+            return Err(SpoolError::ImpossibleMove { from: row.state.as_str(), to: State::Queued });
+        }
+        self.conn
+            .prepare_cached(
+                "UPDATE rows SET state = 0, next_at = ?2, progress_at = max(progress_at, ?2) WHERE seq = ?1",
+            )?
+            .execute(params![row.seq, time::to_sql(now)])?;
+        self.finish_move(id, &row, State::Queued, &[Note::new(now, Stage::Released, "")])?;
+        Ok(())
+    }
+
+    fn hasten(&mut self, partner: &str, now: UnixMillis) -> Result<usize, SpoolError> {
+        let hastened = self
+            .conn
+            .prepare_cached(
+                "UPDATE rows SET next_at = ?2 WHERE seq IN (
+                     SELECT seq FROM rows
+                     WHERE state = 0 AND direction = 0 AND partner = ?1 AND next_at > ?2 LIMIT ?3)",
+            )?
+            .execute(params![partner, time::to_sql(now), time::len_to_sql(SWEEP_ROWS_MAX)])?;
+        if hastened > 0 {
+            self.ring(super::Direction::Out);
+        }
+        Ok(hastened)
+    }
+}
