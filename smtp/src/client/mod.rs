@@ -1,0 +1,156 @@
+//! Handing a message over to the internal mail server, by SMTP (RFC 5321) or LMTP (RFC 2033).
+//!
+//! ```text
+//! Pool::hand_over(envelope, segments)
+//!   │ Content::check     bare CR or LF anywhere? then nothing is sent            content
+//!   │ a connection       an idle one that is still alive, or a fresh one         pool, connection
+//!   │ MAIL, RCPT…, DATA  in one go when PIPELINING is offered (RFC 2920)         transaction
+//!   │ segments           dot-stuffed while written, never concatenated           content, connection
+//!   ▼ replies            strict and bounded; each becomes part of an Outcome     replies
+//! Vec<Outcome>           one for each forward path, in the order given
+//! ```
+//!
+//! Every recipient ends up with exactly one [`Outcome`], or the whole attempt with one [`HandOverError`].
+//! An error is temporary unless [`HandOverError::is_permanent`] says otherwise; after a connection that was
+//! lost between the final dot and its reply, [`HandOverError::may_be_delivered`] warns of a duplicate.
+//!
+//! What the server cannot carry is not converted, because the octets of a message are not ours to change:
+//!
+//! | the message needs | the server lacks | what happens |
+//! |---|---|---|
+//! | a non-ASCII address | SMTPUTF8 | that recipient (or all, for the reverse path) fails with 5.6.7 |
+//! | a non-ASCII header, declared SMTPUTF8 | SMTPUTF8 | all fail with 5.6.9 |
+//! | 8-bit octets | 8BITMIME, over SMTP | all fail with 5.6.3 (RFC 6152 §3) |
+//! | 8-bit octets | 8BITMIME, over LMTP | sent as they are: an LMTP server stores and never relays, so no later hop can be 7-bit |
+//! | more octets | SIZE allows | all fail with 5.3.4 (RFC 1870 §6.1) |
+//!
+//! Deliberately absent: STARTTLS and AUTH (the server is on this host or on a network the operator trusts
+//! with clear mail anyway), MX look-up, CHUNKING, DSN parameters (reports about recipients are composed at
+//! the origin, see [`dsn`](crate::dsn)).
+
+mod capabilities;
+mod connection;
+mod content;
+mod error;
+mod pool;
+mod replies;
+mod transaction;
+
+use std::time::Duration;
+
+pub use content::BareLineEnd;
+pub use error::{HandOverError, Stage};
+pub use pool::Pool;
+pub use replies::ReplyError;
+
+use crate::reply::Reply;
+
+/// How the internal mail server is reached.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The protocol spoken at `address`.
+    pub protocol: Protocol,
+    /// `host:port`; a name is resolved for each new connection.
+    pub address: String,
+    /// Our name in EHLO or LHLO.
+    pub hello: String,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Connections at one time, busy and idle together; at least one.
+    pub connections_max: usize,
+}
+
+/// The two protocols differ in the greeting and in who answers the final dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// One reply to the final dot, for all recipients (RFC 5321).
+    Smtp,
+    /// One reply for each accepted recipient (RFC 2033 §4.2).
+    Lmtp,
+}
+
+/// The waits of RFC 5321 §4.5.3.2, each for a whole reply: a server that trickles octets gains nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Name resolution and the TCP handshake.
+    pub connect: Duration,
+    /// The greeting of the server (§4.5.3.2.1).
+    pub greeting: Duration,
+    /// EHLO, LHLO, RSET, MAIL and RCPT (§4.5.3.2.2 and .3).
+    pub command: Duration,
+    /// The reply to DATA (§4.5.3.2.4).
+    pub data_start: Duration,
+    /// Progress of one write of mail data (§4.5.3.2.5).
+    pub data_block: Duration,
+    /// A reply to the final dot (§4.5.3.2.6).
+    pub data_end: Duration,
+    /// How long an unused connection is kept. Shorter than servers wait, so that reuse rarely fails.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            greeting: Duration::from_secs(5 * 60),
+            command: Duration::from_secs(5 * 60),
+            data_start: Duration::from_secs(2 * 60),
+            data_block: Duration::from_secs(3 * 60),
+            data_end: Duration::from_secs(10 * 60),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// RFC 5321's envelope: for whom, and what the message was declared to need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// Without angle brackets; empty for the null reverse path of reports.
+    pub reverse_path: String,
+    /// Without angle brackets.
+    pub forward_paths: Vec<String>,
+    /// The sender declared BODY=8BITMIME.
+    pub body_8bit: bool,
+    /// The sender declared SMTPUTF8.
+    pub smtputf8: bool,
+}
+
+/// What became of the message for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The forward path as given.
+    pub recipient: String,
+    /// The reply that decided.
+    pub reply: Reply,
+    /// Whose words `reply` is.
+    pub said_by: SaidBy,
+}
+
+/// A report may quote the server (`Diagnostic-Code: smtp`) only for what the server said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaidBy {
+    /// The internal mail server.
+    Server,
+    /// This client, for something it did not even try.
+    Client,
+    /// This client, because the server took the message and then fell silent: it may or may not have
+    /// delivered it to this recipient.
+    Silence,
+}
+
+impl Outcome {
+    /// 2xx: the server has taken over the responsibility.
+    pub fn is_delivered(&self) -> bool {
+        self.reply.is_positive()
+    }
+
+    /// 4xx: worth another try.
+    pub fn is_temporary(&self) -> bool {
+        self.reply.is_temporary()
+    }
+
+    /// 5xx: final.
+    pub fn is_permanent(&self) -> bool {
+        self.reply.is_permanent()
+    }
+}

@@ -1,0 +1,224 @@
+//! Servers that are slow, absent, broken or hostile: always a typed, temporary error, and never a doubt about
+//! whether the message may have been delivered.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use smtp::client::{HandOverError, Outcome, Protocol, ReplyError, SaidBy, Stage};
+use tokio::sync::Notify;
+
+use crate::scripted::*;
+
+const MESSAGE: [Bytes; 1] = [Bytes::from_static(b"Subject: a\r\n\r\nb\r\n")];
+
+async fn hand_over(protocol: Protocol, script: Vec<Step>) -> Result<Vec<Outcome>, HandOverError> {
+    let server = Server::start(vec![script]).await;
+    let soon = Duration::from_millis(150);
+    let pool = server.pool_with(protocol, |target| {
+        let waits = &mut target.timeouts;
+        for wait in [
+            &mut waits.greeting,
+            &mut waits.command,
+            &mut waits.data_start,
+            &mut waits.data_block,
+            &mut waits.data_end,
+        ] {
+            *wait = soon;
+        }
+    });
+    let result = pool.hand_over(&envelope(&["a@corp.test", "b@corp.test"]), &MESSAGE).await;
+    if let Err(error) = &result {
+        assert!(!error.is_permanent(), "{error}");
+    }
+    server.received().await;
+    result
+}
+
+/// A session up to and including the go-ahead for mail data to two recipients.
+fn to_data() -> Vec<Step> {
+    let commands = vec![Read("MAIL"), Read("RCPT"), Read("RCPT"), Read("DATA")];
+    [session(&["PIPELINING"]), commands, vec![say("250 ok\r\n250 ok\r\n250 ok\r\n354 go")]].concat()
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_temporary_error() {
+    let server = Server::start(vec![]).await;
+    let pool = server.pool(Protocol::Smtp);
+    server.received().await; // the listener is closed
+    let error = pool.hand_over(&envelope(&["a@corp.test"]), &MESSAGE).await.unwrap_err();
+    assert!(matches!(error, HandOverError::Connect { .. }) && !error.is_permanent(), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_left_after_the_wait_of_each_stage() {
+    for (script, expected) in [
+        (vec![Hang], Stage::Greeting),
+        (vec![say("220 mx"), Hang], Stage::Hello),
+        ([session(&[]), vec![Hang]].concat(), Stage::Mail),
+        ([session(&[]), vec![Read("MAIL"), say("250 ok"), Hang]].concat(), Stage::Recipient),
+        (
+            [
+                session(&[]),
+                vec![Read("MAIL"), say("250 ok"), Read("R"), say("250 ok"), Read("R"), say("250 ok"), Hang],
+            ]
+            .concat(),
+            Stage::Data,
+        ),
+    ] {
+        match hand_over(Protocol::Smtp, script).await {
+            Err(HandOverError::Timeout { stage }) => assert_eq!(stage, expected),
+            other => panic!("{expected:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_reading_the_message_is_left() {
+    let server = Server::start(vec![
+        [session(&["PIPELINING"]), commands_to_data(), vec![say("250 a\r\n250 b\r\n354 go"), ReadOctets(1)]]
+            .concat(),
+    ])
+    .await;
+    let pool =
+        server.pool_with(Protocol::Smtp, |target| target.timeouts.data_block = Duration::from_millis(150));
+    // More than the socket buffers of both sides together; the script's end then resets the connection.
+    let segments = vec![Bytes::from(b"0123456789abcde\r\n".repeat(1 << 16)); 32];
+    let error = pool.hand_over(&envelope(&["a@corp.test"]), &segments).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            HandOverError::Timeout { stage: Stage::Content }
+                | HandOverError::Lost { stage: Stage::Content, .. }
+        ),
+        "{error:?}"
+    );
+    assert!(!error.may_be_delivered());
+}
+
+#[tokio::test]
+async fn a_trickling_reply_does_not_prolong_the_wait() {
+    // Each octet comes at once, the end never: what counts is the whole reply.
+    let error =
+        hand_over(Protocol::Smtp, vec![Step::Say("220-a\r\n220-b\r\n220-".into()), Hang]).await.unwrap_err();
+    assert!(matches!(error, HandOverError::Timeout { stage: Stage::Greeting }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_lost_before_the_final_dot_cannot_have_delivered() {
+    for script in [
+        vec![],
+        vec![say("220 mx")],
+        vec![say("220 mx"), HalfClose, Hang],
+        session(&[]),
+        [session(&[]), vec![Read("MAIL"), Abort]].concat(),
+        [session(&["PIPELINING"]), vec![Read("MAIL"), say("250 ok"), HalfClose, Hang]].concat(),
+    ] {
+        let error = hand_over(Protocol::Smtp, script).await.unwrap_err();
+        assert!(matches!(error, HandOverError::Lost { .. }) && !error.may_be_delivered(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_after_the_final_dot_is_reported_as_a_possible_delivery() {
+    for ending in [
+        vec![],
+        vec![Abort],
+        vec![HalfClose, Hang],
+        vec![Hang],
+        vec![say("what?"), Hang],
+        vec![say("354 more"), Hang],
+    ] {
+        for protocol in [Protocol::Smtp, Protocol::Lmtp] {
+            let script = [to_data(), vec![ReadMessage], ending.clone()].concat();
+            let error = hand_over(protocol, script).await.unwrap_err();
+            assert!(
+                matches!(error, HandOverError::Unconfirmed { .. }) && error.may_be_delivered(),
+                "{error:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn lmtp_recipients_with_an_answer_keep_it_when_the_rest_is_silence() {
+    for ending in [vec![], vec![Hang], vec![say("what?"), Hang]] {
+        let script = [to_data(), vec![ReadMessage, say("250 2.1.5 kept for a")], ending].concat();
+        let outcomes = hand_over(Protocol::Lmtp, script).await.unwrap();
+        assert!(outcomes[0].is_delivered() && outcomes[0].said_by == SaidBy::Server);
+        assert!(outcomes[1].is_temporary() && outcomes[1].said_by == SaidBy::Silence, "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_reply_ends_the_attempt_with_its_kind() {
+    let endless = "250-x\r\n".repeat(65);
+    for (reply, expected) in [
+        ("hello\r\n".to_owned(), ReplyError::NotAReply),
+        ("250 ok\n".to_owned(), ReplyError::ControlCharacter),
+        ("250 \0\r\n".to_owned(), ReplyError::ControlCharacter),
+        (format!("250 {}\r\n", "x".repeat(2_000)), ReplyError::LineTooLong),
+        ("x".repeat(5_000), ReplyError::LineTooLong),
+        (endless, ReplyError::TooManyLines),
+        ("250-a\r\n550 b\r\n".to_owned(), ReplyError::CodesDiffer),
+        ("334 go on\r\n".to_owned(), ReplyError::OutOfPlace(334)),
+    ] {
+        let script = [session(&[]), vec![Read("MAIL"), Step::Say(reply), Hang]].concat();
+        match hand_over(Protocol::Smtp, script).await {
+            Err(HandOverError::Reply { stage: Stage::Mail, source }) => assert_eq!(source, expected),
+            other => panic!("{expected:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one() {
+    let premature = vec![say("250 ok\r\n250 and a\r\n250 and b\r\n354 go\r\n250 and kept"), Hang];
+    let script =
+        [session(&["PIPELINING"]), vec![Read("MAIL"), Read("RCPT"), Read("RCPT"), Read("DATA")], premature]
+            .concat();
+    match hand_over(Protocol::Smtp, script).await {
+        Err(HandOverError::Reply { stage: Stage::Content, source: ReplyError::Unasked }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_with_421_is_believed_at_every_stage() {
+    for (script, expected) in [
+        (vec![say("421 4.3.2 closing")], Stage::Greeting),
+        (vec![say("554 5.3.2 no service")], Stage::Greeting),
+        (vec![say("220 mx"), Read("EHLO"), say("421 4.3.2 closing")], Stage::Hello),
+        ([session(&[]), vec![Read("MAIL"), say("421 4.3.2 closing")]].concat(), Stage::Mail),
+        (
+            [session(&["PIPELINING"]), vec![Read("MAIL"), say("250 ok\r\n421 4.3.2 closing")]].concat(),
+            Stage::Recipient,
+        ),
+    ] {
+        match hand_over(Protocol::Smtp, script).await {
+            Err(HandOverError::Refused { stage, .. }) => assert_eq!(stage, expected),
+            other => panic!("{expected:?}: {other:?}"),
+        }
+    }
+    let outcomes =
+        hand_over(Protocol::Smtp, [to_data(), vec![ReadMessage, say("421 4.3.2 closing")]].concat())
+            .await
+            .unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.is_temporary() && outcome.said_by == SaidBy::Server));
+}
+
+#[tokio::test]
+async fn a_dropped_attempt_never_completes_the_message() {
+    let (reading, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let pause = vec![ReadOctets(1), Tell(reading.clone()), Await(dropped.clone()), Hang];
+    let server = Server::start(vec![[to_data(), pause].concat()]).await;
+    let pool = server.pool(Protocol::Smtp);
+    let segments = vec![Bytes::from(b"0123456789abcde\r\n".repeat(1 << 16)); 32];
+    let to = envelope(&["a@corp.test", "b@corp.test"]);
+    tokio::select! {
+        result = pool.hand_over(&to, &segments) => panic!("{result:?}"),
+        () = reading.notified() => {}
+    }
+    dropped.notify_one();
+    let received = server.received().await.remove(0);
+    assert!(!received.contains("\r\n.\r\n") && !received.contains("QUIT"));
+}

@@ -1,0 +1,8 @@
+//! The client against scripted servers: honest, slow, broken and hostile ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod faults;
+mod requirements;
+mod reuse;
+mod scripted;
+mod transaction;

@@ -1,0 +1,186 @@
+//! A server that follows a script, one per connection, over real TCP.
+
+use std::{sync::Arc, time::Duration};
+
+use smtp::client::{Envelope, Pool, Protocol, Target, Timeouts};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// No test may hang for longer than this.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What the server does next.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// Writes these octets as they are.
+    Say(String),
+    /// Reads one line, which must start like this.
+    Read(&'static str),
+    /// The same, and nothing may have come with it.
+    ReadAlone(&'static str),
+    /// Reads mail data up to CRLF.CRLF, with which the client must pause.
+    ReadMessage,
+    /// Reads this many octets.
+    ReadOctets(usize),
+    /// Closes the writing half and goes on reading.
+    HalfClose,
+    /// Resets the connection.
+    Abort,
+    /// Does nothing until the client hangs up.
+    Hang,
+    /// Lets the test go on.
+    Tell(Arc<Notify>),
+    /// Waits for the test.
+    Await(Arc<Notify>),
+}
+
+pub(crate) fn say(text: impl Into<String>) -> Step {
+    Step::Say(text.into() + "\r\n")
+}
+
+pub(crate) use Step::{Abort, Await, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Tell};
+
+/// Greeting and EHLO or LHLO with these keywords.
+pub(crate) fn session(keywords: &[&str]) -> Vec<Step> {
+    let mut lines = vec!["mx.corp.test".to_owned()];
+    lines.extend(keywords.iter().map(|keyword| (*keyword).to_owned()));
+    let last = lines.len() - 1;
+    let reply: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| format!("250{}{line}", if at == last { ' ' } else { '-' }))
+        .collect();
+    vec![say("220 mx.corp.test"), Step::Read(""), say(reply.join("\r\n"))]
+}
+
+/// MAIL, one RCPT, DATA and the message, each accepted.
+pub(crate) fn accepted_mail() -> Vec<Step> {
+    [
+        commands_to_data(),
+        vec![say("250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go"), ReadMessage, say("250 2.0.0 kept")],
+    ]
+    .concat()
+}
+
+/// The three commands of a pipelined mail to one recipient, before any reply.
+pub(crate) fn commands_to_data() -> Vec<Step> {
+    vec![Read("MAIL FROM:"), Read("RCPT TO:"), Read("DATA")]
+}
+
+pub(crate) struct Server {
+    pub(crate) address: String,
+    task: JoinHandle<Vec<String>>,
+}
+
+impl Server {
+    /// Serves one connection after the other; the n-th follows the n-th script.
+    pub(crate) async fn start(scripts: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let task = tokio::spawn(async move {
+            let mut received = Vec::new();
+            for script in scripts {
+                let (stream, _) = listener.accept().await.unwrap();
+                received.push(follow(stream, script).await);
+            }
+            received
+        });
+        Self { address, task }
+    }
+
+    /// What each connection received, once all scripts are over.
+    pub(crate) async fn received(self) -> Vec<String> {
+        timeout(DEADLINE, self.task).await.expect("a script is not over").expect("a script was not followed")
+    }
+
+    pub(crate) fn pool(&self, protocol: Protocol) -> Pool {
+        self.pool_with(protocol, |_| {})
+    }
+
+    pub(crate) fn pool_with(&self, protocol: Protocol, change: impl FnOnce(&mut Target)) -> Pool {
+        let timeouts = Timeouts { connect: DEADLINE, ..Timeouts::default() };
+        let hello = "gw.acme.test".to_owned();
+        let mut target =
+            Target { protocol, address: self.address.clone(), hello, timeouts, connections_max: 4 };
+        change(&mut target);
+        Pool::new(target)
+    }
+}
+
+pub(crate) fn envelope(forward_paths: &[&str]) -> Envelope {
+    Envelope {
+        reverse_path: "alice@acme.test".into(),
+        forward_paths: forward_paths.iter().map(|path| (*path).to_owned()).collect(),
+        ..Envelope::default()
+    }
+}
+
+async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
+    stream.set_nodelay(true).unwrap(); // what is said leaves at once
+    let mut peer = Peer { stream, waiting: Vec::new(), received: String::new() };
+    for step in script {
+        match step {
+            Step::Say(text) => peer.stream.write_all(text.as_bytes()).await.unwrap(),
+            Step::Read(start) => peer.line(start).await,
+            Step::ReadAlone(start) => {
+                peer.line(start).await;
+                assert!(peer.waiting.is_empty(), "sent ahead: {:?}", String::from_utf8_lossy(&peer.waiting));
+            }
+            Step::ReadMessage => {
+                peer.until(|waiting| waiting.ends_with(b"\r\n.\r\n").then_some(waiting.len())).await
+            }
+            Step::ReadOctets(count) => peer.until(|waiting| (waiting.len() >= count).then_some(count)).await,
+            Step::HalfClose => peer.stream.shutdown().await.unwrap(),
+            Step::Hang => peer.rest().await,
+            Step::Tell(notify) => notify.notify_one(),
+            Step::Await(notify) => notify.notified().await,
+            Step::Abort => {
+                peer.stream.set_zero_linger().unwrap();
+                return peer.received;
+            }
+        }
+    }
+    peer.received
+}
+
+struct Peer {
+    stream: TcpStream,
+    waiting: Vec<u8>,
+    received: String,
+}
+
+impl Peer {
+    async fn line(&mut self, start: &str) {
+        let before = self.received.len();
+        self.until(|waiting| find(waiting, b"\r\n").map(|at| at + 2)).await;
+        let line = &self.received[before..];
+        assert!(line.starts_with(start), "{line:?} where {start:?} was expected");
+    }
+
+    async fn until(&mut self, end: impl Fn(&[u8]) -> Option<usize>) {
+        let end = loop {
+            if let Some(end) = end(&self.waiting) {
+                break end;
+            }
+            let read = self.stream.read_buf(&mut self.waiting).await.unwrap();
+            assert!(read > 0, "the client hung up after {:?}", self.received);
+        };
+        let taken: Vec<u8> = self.waiting.drain(..end).collect();
+        self.received += &String::from_utf8_lossy(&taken);
+    }
+
+    async fn rest(&mut self) {
+        // A reset is one way to hang up.
+        let _ = self.stream.read_to_end(&mut self.waiting).await;
+        self.received += &String::from_utf8_lossy(&std::mem::take(&mut self.waiting));
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
