@@ -1,0 +1,68 @@
+//! The gateway's HTTP side: health, metrics, the control API and the console, on one loopback port.
+//!
+//! ```text
+//! TcpListener ─► server   connection limit, header timeout, age, graceful stop
+//!                 ─► guard    Host check ─► body limit ─► deadline ─► security headers
+//!                     ├─ probes   /healthz /readyz /metrics           open
+//!                     ├─ api      /api/v1/…                           token
+//!                     └─ admin_ui /  /messages/{id}                   token
+//!                          └─► dyn Control ◄─ house (journal, vault, partners, links)
+//! ```
+//!
+//! Invariants: everything but the probes needs the token, the fallback for unknown paths included; no answer
+//! is cached by anybody; no request changes the gateway; every refusal is a problem document (RFC 9457).
+//!
+//! Deliberately absent: TLS and user accounts. The port is bound to loopback; whoever needs it from elsewhere
+//! puts a reverse proxy in front and names its host in the configuration.
+
+mod api;
+mod guard;
+mod probes;
+mod problem;
+mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
+use control::Control;
+use prometheus_client::registry::Registry;
+use zeroize::Zeroizing;
+
+use crate::metrics::Metrics;
+
+pub use problem::Problem;
+pub use server::serve;
+
+/// What the HTTP side needs from the house.
+pub struct HttpState {
+    /// Answers the questions.
+    pub control: Arc<dyn Control>,
+    /// Everything that is exported at `/metrics`; complete before the server starts.
+    pub registry: Arc<Registry>,
+    /// Whose gauges are drawn from an overview before each scrape.
+    pub metrics: Metrics,
+    /// Opens the API and the console. An empty token opens nothing.
+    pub token: Zeroizing<String>,
+    /// Names beside the loopback ones under which this server may be asked, without port.
+    pub hosts: Vec<String>,
+}
+
+/// All routes with their guards. [`serve`] puts them on a listener; tests call them directly.
+pub fn router(state: HttpState) -> Router {
+    let HttpState { control, registry, metrics, token, hosts } = state;
+    let probes = probes::router(probes::Probes { control: Arc::clone(&control), registry, metrics });
+    let guarded = Router::new()
+        .nest("/api", api::router(Arc::clone(&control)))
+        .route("/api/", any(problem::not_found)) // the one path a nested router does not answer
+        .merge(admin_ui::router(control))
+        .layer(from_fn_with_state(guard::Token::new(&token), guard::token));
+    Router::new()
+        .merge(probes)
+        .merge(guarded)
+        .layer(from_fn(guard::deadline))
+        .layer(from_fn(guard::body_limit))
+        .layer(from_fn_with_state(guard::Hosts::new(hosts), guard::host))
+        .layer(from_fn(guard::security_headers))
+}
