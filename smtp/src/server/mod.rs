@@ -29,8 +29,8 @@ use crate::reply::Reply;
 
 /// The house as the session sees it: whom to accept from, whom for, and where a message is kept.
 ///
-/// A [`Reply`] in `Err` is sent as it is; a positive one there makes no sense and is sent as
-/// `451 4.3.0`. The session never cancels a question because a client went away.
+/// A [`Reply`] is sent as it is, and 421 also ends the session; one that makes no sense at its place (a
+/// positive one in `Err`) is sent as `451 4.3.0`. The session never cancels a question because a client went away.
 pub trait Reception: Send + Sync + 'static {
     /// What the house remembers between `MAIL FROM` and the end of the message.
     type Transaction: Send + 'static;
@@ -201,7 +201,7 @@ pub enum Refused {
 pub enum Closed {
     /// `QUIT`.
     Quit,
-    /// The client hung up or the network failed.
+    /// The client hung up, the network failed, or the house panicked.
     Lost,
     /// No command and no octet for too long.
     Idle,
@@ -209,7 +209,7 @@ pub enum Closed {
     TooSlow,
     /// Too many errors or too many commands.
     Unwelcome,
-    /// Shutdown.
+    /// Shutdown, or the house said 421.
     Stopped,
     /// The TLS handshake failed.
     TlsFailed,

@@ -124,3 +124,14 @@ async fn while_the_house_thinks_a_client_cannot_push_more_into_memory_and_others
     other.expect(250).await;
     pusher.expect(250).await;
 }
+
+#[tokio::test]
+async fn a_panic_in_the_house_costs_one_session_and_its_place_is_free_again() {
+    let mut server = Server::start(config_with(Limits { sessions_max: 1, ..Limits::default() })).await;
+    let mut client = Client::introduced(server.address).await;
+    client.ask("MAIL FROM:<>\r\n", 250).await;
+    client.say("RCPT TO:<panic@globex.example>\r\n").await;
+    assert_eq!(client.rest().await, "");
+    server.event(|event| *event == Event::SessionClosed(Closed::Lost)).await;
+    while !connects(&server).await {}
+}

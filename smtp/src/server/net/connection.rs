@@ -40,6 +40,18 @@ pub(super) struct Connection<R: Reception> {
     cut: CancellationToken,
 }
 
+/// Reports the end of a session on drop, so that it is counted even if the house panics.
+struct Ending<R: Reception> {
+    reception: Arc<R>,
+    closed: Closed,
+}
+
+impl<R: Reception> Drop for Ending<R> {
+    fn drop(&mut self) {
+        self.reception.event(Event::SessionClosed(self.closed));
+    }
+}
+
 /// Why [`Connection::converse`] came back.
 enum Pause {
     StartTls,
@@ -64,8 +76,10 @@ impl<R: Reception> Connection<R> {
     /// Lives until the connection is over.
     pub(super) async fn run(mut self, stream: TcpStream) {
         self.reception.event(Event::SessionOpened { trusted: self.session.client().trusted });
-        let closed = self.live(stream).await.unwrap_or(Closed::Lost);
-        self.reception.event(Event::SessionClosed(closed));
+        let mut ending = Ending { reception: Arc::clone(&self.reception), closed: Closed::Lost };
+        if let Ok(closed) = self.live(stream).await {
+            ending.closed = closed;
+        }
     }
 
     async fn live(&mut self, mut stream: TcpStream) -> io::Result<Closed> {

@@ -275,6 +275,15 @@ fn a_house_that_contradicts_itself_is_not_believed() {
 }
 
 #[test]
+fn a_house_that_says_421_ends_the_session() {
+    let mut session = session_with(config());
+    let _ = session.step(b"EHLO x\r\nMAIL FROM:<>\r\n");
+    session.answer(Err(Reply::new(421, Enhanced(4, 3, 2), "closing")));
+    assert!(matches!(session.step(b"NOOP\r\n").step, Step::Close));
+    assert!(String::from_utf8(session.take_output()).unwrap().ends_with("421 4.3.2 closing\r\n"));
+}
+
+#[test]
 fn starttls_voids_what_was_pipelined_and_what_was_said() {
     let mut session = session_with(Config { tls: Some(tls()), ..config() });
     let wire = b"EHLO plain\r\nMAIL FROM:<>\r\nSTARTTLS\r\nRCPT TO:<evil@x.example>\r\nRSET\r\n";
