@@ -9,7 +9,7 @@
 
 /// Nesting of the deepest record is 5 (operation → auth → L1 → k → key).
 const DEPTH_MAX: usize = 8;
-/// Items in one document: 256 operations of a log and their signatures need about 2,500.
+/// Items in one document: 256 operations of a log and their signatures need about 1,500.
 const ITEMS_MAX: usize = 8192;
 
 /// A decoded item.

@@ -25,8 +25,8 @@ use crate::{Did, UnixMillis};
 
 const BEGIN: &str = "-----BEGIN DCCP PARTNER-----";
 const END: &str = "-----END DCCP PARTNER-----";
-/// Line length of the base64, as in RFC 7468 §3.
-const LINE_CHARACTERS: usize = 64;
+/// Octets per line: 64 characters of base64, as in RFC 7468 §3.
+const LINE_BYTES: usize = 48;
 
 /// What a partner file contains; nothing of it is believed before [`PartnerFile::verify`].
 #[derive(Clone, Debug)]
@@ -94,11 +94,9 @@ impl PartnerFile {
         let _ = writeln!(text, "DCCP partner file. Compare the fingerprint by voice before you trust it.");
         let _ = writeln!(text, "Organisation: {domains}\nDID: {did}\nFingerprint: {}", fingerprint(&did));
         let _ = writeln!(text, "Nodes: {}\n\n{BEGIN}", self.nodes.len());
-        let mut rest = BASE64.encode(&cbor::encode(&self.to_value()));
-        while !rest.is_empty() {
-            let tail = rest.split_off(rest.len().min(LINE_CHARACTERS));
-            let _ = writeln!(text, "{rest}");
-            rest = tail;
+        for line in cbor::encode(&self.to_value()).chunks(LINE_BYTES) {
+            BASE64.encode_append(line, &mut text);
+            text.push('\n');
         }
         text + END + "\n"
     }

@@ -208,6 +208,21 @@ fn large_logs_and_operations_are_refused() {
 }
 
 #[test]
+fn the_largest_founding_and_manifest_are_within_their_limits() {
+    let acme = Acme::new();
+    let label = "a".repeat(61);
+    let domains = (10..42).map(|n| format!("{n}{label}.{label}.{label}.{label}.exa")).collect::<Vec<_>>();
+    assert_eq!((domains.len(), domains[0].len()), (32, 253));
+    let log = found(&Founding { domains, ..acme.founding() }, &acme.operator).unwrap();
+    let document = Log::from_bytes(&log.to_bytes()).unwrap().verify().unwrap();
+
+    let device = |n| Device { id: format!("{n:064}"), ..acme.device() };
+    let devices: Vec<_> = (0..32).map(device).collect();
+    let manifest = Manifest::sign(document.did(), 1, &devices, &acme.operator).unwrap();
+    assert!(Manifest::from_bytes(&manifest.to_bytes()).unwrap().verify(&document, NOW).is_ok());
+}
+
+#[test]
 fn a_did_has_one_spelling() {
     let did = Acme::new().log().did();
     assert_eq!(did.to_string().parse(), Ok(did.clone()));

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::{Domain, KeyId, SIGNATURE_BYTES, SigningKey};
 use crate::message::{FsClass, Message, MessageError};
-use crate::xwing::{CIPHERTEXT_BYTES, EncapsulationKey, KemError, SharedSecret};
+use crate::xwing::{CIPHERTEXT_BYTES, EncapsulationKey, KemError};
 use crate::{Did, Suite, UnixMillis, wire};
 
 pub use open::{OpenError, Opened, Unverified, unseal};
@@ -109,7 +109,7 @@ pub fn seal(
 
     let (head, plain) = out.split_at_mut(plain_at);
     let aad = head.get(..header_length).ok_or(SealError::Encryption)?;
-    let (key, nonce) = key_schedule(&secret, to.suite).map_err(|_| SealError::Encryption)?;
+    let (key, nonce) = key_schedule(secret.as_bytes(), to.suite).map_err(|_| SealError::Encryption)?;
     let tag =
         key.seal_in_place_separate_tag(nonce, Aad::from(aad), plain).map_err(|_| SealError::Encryption)?;
     out.extend_from_slice(tag.as_ref());
@@ -175,13 +175,13 @@ fn delimited_len(field: u32, contents: usize) -> usize {
 /// `HKDF-SHA256(salt: empty, ikm: X-Wing secret, info: label ‖ suite)` → key (32) ‖ nonce (12). The secret is used
 /// for one message only, so the nonce may be derived.
 fn key_schedule(
-    secret: &SharedSecret,
+    secret: &[u8; 32],
     suite: Suite,
 ) -> Result<(LessSafeKey, Nonce), aws_lc_rs::error::Unspecified> {
     let mut okm = Zeroizing::new([0; KeyAndNonce::BYTES]);
     let suite = suite.id().to_be_bytes();
     let info = [KEY_SCHEDULE_LABEL, suite.as_slice()];
-    let prk = Salt::none(HKDF_SHA256).extract(secret.as_bytes());
+    let prk = Salt::none(HKDF_SHA256).extract(secret);
     prk.expand(&info, KeyAndNonce)?.fill(okm.as_mut_slice())?;
     let (key, nonce) = okm.split_at(KeyAndNonce::KEY_BYTES);
     Ok((LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?), Nonce::try_assume_unique_for_key(nonce)?))

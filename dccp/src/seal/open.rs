@@ -140,7 +140,7 @@ pub struct Opened {
 /// Decrypts into one fresh buffer.
 fn decrypt(sealed: &SealedMessage, key: &DecapsulationKey) -> Result<Vec<u8>, OpenError> {
     let secret = key.decapsulate(sealed.kem_ct())?;
-    let (key, nonce) = key_schedule(&secret, sealed.suite()).map_err(|_| OpenError::Decryption)?;
+    let (key, nonce) = key_schedule(secret.as_bytes(), sealed.suite()).map_err(|_| OpenError::Decryption)?;
     let whole = sealed.ciphertext();
     let plain_length = whole.len().checked_sub(TAG_BYTES).ok_or(OpenError::Decryption)?;
     let (ciphertext, tag) = whole.split_at_checked(plain_length).ok_or(OpenError::Decryption)?;

@@ -73,7 +73,7 @@ impl Pair {
         let to = self.globex_key();
         let (kem_ct, secret) = to.kem.encapsulate(&mut rng()).unwrap();
         let mut header = header(&message(b"hello"), &to, NOW, kem_ct);
-        let (key, nonce) = key_schedule(&secret, to.suite).unwrap();
+        let (key, nonce) = key_schedule(secret.as_bytes(), to.suite).unwrap();
         key.seal_in_place_append_tag(nonce, Aad::from(header.encode_to_vec()), &mut plain).unwrap();
         header.ciphertext = plain.into();
         SealedMessage::parse(header.encode_to_vec().into()).unwrap()
@@ -319,6 +319,22 @@ fn a_digest_names_the_sealed_bytes() {
     let (one, two) = (pair.seal(&message(b"hello")).unwrap(), pair.seal(&message(b"hello")).unwrap());
     assert_ne!(one.digest(), two.digest());
     assert_eq!(one.digest(), SealedMessage::parse(one.bytes().clone()).unwrap().digest());
+}
+
+/// The key and nonce were computed with Python's `hmac` (RFC 5869, salt of 32 zeros, info `DCCP-SEAL-v1\0` ‖ 00000001).
+#[test]
+fn the_key_schedule_is_the_documented_one() {
+    let key = hex::decode("fad01f393b0a3252979a1e951d252b2fc1ff98912442a5cccc83220489fa83c4").unwrap();
+    let nonce = hex::decode("7b2663503183d63e2e9274bc").unwrap();
+    let expected = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap());
+    let expected_nonce = Nonce::try_assume_unique_for_key(&nonce).unwrap();
+    let (key, nonce) = key_schedule(&[1; 32], Suite::X0001).unwrap();
+    let encrypt = |key: LessSafeKey, nonce| {
+        let mut text = b"the same text".to_vec();
+        key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).unwrap();
+        text
+    };
+    assert_eq!(encrypt(key, nonce), encrypt(expected, expected_nonce));
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! `docs/PROTOCOL.md` and the golden files say what the code does.
+
+mod common;
+
+use bytes::Bytes;
+use common::{NOW, Organisation};
+use dccp::keys::Domain;
+use dccp::message::{Class, FsClass};
+use dccp::partner::PartnerFile;
+use dccp::seal::{SealedMessage, mailbox, unseal};
+use dccp::{limits, prekey};
+
+const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
+
+fn assert_documented(needle: &str) {
+    assert!(DOCUMENT.contains(needle), "docs/PROTOCOL.md does not say: {needle}");
+}
+
+#[test]
+fn the_test_vectors_of_the_document_hold() {
+    for (name, organisation) in [("acme", Organisation::acme()), ("globex", Organisation::globex())] {
+        let row = |what: &str, value: String| assert_documented(&format!("| {name} {what} | `{value}` |"));
+        row("DID", organisation.did().to_string());
+        row("operator key id", organisation.operator.verifying_key().key_id().to_string());
+        row("device signing key id", organisation.device.verifying_key().key_id().to_string());
+        row("device KEM key id", organisation.device_kem.encapsulation_key().key_id().to_string());
+        row("prekey key id", organisation.prekey.encapsulation_key().key_id().to_string());
+        row("mailbox tag", hex::encode(mailbox(&organisation.did(), NOW)));
+    }
+}
+
+#[test]
+fn the_labels_of_the_document_are_those_that_are_signed() {
+    let domains =
+        [Domain::DidOperation, Domain::Manifest, Domain::NodeRecord, Domain::Prekey, Domain::Message];
+    for domain in domains {
+        let label = std::str::from_utf8(domain.label()).unwrap().replace('\0', "\\0");
+        assert_documented(&format!("`{label}`"));
+    }
+}
+
+#[test]
+fn the_limits_of_the_document_are_those_of_the_code() {
+    let limits = [
+        ("PAYLOAD_BYTES_MAX", limits::PAYLOAD_BYTES_MAX as u64),
+        ("SEALED_BYTES_MAX", limits::SEALED_BYTES_MAX as u64),
+        ("FRAME_BYTES_MAX", limits::FRAME_BYTES_MAX as u64),
+        ("CONTROL_FRAME_BYTES_MAX", limits::CONTROL_FRAME_BYTES_MAX as u64),
+        ("RECIPIENTS_MAX", limits::RECIPIENTS_MAX as u64),
+        ("CONTENT_TYPE_BYTES_MAX", limits::CONTENT_TYPE_BYTES_MAX as u64),
+        ("LIFETIME_MS_MAX", limits::LIFETIME_MS_MAX),
+        ("CLOCK_SKEW_MS_MAX", limits::CLOCK_SKEW_MS_MAX),
+        ("DID_OPERATION_BYTES_MAX", limits::DID_OPERATION_BYTES_MAX as u64),
+        ("DID_OPERATIONS_MAX", limits::DID_OPERATIONS_MAX as u64),
+        ("DID_LOG_BYTES_MAX", limits::DID_LOG_BYTES_MAX as u64),
+        ("DOMAINS_MAX", limits::DOMAINS_MAX as u64),
+        ("DOMAIN_BYTES_MAX", limits::DOMAIN_BYTES_MAX as u64),
+        ("DEVICES_MAX", limits::DEVICES_MAX as u64),
+        ("DEVICE_ID_BYTES_MAX", limits::DEVICE_ID_BYTES_MAX as u64),
+        ("MANIFEST_BYTES_MAX", limits::MANIFEST_BYTES_MAX as u64),
+        ("RECORD_BYTES_MAX", limits::RECORD_BYTES_MAX as u64),
+        ("NODE_ADDRESSES_MAX", limits::NODE_ADDRESSES_MAX as u64),
+        ("NODE_ADDRESS_BYTES_MAX", limits::NODE_ADDRESS_BYTES_MAX as u64),
+        ("PEER_ID_BYTES_MAX", limits::PEER_ID_BYTES_MAX as u64),
+        ("PARTNER_NODES_MAX", limits::PARTNER_NODES_MAX as u64),
+        ("PREKEYS_MAX", limits::PREKEYS_MAX as u64),
+        ("PARTNER_TEXT_BYTES_MAX", limits::PARTNER_TEXT_BYTES_MAX as u64),
+        ("FORWARD_PATHS_MAX", limits::FORWARD_PATHS_MAX as u64),
+        ("PATH_BYTES_MAX", limits::PATH_BYTES_MAX as u64),
+        ("RECEIPTS_MAX", limits::RECEIPTS_MAX as u64),
+        ("OUTCOMES_MAX", limits::OUTCOMES_MAX as u64),
+        ("DIAGNOSTIC_BYTES_MAX", limits::DIAGNOSTIC_BYTES_MAX as u64),
+        ("STATUS_BYTES_MAX", limits::STATUS_BYTES_MAX as u64),
+        ("RECEIPTS_BYTES_MAX", limits::RECEIPTS_BYTES_MAX as u64),
+        ("REFUSALS_MAX", limits::REFUSALS_MAX as u64),
+        ("REASON_BYTES_MAX", limits::REASON_BYTES_MAX as u64),
+        ("EPOCH_MS", prekey::EPOCH_MS),
+    ];
+    for (name, value) in limits {
+        assert_documented(&format!("| `{name}` | {value} |"));
+    }
+}
+
+#[test]
+fn the_schema_in_the_document_is_the_schema_that_is_compiled() {
+    let schema = include_str!("../proto/dccp.proto");
+    let messages = &schema[schema.find("message SealedMessage").unwrap()..];
+    for line in messages.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+        assert_documented(line);
+    }
+}
+
+#[test]
+fn a_sealed_message_of_the_first_release_still_opens() {
+    let (acme, globex) = (Organisation::acme(), Organisation::globex());
+    let text = include_str!("vectors/sealed-v1.hex").split_whitespace().collect::<String>();
+    let sealed = SealedMessage::parse(Bytes::from(hex::decode(text).unwrap())).unwrap();
+    let unverified = unseal(&sealed, &globex.device_kem).unwrap();
+    assert_eq!(unverified.sender(), &acme.did());
+    let message = unverified.verify(acme.device.verifying_key(), &globex.did(), NOW).unwrap().message;
+
+    assert_eq!(&message.payload[..], b"Hello, Globex.");
+    assert_eq!(message.message_id.to_string(), "01a31c5b-1c00-7000-8000-000000000001");
+    assert_eq!(message.expires, NOW.saturating_add_ms(3_600_000));
+    assert_eq!((message.class, message.fs_class), (Class::Normal, FsClass::Static));
+}
+
+#[test]
+fn a_partner_file_of_the_first_release_still_verifies() {
+    let acme = Organisation::acme();
+    let file = PartnerFile::from_text(include_str!("vectors/acme.partner")).unwrap();
+    let partner = file.verify(NOW).unwrap();
+    assert_eq!(partner.document.did(), &acme.did());
+    assert_eq!(partner.nodes, [acme.node(30)]);
+    assert_eq!(partner.prekeys, [acme.prekey(0), acme.prekey(1)]);
+}
