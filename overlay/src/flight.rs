@@ -86,3 +86,66 @@ impl Flight {
         self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::sync::oneshot::Receiver;
+
+    use super::*;
+    use crate::window::Window;
+
+    fn flight_of(count: usize) -> (Flight, Vec<Receiver<Answer>>) {
+        let window = Window::new(count, 1000, None);
+        let mut flight = Flight::default();
+        let answers = (1..=count as u64).map(|seq| {
+            let (answer, answered) = oneshot::channel();
+            let room = window.reserve(1).now_or_never().unwrap().unwrap();
+            assert_eq!(flight.depart(room, answer, Instant::now()), seq);
+            answered
+        });
+        let answers = answers.collect();
+        (flight, answers)
+    }
+
+    fn refusal(seq: u64, code: RefusalCode) -> Refusal {
+        Refusal { seq, code, reason: "because".to_owned() }
+    }
+
+    #[test]
+    fn one_acknowledgement_answers_everything_up_to_it() {
+        let (mut flight, mut answers) = flight_of(3);
+        let landed = flight.land(2, vec![refusal(2, RefusalCode::Policy)]).unwrap();
+        assert_eq!((landed.acknowledged, landed.refused), (1, vec![RefusalCode::Policy]));
+        assert_eq!(answers[0].try_recv(), Ok(Ok(HopAck { duplicate: false })));
+        let refused = SendError::Refused { code: RefusalCode::Policy, reason: "because".to_owned() };
+        assert_eq!(answers[1].try_recv(), Ok(Err(refused)));
+        assert!(answers[2].try_recv().is_err());
+        assert_eq!(flight.len(), 1);
+    }
+
+    #[test]
+    fn a_duplicate_is_an_acknowledgement() {
+        let (mut flight, mut answers) = flight_of(1);
+        assert_eq!(flight.land(1, vec![refusal(1, DUPLICATE)]).unwrap().acknowledged, 1);
+        assert_eq!(answers[0].try_recv(), Ok(Ok(HopAck { duplicate: true })));
+    }
+
+    #[test]
+    fn acknowledgements_must_move_forward_within_what_was_sent() {
+        let (mut flight, _answers) = flight_of(2);
+        assert!(matches!(flight.land(3, vec![]), Err(Fault::AckOutOfRange { upto: 3, acked: 0, sent: 2 })));
+        assert!(flight.land(0, vec![]).is_err());
+        assert!(flight.land(1, vec![]).is_ok());
+        assert!(flight.land(1, vec![]).is_err());
+    }
+
+    #[test]
+    fn refusals_outside_the_acknowledgement_or_out_of_order_are_a_fault() {
+        for refused in [vec![3], vec![0], vec![2, 1], vec![1, 1]] {
+            let (mut flight, _answers) = flight_of(3);
+            let refused = refused.into_iter().map(|seq| refusal(seq, RefusalCode::Policy)).collect();
+            assert!(flight.land(2, refused).is_err());
+        }
+    }
+}

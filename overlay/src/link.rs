@@ -57,9 +57,14 @@ pub(crate) struct Link {
     state: LinkState,
 }
 
+/// One node and where it may be: in order of trust, and all of them are tried at once.
 struct Node {
     peer: PeerId,
+    /// By the record we were configured with.
     listed: Vec<Multiaddr>,
+    /// By the record it presented itself.
+    presented: Vec<Multiaddr>,
+    /// By an announcement on the local network.
     heard: Vec<Multiaddr>,
 }
 
@@ -87,7 +92,18 @@ impl Node {
     fn of(record: &NodeRecord) -> Option<Node> {
         let peer = PeerId::from_bytes(&record.peer_id).ok()?;
         let listed = record.addresses.iter().filter_map(|text| parse_multiaddr(text).ok()).collect();
-        Some(Node { peer, listed, heard: Vec::new() })
+        Some(Node { peer, listed, presented: Vec::new(), heard: Vec::new() })
+    }
+
+    fn addresses(&self) -> Vec<Multiaddr> {
+        let all = self.listed.iter().chain(&self.presented).chain(&self.heard);
+        let mut addresses: Vec<Multiaddr> = Vec::new();
+        for address in all {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
     }
 }
 
@@ -132,6 +148,7 @@ impl Link {
             match self.nodes.iter_mut().find(|old| old.peer == node.peer) {
                 Some(old) => {
                     news |= old.listed != node.listed;
+                    node.presented = std::mem::take(&mut old.presented);
                     node.heard = std::mem::take(&mut old.heard);
                 }
                 None => news = true,
@@ -145,11 +162,12 @@ impl Link {
 
     /// A verified record that a node of this partner presented itself.
     pub(crate) fn learn(&mut self, record: &NodeRecord, now: Instant) {
-        let Some(fresh) = Node::of(record) else { return };
+        let Some(mut fresh) = Node::of(record) else { return };
+        fresh.presented = std::mem::take(&mut fresh.listed);
         let full = self.nodes.len() >= NODES_MAX;
         match self.nodes.iter_mut().find(|node| node.peer == fresh.peer) {
-            Some(node) if node.listed == fresh.listed => return,
-            Some(node) => node.listed = fresh.listed,
+            Some(node) if node.presented == fresh.presented => return,
+            Some(node) => node.presented = fresh.presented,
             None if full => return,
             None => self.nodes.push(fresh),
         }
@@ -196,9 +214,8 @@ impl Link {
         }
         let count = self.nodes.len().max(1);
         let in_turn = (0..count).filter_map(|i| self.nodes.get((self.turn + i) % count));
-        let candidate = in_turn
-            .map(|node| (node.peer, node.listed.iter().chain(&node.heard).cloned().collect::<Vec<_>>()))
-            .find(|(_, addresses)| !addresses.is_empty());
+        let candidate =
+            in_turn.map(|node| (node.peer, node.addresses())).find(|(_, addresses)| !addresses.is_empty());
         let Some((peer, addresses)) = candidate else {
             self.phase = Phase::Waiting { until: None };
             self.state.last_error = Some("no address of a node of this partner is known".to_owned());
@@ -309,3 +326,6 @@ impl Link {
         self.state.last_error = Some(words);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The door: start a node, send, watch, shut down.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use prometheus_client::registry::Registry;
@@ -216,11 +218,16 @@ async fn listen(
     swarm: &mut Swarm<Behaviour>,
     addresses: &[String],
 ) -> Result<(Vec<ListenerId>, Vec<Multiaddr>), StartError> {
-    let mut waiting: Vec<(ListenerId, &String)> = Vec::new();
+    let failed = |address: &String, reason: String| StartError::Listen { address: address.clone(), reason };
+    let mut free = Vec::new();
     for address in addresses {
-        let failed = |reason: String| StartError::Listen { address: address.clone(), reason };
-        let multiaddr = parse_multiaddr(address).map_err(failed)?;
-        let id = swarm.listen_on(multiaddr).map_err(|e| failed(e.to_string()))?;
+        let multiaddr = parse_multiaddr(address).map_err(|reason| failed(address, reason))?;
+        probe(&multiaddr).map_err(|error| failed(address, error.to_string()))?;
+        free.push((multiaddr, address));
+    }
+    let mut waiting: Vec<(ListenerId, &String)> = Vec::new();
+    for (multiaddr, address) in free {
+        let id = swarm.listen_on(multiaddr).map_err(|error| failed(address, error.to_string()))?;
         waiting.push((id, address));
     }
     let listeners = waiting.iter().map(|(id, _)| *id).collect();
@@ -246,4 +253,20 @@ async fn listen(
         }
     }
     Ok((listeners, listening))
+}
+
+/// Whether another process listens on this TCP address. libp2p listens with SO_REUSEPORT, so the
+/// system would let a second gateway share the port and take every other connection.
+fn probe(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        // A plain bind of [::] would claim the IPv4 port as well; libp2p's does not.
+        Some(Protocol::Ip6(ip)) if !ip.is_unspecified() => IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,6 @@
+//! The overlay seen from outside: two real nodes on loopback, and nodes that mean ill.
+
+mod fixture;
+mod hostile;
+mod post_quantum;
+mod two_nodes;
