@@ -1,0 +1,278 @@
+//! What a value cannot say of itself: does it agree with the others, and with the world it names?
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::fit::Leaf;
+use super::model::Tls;
+use super::problem::{Mark, Problem};
+use super::tls;
+use super::value::{Format, HostPort};
+use crate::custody::keyfile::{self, KeyFileError, Kind};
+
+/// A local rule file is typed by a person.
+const RULES_BYTES_MAX: u64 = 256 * 1024;
+
+/// Which kind of key each secret file must hold; `smtp.tls.key` is PEM and is checked with its certificate.
+const KEY_KINDS: [(&str, Kind); 5] = [
+    ("keys.operator", Kind::Operator),
+    ("keys.device", Kind::Device),
+    ("keys.node", Kind::Node),
+    ("keys.storage", Kind::Storage),
+    ("control.token", Kind::ControlToken),
+];
+
+/// Values against each other. Asks nothing of the machine.
+pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    ports_are_given_once(leaves, problems);
+    domains_are_given_once(leaves, problems);
+    mail_is_not_handed_to_ourselves(leaves, problems);
+    retry_delays_are_in_order(leaves, problems);
+}
+
+/// Values against the machine: files, their permissions and contents, the data folder.
+pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    for leaf in leaves {
+        match leaf.format {
+            Some(Format::SecretFile) => secret_file(leaf, problems),
+            Some(Format::File) => readable(leaf, problems),
+            Some(Format::Folder) => writable(leaf, problems),
+            _ => {}
+        }
+    }
+    certificate_and_key(leaves, problems);
+    rules_compile(leaves, problems);
+}
+
+fn ports_are_given_once(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let doors: Vec<(&Leaf, Door)> = leaves.iter().filter_map(|leaf| Some((leaf, door(leaf)?))).collect();
+    for (i, (leaf, door)) in doors.iter().enumerate() {
+        let Some((first, _)) = doors.iter().take(i).find(|(_, other)| other.collides(door)) else { continue };
+        let what = format!("the {} port {} is already taken by `{}`.", door.protocol, door.port, first.path);
+        problems.push(Problem::at(leaf.at, &leaf.path, what, "Choose another port for one of the two."));
+    }
+}
+
+/// One socket that will be opened.
+struct Door {
+    protocol: &'static str,
+    ip: IpAddr,
+    port: u16,
+}
+
+impl Door {
+    fn collides(&self, other: &Door) -> bool {
+        let overlap = self.ip == other.ip || self.ip.is_unspecified() || other.ip.is_unspecified();
+        self.protocol == other.protocol && self.port == other.port && self.port != 0 && overlap
+    }
+}
+
+/// The socket a leaf opens: SMTP, control and overlay addresses do, `overlay.announce` does not.
+fn door(leaf: &Leaf) -> Option<Door> {
+    let text = leaf.value.as_str()?;
+    match leaf.format? {
+        Format::Listen | Format::LoopbackListen => {
+            let address: SocketAddr = text.parse().ok()?;
+            Some(Door { protocol: "TCP", ip: address.ip(), port: address.port() })
+        }
+        Format::Multiaddr if leaf.path.starts_with("overlay.listen") => {
+            let mut parts = text.split('/').skip(2);
+            let ip = parts.next()?.parse().ok()?;
+            let protocol = if parts.next()? == "udp" { "UDP" } else { "TCP" };
+            Some(Door { protocol, ip, port: parts.next()?.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+fn domains_are_given_once(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let domains: Vec<_> = leaves.iter().filter(|leaf| leaf.path.starts_with("organisation.")).collect();
+    for (i, leaf) in domains.iter().enumerate() {
+        let same = |other: &&&Leaf| text(other).eq_ignore_ascii_case(text(leaf));
+        if let Some(first) = domains.iter().take(i).find(same) {
+            let what = format!("{} is already given as `{}`.", text(leaf), first.path);
+            problems.push(Problem::at(leaf.at, &leaf.path, what, "Remove one of the two."));
+        }
+    }
+}
+
+/// Otherwise every arrived mail would set out again.
+fn mail_is_not_handed_to_ourselves(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(target) = leaf(leaves, "delivery.address") else { return };
+    let Ok(address) = text(target).parse::<HostPort>() else { return };
+    let Ok(ip) = address.host().parse::<IpAddr>() else { return };
+    let to = Door { protocol: "TCP", ip, port: address.port() };
+    let ours =
+        |leaf: &&Leaf| leaf.path.starts_with("smtp.listen") && door(leaf).is_some_and(|d| d.collides(&to));
+    if let Some(own) = leaves.iter().find(ours) {
+        let what = format!("is our own SMTP door (`{}`), so arrived mail would be sent out again.", own.path);
+        let advice = "Give the address of the internal mail server.";
+        problems.push(Problem::at(target.at, &target.path, what, advice));
+    }
+}
+
+fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let number = |path| leaf(leaves, path).and_then(|leaf| Some((leaf, leaf.value.as_u64()?)));
+    let (Some((leaf, min)), Some((_, max))) =
+        (number("queue.retry_delay_ms_min"), number("queue.retry_delay_ms_max"))
+    else {
+        return;
+    };
+    if min > max {
+        let what = format!("{min} is more than `queue.retry_delay_ms_max` ({max}).");
+        problems.push(Problem::at(leaf.at, &leaf.path, what, "Make it the smaller of the two."));
+    }
+}
+
+fn secret_file(leaf: &Leaf, problems: &mut Vec<Problem>) {
+    let path = Path::new(text(leaf));
+    let kind = KEY_KINDS.iter().find(|(key, _)| *key == leaf.path).map(|(_, kind)| *kind);
+    let read = match kind {
+        Some(kind) => keyfile::read(path, kind).map(|_| ()),
+        None => keyfile::check_mode(path),
+    };
+    let Err(error) = read else { return };
+    let (what, advice) = match error {
+        KeyFileError::Exposed { mode, .. } => (
+            format!("{} may be read by others (mode {mode:04o}).", path.display()),
+            format!("Run `chmod 600 {}`; if others use this machine, make a new key.", path.display()),
+        ),
+        KeyFileError::NotThisKey { expected, .. } => (
+            format!("{} is not a key file that starts with `{expected}`.", path.display()),
+            "Check that the files are not swapped; `dccp-gateway init` in an empty folder writes a fresh set."
+                .to_owned(),
+        ),
+        KeyFileError::Io { source, .. } => unreadable(path, &source),
+    };
+    problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
+}
+
+fn readable(leaf: &Leaf, problems: &mut Vec<Problem>) {
+    let path = Path::new(text(leaf));
+    if let Err(error) = fs::File::open(path).and_then(|file| whole_file(&file)) {
+        let (what, advice) = unreadable(path, &error);
+        problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
+    }
+}
+
+/// A folder opens like a file; only its metadata tells.
+fn whole_file(file: &fs::File) -> std::io::Result<()> {
+    if file.metadata()?.is_file() { Ok(()) } else { Err(std::io::Error::other("it is not a file")) }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> (String, String) {
+    let what = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{} does not exist.", path.display()),
+        _ => format!("{} cannot be read: {error}.", path.display()),
+    };
+    (what, "Correct the path (relative paths start at the configuration file), or put the file there.".into())
+}
+
+/// Proven by writing: permission bits do not tell of a read-only or full file system.
+fn writable(leaf: &Leaf, problems: &mut Vec<Problem>) {
+    let folder = Path::new(text(leaf));
+    let probe = folder.join(format!(".dccp-gateway-check-{}", std::process::id()));
+    let written = fs::write(&probe, b"check").and_then(|()| fs::remove_file(&probe));
+    let Err(error) = written else { return };
+    let (what, advice) = match error.kind() {
+        std::io::ErrorKind::NotFound => (
+            format!("the folder {} does not exist.", folder.display()),
+            "Correct the path; a new gateway is made by `dccp-gateway init`, a moved one brings its folder along.",
+        ),
+        _ => (
+            format!("{} cannot be written to: {error}.", folder.display()),
+            "Give the folder to the user the gateway runs as, or choose another.",
+        ),
+    };
+    problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
+}
+
+/// Only when both files can be read: otherwise their own problems say enough.
+fn certificate_and_key(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let (Some(certificate), Some(key)) = (leaf(leaves, "smtp.tls.certificate"), leaf(leaves, "smtp.tls.key"))
+    else {
+        return;
+    };
+    let pair = Tls { certificate: text(certificate).into(), key: text(key).into() };
+    if [&pair.certificate, &pair.key].iter().any(|path: &&PathBuf| fs::read(path).is_err()) {
+        return;
+    }
+    let Err(error) = tls::server_config(&pair) else { return };
+    let at_fault = if matches!(error, tls::TlsError::Certificate { .. }) { certificate } else { key };
+    let advice = "Give a PEM certificate chain and the PEM private key it was issued for.";
+    problems.push(Problem::at(at_fault.at, &at_fault.path, format!("{error}."), advice));
+}
+
+fn rules_compile(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(leaf) = leaf(leaves, "policies.rules") else { return };
+    let path = Path::new(text(leaf));
+    let Ok(size) = fs::metadata(path).map(|metadata| metadata.len()) else { return };
+    let what = match fs::read_to_string(path) {
+        _ if size > RULES_BYTES_MAX => format!("{} has {size} bytes; that is no rule file.", path.display()),
+        Err(error) => format!("{} is not text: {error}.", path.display()),
+        Ok(cedar) => match policies::Rules::with_local(&cedar) {
+            Ok(_) => return,
+            Err(error) => {
+                format!("{}:{}: {}.", path.display(), error.line, error.message.trim_end_matches('.'))
+            }
+        },
+    };
+    problems.push(Problem::at(
+        leaf.at,
+        &leaf.path,
+        what,
+        "Correct the rule there; mail is only taken under rules that compile.",
+    ));
+}
+
+fn leaf<'a>(leaves: &'a [Leaf], path: &str) -> Option<&'a Leaf> {
+    leaves.iter().find(|leaf| leaf.path == path)
+}
+
+fn text(leaf: &Leaf) -> &str {
+    leaf.value.as_str().unwrap_or_default()
+}
+
+/// A value that serde refuses although it fits its shape: only numbers out of a type's range could, so this is rare
+/// enough for its plain words.
+pub(super) fn refused_by_serde(error: &serde_json::Error, at: Mark) -> Problem {
+    Problem::at(at, "", format!("{error}."), "Compare the file with docs/CONFIG.md.")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn leaf_of(path: &str, format: Format, value: &str) -> Leaf {
+        Leaf {
+            at: Mark { line: 1, column: 1 },
+            path: path.into(),
+            format: Some(format),
+            value: Value::from(value),
+        }
+    }
+
+    #[test]
+    fn tcp_and_udp_may_share_a_port_number_but_two_tcp_doors_may_not() {
+        let mut problems = Vec::new();
+        let udp = leaf_of("overlay.listen[0]", Format::Multiaddr, "/ip4/127.0.0.1/udp/4001/quic-v1");
+        let tcp = leaf_of("overlay.listen[1]", Format::Multiaddr, "/ip4/127.0.0.1/tcp/4001");
+        let smtp = leaf_of("smtp.listen[0]", Format::Listen, "0.0.0.0:4001");
+        ports_are_given_once(&[udp.clone(), tcp.clone()], &mut problems);
+        assert_eq!(problems, []);
+        ports_are_given_once(&[udp, tcp, smtp], &mut problems);
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].what, "the TCP port 4001 is already taken by `overlay.listen[1]`.");
+    }
+
+    #[test]
+    fn port_zero_is_never_taken_twice() {
+        let mut problems = Vec::new();
+        let any = |path: &str| leaf_of(path, Format::Listen, "127.0.0.1:0");
+        ports_are_given_once(&[any("smtp.listen[0]"), any("smtp.listen[1]")], &mut problems);
+        assert_eq!(problems, []);
+    }
+}

@@ -1,0 +1,427 @@
+//! The typed configuration. The doc comment of a field is its documentation: `docs/CONFIG.md`, the comments that
+//! `init` writes, and the JSON schema are printed from here.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{HostPort, Network, text};
+
+/// One gateway's whole configuration. Paths are absolute once loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whose gateway this is.
+    pub organisation: Organisation,
+    /// Where the gateway keeps its database and its DID log. Back it up together with the keys.
+    #[serde(default = "Config::data_dir_default")]
+    #[schemars(with = "text::Folder")]
+    pub data_dir: PathBuf,
+    /// The private keys, each in a file of its own that only the gateway's user may read (mode 0600).
+    #[serde(default)]
+    pub keys: Keys,
+    /// The door for outgoing mail: internal mail servers and clients hand mail over here.
+    pub smtp: Smtp,
+    /// Where mail that arrived from partners is handed over.
+    pub delivery: Delivery,
+    /// The road between gateways (libp2p).
+    #[serde(default)]
+    pub overlay: Overlay,
+    /// How long and how often delivery is tried, and what is kept.
+    #[serde(default)]
+    pub queue: Queue,
+    /// Rules of your own, on top of the standard ones.
+    #[serde(default)]
+    pub policies: Policies,
+    /// The console, the control API, health and metrics.
+    #[serde(default)]
+    pub control: Control,
+    /// What the gateway writes about its work.
+    #[serde(default)]
+    pub log: Log,
+    /// How long a stopping gateway lets running sessions finish, in seconds.
+    #[serde(default = "Config::shutdown_grace_s_default")]
+    #[schemars(range(min = 0, max = 600))]
+    pub shutdown_grace_s: u64,
+}
+
+/// Whose gateway this is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Organisation {
+    /// The organisation's main mail domain. It is written into the organisation's DID when `init` founds it.
+    #[schemars(with = "text::Domain")]
+    pub domain: String,
+    /// Further mail domains of the organisation.
+    #[serde(default)]
+    #[schemars(with = "Vec<text::Domain>")]
+    pub also: Vec<String>,
+}
+
+/// The private keys, each in a file of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// Signs the organisation's manifest, node records and prekeys (L1 of the DID).
+    #[schemars(with = "text::SecretFile")]
+    pub operator: PathBuf,
+    /// Signs outgoing messages and opens incoming ones.
+    #[schemars(with = "text::SecretFile")]
+    pub device: PathBuf,
+    /// The overlay identity of this node (its PeerId).
+    #[schemars(with = "text::SecretFile")]
+    pub node: PathBuf,
+    /// Seals what rests in the database. Without it the queue cannot be read.
+    #[schemars(with = "text::SecretFile")]
+    pub storage: PathBuf,
+}
+
+/// The door for outgoing mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// The name this gateway greets with, in its SMTP banner and in Received headers.
+    #[schemars(with = "text::Domain")]
+    pub hostname: String,
+    /// Addresses to listen on.
+    #[serde(default = "Smtp::listen_default")]
+    #[schemars(with = "Vec<text::Listen>", length(min = 1))]
+    pub listen: Vec<SocketAddr>,
+    /// Networks whose clients may send without authentication, for senders of our own domains only.
+    #[serde(default = "Smtp::trusted_networks_default")]
+    #[schemars(with = "Vec<text::Network>")]
+    pub trusted_networks: Vec<Network>,
+    /// The largest message taken, in bytes (the SIZE of the EHLO reply, RFC 1870).
+    #[serde(default = "Smtp::size_bytes_max_default")]
+    #[schemars(range(min = 65_536, max = 52_428_800))]
+    pub size_bytes_max: u64,
+    /// Certificate for STARTTLS. Without it mail crosses the internal network in the clear.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// What one client, and all together, may take of this machine.
+    #[serde(default)]
+    pub limits: SmtpLimits,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chain in PEM, our own certificate first.
+    #[schemars(with = "text::File")]
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    #[schemars(with = "text::SecretFile")]
+    pub key: PathBuf,
+}
+
+/// What SMTP clients may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SmtpLimits {
+    /// Sessions at a time; more are greeted with 421.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub sessions_max: u32,
+    /// Sessions at a time from one address.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub sessions_per_source_max: u32,
+    /// Message bytes held in memory by all sessions together.
+    #[schemars(range(min = 1_048_576))]
+    pub memory_bytes_max: u64,
+    /// Recipients of one message (RFC 5321 §4.5.3.1.8 asks for at least 100).
+    #[schemars(range(min = 100, max = 10_000))]
+    pub recipients_max: u32,
+    /// Commands in one session.
+    #[schemars(range(min = 10))]
+    pub commands_max: u32,
+    /// Refused commands in one session before it is ended.
+    #[schemars(range(min = 1))]
+    pub errors_max: u32,
+    /// Seconds a client may stay silent (RFC 5321 §4.5.3.2.7 asks for 300).
+    #[schemars(range(min = 1, max = 3_600))]
+    pub idle_s_max: u64,
+    /// The slowest a message may trickle in, in bytes per second.
+    #[schemars(range(min = 1))]
+    pub data_bytes_per_s_min: u64,
+}
+
+/// Where arrived mail is handed over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The protocol of the internal mail server.
+    #[serde(default)]
+    pub protocol: DeliveryProtocol,
+    /// Where it listens.
+    #[schemars(with = "text::HostPort")]
+    pub address: HostPort,
+    /// Connections at a time.
+    #[serde(default = "Delivery::connections_max_default")]
+    #[schemars(range(min = 1, max = 256))]
+    pub connections_max: u32,
+}
+
+/// How mail is handed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryProtocol {
+    /// RFC 2033: one reply per recipient, so each recipient's fate is known.
+    #[default]
+    Lmtp,
+    /// RFC 5321.
+    Smtp,
+}
+
+/// The road between gateways.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Overlay {
+    /// Multiaddrs to listen on; QUIC first, TCP for networks that drop UDP.
+    #[schemars(with = "Vec<text::Multiaddr>", length(min = 1))]
+    pub listen: Vec<String>,
+    /// Multiaddrs under which partners reach this node, when they differ from `listen` (NAT, 0.0.0.0).
+    #[schemars(with = "Vec<text::Multiaddr>")]
+    pub announce: Vec<String>,
+    /// Find partners' nodes on the local network by multicast DNS.
+    pub mdns: bool,
+}
+
+/// How long and how often delivery is tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// Hours after which undelivered mail is returned to its sender. Opening keys are kept as long: at most 72.
+    #[schemars(range(min = 1, max = 72))]
+    pub lifetime_h: u64,
+    /// The first pause after a failed attempt, in milliseconds; it doubles from there.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub retry_delay_ms_min: u64,
+    /// The longest pause between attempts, in milliseconds.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub retry_delay_ms_max: u64,
+    /// Days the journal of a finished message is kept.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub journal_days: u64,
+    /// New mail is refused for the moment (452) when the disk of `data_dir` has fewer bytes free.
+    #[schemars(range(min = 1_048_576))]
+    pub disk_free_bytes_min: u64,
+}
+
+/// Rules of your own.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policies {
+    /// A file of Cedar policies, added to the standard rules. They can forbid more; the standard refusals stay.
+    #[schemars(with = "Option<text::File>")]
+    pub rules: Option<PathBuf>,
+}
+
+/// The console, the control API, health and metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// Address to listen on. Only this machine: the port speaks plain HTTP.
+    #[schemars(with = "text::LoopbackListen")]
+    pub listen: SocketAddr,
+    /// The file with the token that the API and the console ask for.
+    #[schemars(with = "text::SecretFile")]
+    pub token: PathBuf,
+}
+
+/// What the gateway writes about its work.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// How much is written.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only what needs a person.
+    Error,
+    /// And what may come to need one.
+    Warn,
+    /// And what the gateway does.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And every step.
+    Trace,
+}
+
+impl Config {
+    /// Every mail domain of the organisation, lower-case, the main one first.
+    pub fn domains(&self) -> Vec<String> {
+        let all = std::iter::once(&self.organisation.domain).chain(&self.organisation.also);
+        all.map(|domain| domain.to_ascii_lowercase()).collect()
+    }
+
+    /// The database.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("gateway.db")
+    }
+
+    /// The organisation's DID log.
+    pub fn identity_log_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("organisation.did")
+    }
+
+    /// The organisation's device manifest.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("manifest")
+    }
+
+    /// The addresses partners are told: `announce`, or `listen` when there are none.
+    pub fn announced_addresses(&self) -> &[String] {
+        match self.overlay.announce.is_empty() {
+            true => &self.overlay.listen,
+            false => &self.overlay.announce,
+        }
+    }
+
+    /// `shutdown_grace_s` as a duration.
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_s)
+    }
+
+    /// A complete example in which every key has a value: the source of the printed order and of the samples.
+    pub fn example() -> Config {
+        Config {
+            organisation: Organisation { domain: "acme.test".into(), also: vec![] },
+            data_dir: Config::data_dir_default(),
+            keys: Keys::default(),
+            smtp: Smtp {
+                hostname: "gateway.acme.test".into(),
+                listen: Smtp::listen_default(),
+                trusted_networks: Smtp::trusted_networks_default(),
+                size_bytes_max: Smtp::size_bytes_max_default(),
+                tls: Some(Tls { certificate: "tls/smtp.crt".into(), key: "tls/smtp.key".into() }),
+                limits: SmtpLimits::default(),
+            },
+            delivery: Delivery {
+                protocol: DeliveryProtocol::Lmtp,
+                address: HostPort::example(),
+                connections_max: Delivery::connections_max_default(),
+            },
+            overlay: Overlay::default(),
+            queue: Queue::default(),
+            policies: Policies { rules: Some("local.cedar".into()) },
+            control: Control::default(),
+            log: Log::default(),
+            shutdown_grace_s: Config::shutdown_grace_s_default(),
+        }
+    }
+
+    fn data_dir_default() -> PathBuf {
+        "data".into()
+    }
+
+    fn shutdown_grace_s_default() -> u64 {
+        20
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        let file = |name: &str| Path::new("keys").join(name);
+        Keys {
+            operator: file("operator.key"),
+            device: file("device.key"),
+            node: file("node.key"),
+            storage: file("storage.key"),
+        }
+    }
+}
+
+impl Smtp {
+    fn listen_default() -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([127, 0, 0, 1], 2525))]
+    }
+
+    fn trusted_networks_default() -> Vec<Network> {
+        Network::loopback().to_vec()
+    }
+
+    fn size_bytes_max_default() -> u64 {
+        25 * 1024 * 1024
+    }
+}
+
+impl Default for SmtpLimits {
+    fn default() -> SmtpLimits {
+        SmtpLimits {
+            sessions_max: 1_000,
+            sessions_per_source_max: 100,
+            memory_bytes_max: 512 * 1024 * 1024,
+            recipients_max: 1_000,
+            commands_max: 10_000,
+            errors_max: 20,
+            idle_s_max: 300,
+            data_bytes_per_s_min: 256,
+        }
+    }
+}
+
+impl Delivery {
+    fn connections_max_default() -> u32 {
+        8
+    }
+}
+
+impl Default for Overlay {
+    fn default() -> Overlay {
+        Overlay {
+            listen: vec!["/ip4/127.0.0.1/udp/4001/quic-v1".into(), "/ip4/127.0.0.1/tcp/4001".into()],
+            announce: vec![],
+            mdns: true,
+        }
+    }
+}
+
+impl Queue {
+    /// `lifetime_h` in milliseconds.
+    pub fn lifetime_ms(&self) -> u64 {
+        self.lifetime_h * 3_600_000
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            lifetime_h: 72,
+            retry_delay_ms_min: 1_000,
+            retry_delay_ms_max: 900_000,
+            journal_days: 30,
+            disk_free_bytes_min: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Control {
+        Control {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            token: Path::new("keys").join("control.token"),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Custody: the only room that holds private keys. Others ask it to sign, to open, to seal what rests.
+//!
+//! ```text
+//! keys/operator.key (L1) ── signs ──► manifest, node records, prekeys
+//! keys/device.key        ── signs messages; opens those sealed to the manifest's key (no forward secrecy)
+//! epoch prekeys          ── open messages; made daily, rest sealed by the vault, destroyed 72 h after their day
+//! keys/node.key          ── proves the PeerId on the road
+//! keys/storage.key       ── Vault: seals what rests in the database
+//! recovery.key (L0)      ── never read here: it belongs offline
+//! ```
+//!
+//! Invariants:
+//! - Nothing here has a `Debug` that shows a secret, and every copy of one is wiped when it is dropped.
+//! - A key file that others may read is refused, not read.
+//! - Keys, DID log and manifest agree, or the gateway does not start.
+//!
+//! Deliberately absent: a process of its own and PKCS#11. `Custody` is built so that its callers need not change.
+
+mod identity;
+pub mod keyfile;
+pub mod prekeys;
+mod vault;
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use dccp::did::{DidDocument, Log, Manifest};
+use dccp::keys::{KeyId, SigningKey};
+use dccp::node::NodeRecord;
+use dccp::xwing::DecapsulationKey;
+use dccp::{Did, UnixMillis};
+use zeroize::Zeroizing;
+
+pub use identity::{Identity, IdentityPaths};
+pub use vault::{OVERHEAD_BYTES, Vault, VaultError};
+
+use crate::config::Config;
+use crate::spool::{Spool, SpoolError};
+use keyfile::{KeyFileError, Kind};
+use prekeys::Ring;
+
+/// Why keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// The database does not answer.
+    #[error("the database: {0}")]
+    Spool(#[from] SpoolError),
+    /// A key file is missing, exposed or not what it should be.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// DID log, manifest, keys and configuration do not agree.
+    #[error("the organisation's identity: {0}")]
+    Identity(String),
+    /// A prekey in the database was not sealed under this storage key.
+    #[error(
+        "the prekeys in the database do not open; is keys.storage the file that belongs to this data_dir?"
+    )]
+    Prekeys,
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its reason.
+        source: std::io::Error,
+    },
+}
+
+/// The private keys, and what is done with them. Has no `Debug`.
+pub struct Custody {
+    operator: SigningKey,
+    device: SigningKey,
+    device_kem: Arc<DecapsulationKey>,
+    node_seed: Zeroizing<[u8; 32]>,
+    vault: Vault,
+    identity: Identity,
+    epochs: RwLock<Epochs>,
+}
+
+/// The epoch keys and the records that publish them.
+#[derive(Default)]
+struct Epochs {
+    ring: Ring,
+    published: Vec<(u64, Vec<u8>)>,
+}
+
+/// The long-lived keys of one gateway, as `init` makes them and `load` reads them.
+pub struct KeySet {
+    /// L1.
+    pub operator: SigningKey,
+    /// Signs messages.
+    pub device: SigningKey,
+    /// Opens messages that were sealed without a prekey.
+    pub device_kem: DecapsulationKey,
+    /// Ed25519 seed of the overlay node.
+    pub node_seed: Zeroizing<[u8; 32]>,
+    /// The vault's key.
+    pub storage: Zeroizing<[u8; 32]>,
+}
+
+impl Custody {
+    /// Reads the key files and the identity, checks that they agree, and makes the prekeys of the day.
+    ///
+    /// # Errors
+    /// See [`CustodyError`]; each says what to look at.
+    pub async fn load(config: &Config, spool: &Spool, now: UnixMillis) -> Result<Custody, CustodyError> {
+        let custody = Custody::open(config, now)?;
+        custody.rotate(now, spool).await?;
+        Ok(custody)
+    }
+
+    /// Reads the key files and the identity and checks that they agree. Without prekeys: for commands.
+    ///
+    /// # Errors
+    /// See [`CustodyError`].
+    pub fn open(config: &Config, now: UnixMillis) -> Result<Custody, CustodyError> {
+        let keys = KeySet::read(config)?;
+        let identity = Identity::load(&identity_paths(config), now)?;
+        let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
+        identity.expect_keys(keys.operator.verifying_key(), device)?;
+        identity.expect_domains(&config.domains())?;
+        Ok(Custody {
+            operator: keys.operator,
+            device: keys.device,
+            device_kem: Arc::new(keys.device_kem),
+            node_seed: keys.node_seed,
+            vault: Vault::new(keys.storage),
+            identity,
+            epochs: RwLock::default(),
+        })
+    }
+
+    /// Our DID.
+    pub fn did(&self) -> &Did {
+        self.identity.document.did()
+    }
+
+    /// What our DID log resolves to.
+    pub fn document(&self) -> &DidDocument {
+        &self.identity.document
+    }
+
+    /// Our DID log.
+    pub fn log(&self) -> &Log {
+        &self.identity.log
+    }
+
+    /// Our device manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.identity.manifest
+    }
+
+    /// Signs the organisation's records.
+    pub fn operator(&self) -> &SigningKey {
+        &self.operator
+    }
+
+    /// Signs messages.
+    pub fn device(&self) -> &SigningKey {
+        &self.device
+    }
+
+    /// The key that opens messages sealed to `key_id`: the manifest's or an epoch's. `None` once it is destroyed.
+    pub fn device_kem(&self, key_id: &KeyId) -> Option<Arc<DecapsulationKey>> {
+        if self.device_kem.encapsulation_key().key_id() == *key_id {
+            return Some(self.device_kem.clone());
+        }
+        self.read_epochs(|epochs| epochs.ring.key(key_id))
+    }
+
+    /// The seed of the overlay node's key.
+    pub fn node_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.node_seed.clone()
+    }
+
+    /// Seals what rests.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// A signed record that this node speaks for us at `addresses`, for as long as our device counts.
+    ///
+    /// # Errors
+    /// [`CustodyError::Identity`] when there are too many addresses or one is too long.
+    pub fn node_record(&self, addresses: &[String], now: UnixMillis) -> Result<Vec<u8>, CustodyError> {
+        let device = self.identity.device(self.device.verifying_key());
+        let record = NodeRecord {
+            did: self.did().clone(),
+            peer_id: overlay::peer_id_of(&self.node_seed).to_bytes(),
+            addresses: addresses.to_vec(),
+            not_before: device.map_or(now, |device| device.not_before),
+            expires: device.map_or(now, |device| device.expires),
+        };
+        record.sign(&self.operator).map_err(|error| CustodyError::Identity(format!("node record: {error}")))
+    }
+
+    /// Makes the prekeys that are missing at `now`, destroys those that are overdue. Says whether what we publish
+    /// changed. Cheap when there is nothing to do; call it at least hourly.
+    ///
+    /// # Errors
+    /// [`CustodyError::Spool`] or [`CustodyError::Prekeys`]; the keys in memory stay as they were.
+    pub async fn rotate(&self, now: UnixMillis, spool: &Spool) -> Result<bool, CustodyError> {
+        if !self.read_epochs(|epochs| epochs.ring.is_right_at(now)) {
+            let ring = prekeys::renew(&self.vault, now, spool).await?;
+            self.write_epochs(|epochs| epochs.ring = ring);
+        }
+        Ok(self.publish(now))
+    }
+
+    /// Takes the prekeys that the database has, without making any: for `partner export` beside a running gateway.
+    ///
+    /// # Errors
+    /// As [`rotate`](Self::rotate).
+    pub async fn take_stored_prekeys(&self, now: UnixMillis, spool: &Spool) -> Result<(), CustodyError> {
+        let ring = prekeys::look(&self.vault, spool).await?;
+        self.write_epochs(|epochs| epochs.ring = ring);
+        self.publish(now);
+        Ok(())
+    }
+
+    /// The signed records of today's and tomorrow's prekey, for the Hello of each stream and for partner files.
+    pub fn current_prekey_records(&self) -> Vec<Vec<u8>> {
+        self.read_epochs(|epochs| epochs.published.iter().map(|(_, record)| record.clone()).collect())
+    }
+
+    /// Signs the records of `now` unless they are already there. Says whether they changed.
+    fn publish(&self, now: UnixMillis) -> bool {
+        let records = self.read_epochs(|epochs| epochs.ring.records(self.did(), now));
+        let same = self.read_epochs(|epochs| {
+            epochs.published.iter().map(|(epoch, _)| epoch).eq(records.iter().map(|record| &record.epoch))
+        });
+        if !same {
+            let signed = records.iter().map(|record| (record.epoch, record.sign(&self.operator))).collect();
+            self.write_epochs(|epochs| epochs.published = signed);
+        }
+        !same
+    }
+
+    /// A panic elsewhere cannot leave the epochs half changed: each change is one assignment.
+    fn read_epochs<T>(&self, look: impl FnOnce(&Epochs) -> T) -> T {
+        look(&self.epochs.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn write_epochs(&self, change: impl FnOnce(&mut Epochs)) {
+        change(&mut self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl KeySet {
+    /// A fresh set.
+    pub fn generate(rng: &mut impl rand::CryptoRng) -> KeySet {
+        let mut seed = || {
+            let mut seed = Zeroizing::new([0; 32]);
+            rng.fill_bytes(seed.as_mut());
+            seed
+        };
+        let (node_seed, storage) = (seed(), seed());
+        KeySet {
+            operator: SigningKey::generate(rng),
+            device: SigningKey::generate(rng),
+            device_kem: DecapsulationKey::generate(rng),
+            node_seed,
+            storage,
+        }
+    }
+
+    /// Reads the files that `config` names.
+    ///
+    /// # Errors
+    /// [`CustodyError::KeyFile`].
+    pub fn read(config: &Config) -> Result<KeySet, CustodyError> {
+        let keys = &config.keys;
+        let operator = keyfile::read(&keys.operator, Kind::Operator)?;
+        let device = keyfile::read(&keys.device, Kind::Device)?;
+        let node = keyfile::read(&keys.node, Kind::Node)?;
+        let storage = keyfile::read(&keys.storage, Kind::Storage)?;
+        Ok(KeySet {
+            operator: SigningKey::from_seed(&part(&operator, 0)),
+            device: SigningKey::from_seed(&part(&device, 0)),
+            device_kem: DecapsulationKey::from_seed(&part(&device, 64)),
+            node_seed: part(&node, 0),
+            storage: part(&storage, 0),
+        })
+    }
+
+    /// Writes the files that `config` names; never over an existing one.
+    ///
+    /// # Errors
+    /// [`CustodyError::KeyFile`].
+    pub fn write(&self, config: &Config) -> Result<(), CustodyError> {
+        let keys = &config.keys;
+        let device =
+            Zeroizing::new([self.device.seed().as_slice(), self.device_kem.seed().as_slice()].concat());
+        keyfile::write(&keys.operator, Kind::Operator, self.operator.seed().as_slice())?;
+        keyfile::write(&keys.device, Kind::Device, &device)?;
+        keyfile::write(&keys.node, Kind::Node, self.node_seed.as_slice())?;
+        keyfile::write(&keys.storage, Kind::Storage, self.storage.as_slice())?;
+        Ok(())
+    }
+}
+
+/// `N` bytes of a secret from `start`; `keyfile::read` has checked the length.
+fn part<const N: usize>(secret: &[u8], start: usize) -> Zeroizing<[u8; N]> {
+    let mut part = Zeroizing::new([0; N]);
+    part.iter_mut().zip(secret.iter().skip(start)).for_each(|(to, from)| *to = *from);
+    part
+}
+
+/// Where the identity of the configured gateway lies.
+pub fn identity_paths(config: &Config) -> IdentityPaths {
+    IdentityPaths { log: config.identity_log_path(), manifest: config.manifest_path() }
+}
+
+#[cfg(test)]
+mod tests;

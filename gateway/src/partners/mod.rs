@@ -1,0 +1,31 @@
+//! Partners: the organisations we exchange mail with, each pinned to one DID by an administrator.
+//!
+//! ```text
+//! partner file ─► import ─► new domain            → pinned
+//!                        ├► same DID              → refreshed
+//!                        └► another DID           → candidate; the partner is in conflict, its mail is held
+//!                                                   └► accept (with the fingerprint) or reject
+//! database ─► load ─► Partners (immutable snapshot) ─► flows, overlay, console
+//! ```
+//!
+//! Words: a *pin* is the DID that a domain had when an administrator first imported it; a *candidate* is another DID
+//! that came for a pinned domain; a *fingerprint* is the DID in groups for reading aloud.
+//!
+//! Invariants:
+//! - A pin never changes without a person who names the fingerprint (protocol §3).
+//! - Everything in a snapshot was verified against the pinned DID's log when it was imported.
+//! - A partner whose records have lapsed stays a partner: its mail is held, never refused as unknown.
+//!
+//! Deliberately absent: discovery by DNS and HTTPS, rotation of operator keys, gossip of roots.
+
+mod registry;
+mod snapshot;
+mod table;
+
+pub use registry::{
+    AcceptError, Accepted, Clash, ImportError, Imported, Ourselves, accept, import, reject, remove,
+};
+pub use snapshot::{Candidate, LearnError, Partner, Partners};
+
+#[cfg(test)]
+mod tests;

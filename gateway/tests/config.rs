@@ -1,0 +1,307 @@
+//! Promises about `dccp-config.yaml`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use gateway::config::{self, Config, DeliveryProtocol, LogFormat, Problems};
+use gateway::custody::keyfile::{self, Kind};
+use tempfile::TempDir;
+
+/// The shortest file there is.
+const SHORTEST: &str = "\
+organisation: { domain: acme.test }
+smtp: { hostname: gateway.acme.test }
+delivery: { address: \"127.0.0.1:2424\" }
+";
+
+/// A folder in which everything that `SHORTEST` names by default is in order.
+fn house() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("keys")).unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    for (name, kind) in [
+        ("operator.key", Kind::Operator),
+        ("device.key", Kind::Device),
+        ("node.key", Kind::Node),
+        ("storage.key", Kind::Storage),
+        ("control.token", Kind::ControlToken),
+    ] {
+        keyfile::write(&folder.path().join("keys").join(name), kind, &vec![7; kind.secret_bytes()]).unwrap();
+    }
+    folder
+}
+
+fn write(folder: &TempDir, yaml: &str) -> PathBuf {
+    let path = folder.path().join("dccp-config.yaml");
+    fs::write(&path, yaml).unwrap();
+    path
+}
+
+/// What an operator reads, with the folder's name taken out.
+fn page(folder: &TempDir, problems: &Problems) -> String {
+    problems.to_string().replace(&format!("{}/", folder.path().display()), "")
+}
+
+fn load(yaml: &str) -> (TempDir, Result<Config, Problems>) {
+    let folder = house();
+    let path = write(&folder, yaml);
+    let loaded = Config::load(&path);
+    (folder, loaded)
+}
+
+fn problems_of(yaml: &str) -> String {
+    let (folder, loaded) = load(yaml);
+    page(&folder, &loaded.unwrap_err())
+}
+
+#[test]
+fn three_lines_make_a_configuration_and_the_rest_has_defaults() {
+    let (folder, loaded) = load(SHORTEST);
+    let config = loaded.unwrap();
+    assert_eq!(config.domains(), ["acme.test"]);
+    assert_eq!(config.delivery.protocol, DeliveryProtocol::Lmtp);
+    assert_eq!(config.delivery.address.to_string(), "127.0.0.1:2424");
+    assert_eq!(config.smtp.size_bytes_max, 26_214_400);
+    assert_eq!(config.queue.lifetime_ms(), 72 * 60 * 60 * 1000);
+    assert_eq!(config.smtp.tls, None);
+    assert_eq!(config.control.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!(config.keys.operator, folder.path().join("keys/operator.key"));
+}
+
+#[test]
+fn six_mistakes_are_reported_together_with_their_places() {
+    let found = problems_of(
+        "\
+organisation:
+  domain: acme_test
+smtp:
+  hostname: gateway.acme.test
+  listn: [\"127.0.0.1:2525\"]
+  trusted_networks: [10.1.2.3/8]
+delivery:
+  protocol: pop3
+queue:
+  lifetime_h: three days
+",
+    );
+    let expected = "\
+6 problems in dccp-config.yaml:
+
+dccp-config.yaml:2:11: organisation.domain: \"acme_test\" is not a domain name.
+    Write letters, digits, hyphens and dots, such as acme.test; an international name in its xn-- form.
+
+dccp-config.yaml:5:3: smtp.listn: there is no such key.
+    Did you mean `listen`?
+
+dccp-config.yaml:6:22: smtp.trusted_networks[0]: \"10.1.2.3/8\" has bits beyond its prefix.
+    If you mean the whole network, write 10.0.0.0/8.
+
+dccp-config.yaml:8:3: delivery.address: is missing.
+    Add the line `address: 127.0.0.1:2424` here.
+
+dccp-config.yaml:8:13: delivery.protocol: pop3 is not one of lmtp, smtp.
+    Write the word without quotes, in lower case.
+
+dccp-config.yaml:10:15: queue.lifetime_h: three days is not a whole number from 1 to 72.
+    Write digits only, without unit, quotes or separators.
+";
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_the_file_names_is_looked_at_too() {
+    let folder = house();
+    let storage = folder.path().join("keys/storage.key");
+    fs::set_permissions(&storage, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(folder.path().join("keys/node.key"), folder.path().join("keys/node")).unwrap();
+    fs::copy(folder.path().join("keys/device.key"), folder.path().join("keys/operator.key")).unwrap();
+    fs::write(folder.path().join("local.cedar"), "forbid (principal, action, resource) when { subject }")
+        .unwrap();
+    fs::write(folder.path().join("smtp.crt"), "no certificate").unwrap();
+    keyfile::write(&folder.path().join("smtp.key"), Kind::Node, &[1; 32]).unwrap();
+    let path = write(
+        &folder,
+        &format!(
+            "{}{}",
+            SHORTEST.replace(
+                "gateway.acme.test }",
+                "gateway.acme.test, tls: { certificate: smtp.crt, key: smtp.key }, listen: [\"127.0.0.1:8480\"] }"
+            ),
+            "data_dir: nowhere\npolicies: { rules: local.cedar }\n"
+        ),
+    );
+    let found = page(&folder, &Config::load(&path).unwrap_err());
+    for expected in [
+        "keys.operator: keys/operator.key is not a key file that starts with `dccp-operator-key-v1:`.",
+        "keys.node: keys/node.key does not exist.",
+        "keys.storage: keys/storage.key may be read by others (mode 0644).\n    Run `chmod 600 keys/storage.key`",
+        "smtp.tls.certificate: smtp.crt holds no PEM certificate",
+        "control.listen: the TCP port 8480 is already taken by `smtp.listen[0]`.",
+        "dccp-config.yaml:4:11: data_dir: the folder nowhere does not exist.",
+        "dccp-config.yaml:5:20: policies.rules: local.cedar:1: ",
+    ] {
+        assert!(found.contains(expected), "{expected}\n--- not in ---\n{found}");
+    }
+    assert!(found.starts_with("7 problems"), "{found}");
+    assert!(Config::read(&path).is_err(), "the port is a problem of the values");
+}
+
+#[test]
+fn reading_for_a_question_does_not_ask_for_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Config::read(&write(&folder, SHORTEST)).is_ok());
+    assert!(Config::load(&write(&folder, SHORTEST)).is_err());
+}
+
+#[test]
+fn broken_yaml_is_reported_where_it_breaks() {
+    let found = problems_of("organisation:\n  domain: \"acme.test\nsmtp: {}\n");
+    assert!(found.contains("dccp-config.yaml:"), "{found}");
+    assert!(found.contains("this is not YAML"), "{found}");
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
+    let found = problems_of(&format!("{SHORTEST}lifetime_h: 12\n"));
+    assert!(found.contains("`lifetime_h` belongs elsewhere, as `queue.lifetime_h`"), "{found}");
+}
+
+#[test]
+fn a_key_given_twice_is_refused_not_overruled() {
+    let found = problems_of(&format!("{SHORTEST}queue: {{ lifetime_h: 1, lifetime_h: 2 }}\n"));
+    assert!(found.contains("dccp-config.yaml:4:25: queue.lifetime_h: is given twice"), "{found}");
+}
+
+#[test]
+fn the_control_port_is_refused_to_the_network_and_the_reason_given() {
+    let found = problems_of(&format!("{SHORTEST}control: {{ listen: \"0.0.0.0:8480\" }}\n"));
+    assert!(found.contains("can be reached from other machines"), "{found}");
+}
+
+#[test]
+fn wrong_types_are_named_as_what_they_are() {
+    let found = problems_of(&format!(
+        "{SHORTEST}overlay: {{ mdns: \"yes\", listen: [], announce: /ip4/1.2.3.4/tcp/1 }}\nqueue: [1]\nlog: {{ level: 7 }}\n"
+    ));
+    for expected in [
+        "overlay.mdns: \"yes\" is not true or false.",
+        "overlay.listen: has 0 items, but needs at least 1.",
+        "overlay.announce: has a single value, but a list is needed.",
+        "queue: has a list, but a section is needed.",
+        "log.level: 7 is not one of error, warn, info, debug, trace.",
+    ] {
+        assert!(found.contains(expected), "{expected}\n--- not in ---\n{found}");
+    }
+}
+
+#[test]
+fn a_multiaddr_we_have_no_transport_for_is_refused() {
+    let found = problems_of(&format!("{SHORTEST}overlay: {{ listen: [/ip4/127.0.0.1/tcp/4001/ws] }}\n"));
+    assert!(found.contains("dccp-config.yaml:4:21: overlay.listen[0]: "), "{found}");
+}
+
+#[test]
+fn mail_that_arrives_cannot_be_handed_to_our_own_door() {
+    let found = problems_of(&SHORTEST.replace("127.0.0.1:2424", "127.0.0.1:2525"));
+    assert!(found.contains("delivery.address: is our own SMTP door (`smtp.listen[0]`)"), "{found}");
+}
+
+#[test]
+fn retry_delays_out_of_order_and_a_domain_given_twice_are_refused() {
+    let yaml = SHORTEST.replace("acme.test }\nsmtp", "acme.test, also: [ACME.test] }\nsmtp");
+    let found =
+        problems_of(&format!("{yaml}queue: {{ retry_delay_ms_min: 5000, retry_delay_ms_max: 1000 }}\n"));
+    assert!(
+        found.contains("organisation.also[0]: ACME.test is already given as `organisation.domain`."),
+        "{found}"
+    );
+    assert!(found.contains("queue.retry_delay_ms_min: 5000 is more than"), "{found}");
+}
+
+#[test]
+fn an_empty_value_means_the_default() {
+    let (_folder, loaded) =
+        load(&format!("{SHORTEST}queue:\nlog:\n  format: json\n  level:\npolicies: {{ rules: ~ }}\n"));
+    let config = loaded.unwrap();
+    assert_eq!(
+        (config.log.format, config.queue.lifetime_h, config.policies.rules),
+        (LogFormat::Json, 72, None)
+    );
+}
+
+#[test]
+fn yaml_that_unfolds_is_refused() {
+    for trick in ["data_dir: &a data\n", "data_dir: *a\n", "data_dir: !!str data\n", "%YAML 1.2\n---\n"] {
+        let yaml =
+            if trick.starts_with('%') { format!("{trick}{SHORTEST}") } else { format!("{SHORTEST}{trick}") };
+        assert!(load(&yaml).1.is_err(), "{trick}");
+    }
+    let deep = format!("{SHORTEST}overlay: {}{}\n", "[".repeat(500), "]".repeat(500));
+    assert!(load(&deep).1.is_err());
+}
+
+#[test]
+fn a_file_that_is_no_configuration_is_refused_whole() {
+    let folder = house();
+    let missing = Config::load(&folder.path().join("none.yaml")).unwrap_err();
+    assert!(
+        page(&folder, &missing).contains("none.yaml: the file does not exist.\n    Name it with"),
+        "{missing}"
+    );
+    assert!(problems_of("").contains("is empty"));
+    assert!(problems_of(&format!("{SHORTEST}---\na: b\n")).contains("a second YAML document"));
+    assert!(problems_of(&"# comment\n".repeat(30_000)).contains("larger than"));
+}
+
+#[test]
+fn the_sample_that_is_shipped_loads_and_is_the_one_the_code_prints() {
+    let shipped = repository().join("deploy/dccp-config.yaml");
+    let printed = config::commented_yaml(&sample());
+    assert_eq!(fs::read_to_string(&shipped).unwrap_or_default(), printed, "{REPRINT}");
+    let read = Config::read(&shipped).unwrap();
+    assert_eq!(read.smtp.hostname, "gateway.acme.test");
+}
+
+#[test]
+fn the_documentation_is_the_one_the_code_prints() {
+    let page = fs::read_to_string(repository().join("docs/CONFIG.md")).unwrap_or_default();
+    assert_eq!(page, config::markdown(), "{REPRINT}");
+}
+
+const REPRINT: &str = "print it again: cargo test -p gateway --test config -- --ignored";
+
+#[test]
+#[ignore = "writes docs/CONFIG.md and deploy/dccp-config.yaml"]
+fn print_the_documentation_again() {
+    fs::create_dir_all(repository().join("docs")).unwrap();
+    fs::create_dir_all(repository().join("deploy")).unwrap();
+    fs::write(repository().join("docs/CONFIG.md"), config::markdown()).unwrap();
+    fs::write(repository().join("deploy/dccp-config.yaml"), config::commented_yaml(&sample())).unwrap();
+}
+
+#[test]
+fn every_key_of_the_complete_example_in_the_documentation_is_accepted() {
+    let page = config::markdown();
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let folder = house();
+    let mut read = Config::read(&write(&folder, yaml)).unwrap();
+    read.data_dir = read.data_dir.strip_prefix(folder.path()).unwrap().to_owned();
+    assert_eq!(read.smtp, {
+        let mut smtp = Config::example().smtp;
+        smtp.tls = read.smtp.tls.clone();
+        smtp
+    });
+    assert_eq!(read.queue, Config::example().queue);
+}
+
+/// The example without rules of its own: a new gateway has none.
+fn sample() -> Config {
+    let mut sample = Config::example();
+    sample.policies.rules = None;
+    sample
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
