@@ -125,6 +125,7 @@ impl<R: Reception> Connection<R> {
                     self.read(stream).await?;
                 }
                 Step::Mail(mail) => {
+                    self.transaction = None; // one before may have ended in the same batch
                     let answer = self.reception.mail(self.session.client(), mail).await;
                     self.session.answer(answer.map(|transaction| self.transaction = Some(transaction)));
                     self.patience.restart(Instant::now());
