@@ -110,7 +110,7 @@ async fn the_link_to_older_messages_keeps_the_filter() {
 async fn a_gateway_on_its_first_day_says_what_to_do() {
     let (status, page) = answer(sample::fresh(), "/").await;
     assert_eq!(status, StatusCode::OK);
-    assert!(page.contains("Not ready") && page.contains("no partner file has been imported"));
+    assert!(page.contains("Not ready") && page.contains("not listening on any address"));
     assert!(page.contains("No message has passed yet") && page.contains("dccp-gateway partner import"));
 }
 

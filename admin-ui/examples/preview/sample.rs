@@ -87,8 +87,7 @@ pub(crate) fn fresh() -> Sample {
         oldest_without_progress_ms: None,
         ..overview(Vec::new())
     };
-    let missing =
-        Check::failed("partners", "no partner file has been imported; run dccp-gateway partner import");
+    let missing = Check::failed("overlay", "not listening on any address; see overlay.listen");
     let readiness = Readiness::of(vec![Check::ok("spool", "writable"), missing]);
     Sample { readiness, overview: Ok(quiet), traces: Vec::new() }
 }
@@ -97,8 +96,8 @@ fn overview(partners: Vec<PartnerView>) -> Overview {
     let depth = |direction, state, messages| QueueDepth { direction, state, messages };
     Overview {
         domain: "acme.example".into(),
-        did: "did:dccp:1k7qz3mwxv5bnt2rjd4hfyc6sgpal8e9uqz3mwxv5bnt2rjd4hfyc6sg".into(),
-        fingerprint: "1k7q z3mw xv5b nt2r jd4h fyc6 sgpa l8e9 uqz3 mwxv 5bnt 2rjd 4hfy c6sg".into(),
+        did: "did:dccp:1k7qz3mwxv5bnt2rjd4hfyc6sgpalh2e3uqz3mwxv5bnt2rjd4hfy".into(),
+        fingerprint: "k7qz 3mwx v5bn t2rj d4hf yc6s gpal h2e3 uqz3 mwxv 5bnt 2rjd 4hfy".into(),
         version: "0.1.0".into(),
         started_at_ms: NOW_MS - 349_200_000,
         now_ms: NOW_MS,

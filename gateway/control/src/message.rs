@@ -160,7 +160,8 @@ impl Default for RecentQuery {
 pub struct RecentPage {
     /// Newest first.
     pub messages: Vec<MessageSummary>,
-    /// Give this as [`RecentQuery::before`] to read on; absent on the last page.
+    /// Give this as [`RecentQuery::before`] to read on; absent when the journal ends here. A page that a filter
+    /// left short, or even empty, may still lead on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -170,7 +171,7 @@ pub struct RecentPage {
 pub struct MessageSummary {
     /// The id in the SMTP reply and in our `Received:` header. One mail to several partners shares it.
     pub queue_id: String,
-    /// DCCP message id (UUID, lower-case with hyphens). Unknown (absent) while an arrival is unopened.
+    /// DCCP message id (UUID, lower-case with hyphens) of what we send; absent for arrivals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// What the row is about.

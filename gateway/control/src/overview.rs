@@ -116,6 +116,8 @@ pub enum Standing {
     Pinned,
     /// Two different identities claim the domain; mail waits until a person decides.
     Conflict,
+    /// None of its devices counts any more; mail waits until a new partner file is imported.
+    Lapsed,
 }
 
 /// The connection to a partner's gateway.
@@ -134,6 +136,7 @@ impl Standing {
         match self {
             Self::Pinned => "pinned",
             Self::Conflict => "conflict",
+            Self::Lapsed => "lapsed",
         }
     }
 }

@@ -15,11 +15,13 @@
 //! Deliberately absent: TLS and user accounts. The port is bound to loopback; whoever needs it from elsewhere
 //! puts a reverse proxy in front and names its host in the configuration.
 
+mod answers;
 mod api;
 mod guard;
 mod probes;
 mod problem;
 mod server;
+mod traces;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use zeroize::Zeroizing;
 
 use crate::metrics::Metrics;
 
+pub use answers::{Answers, Vouch};
 pub use problem::Problem;
 pub use server::serve;
 

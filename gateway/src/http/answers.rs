@@ -1,0 +1,271 @@
+//! The control API answered from the living parts of the gateway: journal, vault, partners, links, counters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use control::{
+    Check, Control, ControlError, Direction, LinkState, MessageTrace, Overview, PartnerList, PartnerView,
+    QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery, Standing, State, Traces, normal_id,
+};
+use dccp::partner::fingerprint;
+use dccp::{Did, UnixMillis};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::traces;
+use super::traces::{stages_of, summary_of, trace_of};
+use crate::clock::Clock;
+use crate::custody::Vault;
+use crate::flows::records::{Summary, purpose};
+use crate::metrics::Metrics;
+use crate::partners::{Partner, Partners};
+use crate::spool::{Counts, Row, RowId, Spool, SpoolError};
+
+/// Rows that one page of the journal looks at when it filters: bounds a request for what is rare. The page then
+/// says where to read on.
+const RECENT_ROWS_READ_MAX: usize = 5_000;
+
+/// Rows that a filter takes from the journal in one look: a few hundred kilobytes.
+const FILTERED_ROWS_AT_ONCE: usize = 500;
+
+/// Octets of an id: RFC 5322 §2.1.1 allows no longer line.
+const ID_BYTES_MAX: usize = 998;
+
+/// Says for one part of the gateway whether it can do its work now. Must not wait.
+pub type Vouch = Box<dyn Fn() -> Check + Send + Sync>;
+
+/// [`Control`] over the living parts.
+pub struct Answers {
+    /// The domain our organisation is known by.
+    pub domain: String,
+    /// Our DID.
+    pub did: Did,
+    /// The journal.
+    pub spool: Spool,
+    /// Opens summaries and details.
+    pub vault: Arc<Vault>,
+    /// Who is known.
+    pub partners: watch::Receiver<Arc<Partners>>,
+    /// Who is connected.
+    pub links: watch::Receiver<BTreeMap<Did, overlay::LinkState>>,
+    /// What happened since the start.
+    pub metrics: Metrics,
+    /// The parts that vouch for themselves, beside the spool, in the order mail passes them.
+    pub vouches: Vec<Vouch>,
+    /// When this process started.
+    pub started_at: UnixMillis,
+    /// Time.
+    pub clock: Clock,
+}
+
+#[async_trait]
+impl Control for Answers {
+    async fn message(&self, id: &str) -> Result<Traces, ControlError> {
+        let id = normal_id(id);
+        if id.is_empty() || id.len() > ID_BYTES_MAX {
+            return Err(ControlError::Bad(format!("An id has 1 to {ID_BYTES_MAX} octets.")));
+        }
+        let mut messages = Vec::new();
+        for row in self.rows_of(id).await? {
+            messages.push(self.trace(&row).await?);
+        }
+        if messages.is_empty() {
+            return Err(ControlError::NotFound(format!("No message is known as {id}.")));
+        }
+        Ok(Traces { messages })
+    }
+
+    async fn recent(&self, query: RecentQuery) -> Result<RecentPage, ControlError> {
+        let wanted = Wanted::of(&query)?;
+        let mut page = RecentPage::default();
+        let (mut cursor, mut read) = (wanted.before, 0);
+        while read < RECENT_ROWS_READ_MAX {
+            let rows = self.spool.recent(wanted.rows_at_once(), cursor).await.map_err(silent)?;
+            let ended = rows.len() < wanted.rows_at_once();
+            for row in &rows {
+                read += 1;
+                cursor = Some(row.seq);
+                if wanted.admits(row) {
+                    page.messages.push(summary_of(row, self.opened(row)));
+                }
+                if page.messages.len() == wanted.limit {
+                    page.next = Some(row.seq.to_string());
+                    return Ok(page);
+                }
+            }
+            if ended {
+                return Ok(page);
+            }
+        }
+        page.next = cursor.map(|seq| seq.to_string());
+        Ok(page)
+    }
+
+    async fn readiness(&self) -> Readiness {
+        // Asked of the writer, not of a reader: an empty transaction shows that mail can be kept.
+        let spool = match self.spool.data_version().await {
+            Ok(_) => Check::ok("spool", "keeps mail"),
+            Err(error) => Check::failed("spool", error.to_string()),
+        };
+        let others = self.vouches.iter().map(|vouch| vouch());
+        Readiness::of(std::iter::once(spool).chain(others).collect())
+    }
+
+    async fn overview(&self) -> Result<Overview, ControlError> {
+        let now = (self.clock)();
+        let counts = self.spool.counts().await.map_err(silent)?;
+        Ok(Overview {
+            domain: self.domain.clone(),
+            did: self.did.to_string(),
+            fingerprint: fingerprint(&self.did),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: self.started_at.0,
+            now_ms: now.0,
+            totals: self.metrics.totals(),
+            queue: queue(&counts),
+            oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
+            partners: self.partner_views(),
+        })
+    }
+
+    async fn partners(&self) -> Result<PartnerList, ControlError> {
+        Ok(PartnerList { partners: self.partner_views() })
+    }
+}
+
+impl Answers {
+    /// The rows an id names: a queue id, else a DCCP message id, else a Message-ID.
+    async fn rows_of(&self, id: &str) -> Result<Vec<Row>, ControlError> {
+        let rows = self.spool.by_queue_id(id).await.map_err(silent)?;
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        if let Ok(uuid) = Uuid::try_parse(id) {
+            let row = self.spool.by_row_id(RowId(uuid)).await.map_err(silent)?;
+            if row.is_some() {
+                return Ok(row.into_iter().collect());
+            }
+        }
+        let tag = self.vault.tag(purpose::MESSAGE_ID, id.as_bytes());
+        self.spool.by_message_id_tag(tag).await.map_err(silent)
+    }
+
+    async fn trace(&self, row: &Row) -> Result<MessageTrace, ControlError> {
+        let notes = self.spool.journal(row.id).await.map_err(silent)?;
+        let open = |sealed: &[u8]| {
+            let clear = self.vault.open(purpose::NOTE, sealed).ok()?;
+            Some(String::from_utf8_lossy(&clear).into_owned())
+        };
+        Ok(trace_of(row, self.opened(row), stages_of(&notes, open)))
+    }
+
+    /// What the row's summary says. One that does not open is a fault of the storage key, which `custody` reports;
+    /// the rest of the row is worth showing all the same.
+    fn opened(&self, row: &Row) -> Summary {
+        Summary::open(&self.vault, &row.summary).unwrap_or_else(|error| {
+            tracing::warn!(%error, queue_id = %row.queue_id, "a summary does not open");
+            Summary::unread()
+        })
+    }
+
+    fn partner_views(&self) -> Vec<PartnerView> {
+        let links = self.links.borrow();
+        let partners = self.partners.borrow();
+        partners
+            .iter()
+            .map(|partner| {
+                partner_view(partner.domain(), partner.did(), standing(partner), links.get(partner.did()))
+            })
+            .collect()
+    }
+}
+
+fn standing(partner: &Partner) -> Standing {
+    match (partner.is_in_conflict(), partner.has_lapsed()) {
+        (true, _) => Standing::Conflict,
+        (false, true) => Standing::Lapsed,
+        (false, false) => Standing::Pinned,
+    }
+}
+
+fn partner_view(
+    domain: &str,
+    did: &Did,
+    standing: Standing,
+    link: Option<&overlay::LinkState>,
+) -> PartnerView {
+    let up = link.is_some_and(|link| link.up);
+    PartnerView {
+        domain: domain.to_owned(),
+        did: did.to_string(),
+        fingerprint: fingerprint(did),
+        standing,
+        link: if up { LinkState::Up } else { LinkState::Down },
+        address: link.filter(|link| link.up).and_then(|link| link.address.clone()),
+        transport: link.filter(|link| link.up).and_then(|link| link.transport.clone()),
+        since_ms: link.map(|link| link.since.0),
+        last_error: link.filter(|link| !link.up).and_then(|link| link.last_error.clone()),
+    }
+}
+
+/// Every direction and state, zeros included, so that a graph does not break off.
+fn queue(counts: &Counts) -> Vec<QueueDepth> {
+    let messages = |direction: Direction, state: State| {
+        let counted = counts
+            .iter()
+            .filter(|((way, at), _)| traces::direction(*way) == direction && traces::state(*at) == state);
+        counted.map(|(_, count)| count.rows).sum()
+    };
+    Direction::ALL
+        .into_iter()
+        .flat_map(|direction| State::ALL.map(|state| (direction, state)))
+        .map(|(direction, state)| QueueDepth { direction, state, messages: messages(direction, state) })
+        .collect()
+}
+
+/// A query in the spool's terms.
+struct Wanted {
+    limit: usize,
+    before: Option<i64>,
+    partner: Option<String>,
+    state: Option<State>,
+}
+
+impl Wanted {
+    fn of(query: &RecentQuery) -> Result<Self, ControlError> {
+        if !(1..=RECENT_LIMIT_MAX).contains(&query.limit) {
+            return Err(ControlError::Bad(format!("“limit” is a number from 1 to {RECENT_LIMIT_MAX}.")));
+        }
+        let cursor = |text: &str| {
+            text.parse::<i64>()
+                .map_err(|_| ControlError::Bad("“before” is not a cursor of this journal.".to_owned()))
+        };
+        Ok(Self {
+            limit: usize::try_from(query.limit).unwrap_or(usize::MAX),
+            before: query.before.as_deref().map(cursor).transpose()?,
+            partner: query.partner.as_deref().map(str::to_ascii_lowercase),
+            state: query.state,
+        })
+    }
+
+    /// Without a filter every row counts; with one, most are passed over.
+    fn rows_at_once(&self) -> usize {
+        let narrow = self.partner.is_some() || self.state.is_some();
+        if narrow { FILTERED_ROWS_AT_ONCE } else { self.limit }
+    }
+
+    fn admits(&self, row: &Row) -> bool {
+        self.partner.as_ref().is_none_or(|partner| row.partner_domain == *partner)
+            && self.state.is_none_or(|state| traces::state(row.state) == state)
+    }
+}
+
+/// The journal does not answer: temporary, and nothing the caller could do about it.
+fn silent(error: SpoolError) -> ControlError {
+    ControlError::Unavailable(format!("The journal does not answer: {error}."))
+}
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod tests;
