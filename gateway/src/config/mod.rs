@@ -38,7 +38,6 @@ pub use model::{
 pub use print::{commented_yaml, markdown};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;
-pub(crate) use value::check_domain;
 pub use value::{HostPort, Network, Wrong};
 
 use fit::Fit;
@@ -63,11 +62,29 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, Problems> {
         read(path, false)
     }
+
+    /// Checks the values of a text that is not written yet; `path` is where it will stand.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the text.
+    pub(crate) fn of_text(text: &str, path: &Path) -> Result<Config, Problems> {
+        let mut problems = Vec::new();
+        let config = fitted(text, path, false, &mut problems);
+        verdict(config, path, problems)
+    }
 }
 
 fn read(path: &Path, ask_the_world: bool) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let config = text_of(path).and_then(|text| fitted(&text, path, ask_the_world, &mut problems));
+    verdict(config, path, problems)
+}
+
+fn verdict(
+    config: Result<Option<Config>, Problem>,
+    path: &Path,
+    mut problems: Vec<Problem>,
+) -> Result<Config, Problems> {
     match config {
         Ok(Some(config)) if problems.is_empty() => Ok(config),
         Ok(_) => Err(Problems::new(path, problems)),

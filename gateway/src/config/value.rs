@@ -229,7 +229,7 @@ fn first_of(address: IpAddr, prefix: u8) -> Option<IpAddr> {
 }
 
 /// RFC 1123 §2.1 and RFC 5321 §4.5.3.1.2: labels of letters, digits and inner hyphens, 63 and 255 octets at most.
-pub(crate) fn check_domain(text: &str) -> Result<(), Wrong> {
+fn check_domain(text: &str) -> Result<(), Wrong> {
     let label_fits = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

@@ -1,0 +1,168 @@
+//! The command line: `dccp-gateway init | check | run | partner … | trace | config | version`.
+//!
+//! Results go to standard output, everything said to a person who has to act goes to standard error.
+//!
+//! | Exit code | Meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | not done; standard error says why |
+//! | 2 | the command line itself is wrong |
+//! | 3 | the configuration has problems; standard error lists all of them |
+//! | 4 | `partner import`: the domain is pinned to somebody else; the mail is held until a person decides |
+
+mod init;
+mod logging;
+mod partner;
+mod process;
+mod trace;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::clock;
+use crate::config::{self, Config, FILE_NAME, Problems};
+use crate::custody::Custody;
+
+pub use init::InitArgs;
+use partner::PartnerCommand;
+
+/// DCCP Gateway: mail between organisations as post-quantum sealed messages.
+#[derive(Parser)]
+#[command(name = "dccp-gateway", version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct CommandLine {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = FILE_NAME)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Found an organisation: write a configuration, keys, DID and certificate. Never overwrites.
+    Init(InitArgs),
+    /// Report everything that is wrong with the configuration and the files it names.
+    Check,
+    /// Run the gateway until it is told to stop (SIGTERM, Ctrl-C).
+    Run,
+    /// Exchange partner files and decide whom to trust.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Follow one message through a running gateway.
+    Trace {
+        /// A queue id (from the SMTP reply), a DCCP message id, or a Message-ID.
+        id: String,
+    },
+    /// Print the description of the configuration file.
+    Config(DescriptionArgs),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct DescriptionArgs {
+    /// As the page docs/CONFIG.md.
+    #[arg(long)]
+    markdown: bool,
+    /// As a JSON schema, for editors.
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Why a command was not done.
+enum Failure {
+    /// Exit code 3.
+    Problems(Problems),
+    /// Exit code 4.
+    Conflict(String),
+    /// Exit code 1.
+    Said(String),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Failure {
+        Failure::Problems(problems)
+    }
+}
+
+impl Failure {
+    fn said(error: impl std::fmt::Display) -> Failure {
+        Failure::Said(error.to_string())
+    }
+
+    fn report(self) -> ExitCode {
+        let (code, text) = match self {
+            Failure::Said(text) => (1, format!("dccp-gateway: {text}")),
+            Failure::Problems(problems) => (3, problems.to_string()),
+            Failure::Conflict(text) => (4, text),
+        };
+        // Without a standard error there is nobody to tell; the exit code still says it.
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+        ExitCode::from(code)
+    }
+}
+
+/// The program: reads the command line, does what it says, gives the exit code.
+pub fn main() -> ExitCode {
+    if let Err(refusal) = process::prepare() {
+        return Failure::Said(refusal).report();
+    }
+    let CommandLine { config, command } = CommandLine::parse();
+    let done = match command {
+        Command::Init(args) => init::init(&args, clock::system()),
+        Command::Check => check(&config),
+        Command::Run => run(&config),
+        Command::Partner(command) => partner::partner(command, &config, clock::system()),
+        Command::Trace { id } => trace::trace(&config, &id),
+        Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
+        Command::Config(_) => Ok(format!("{:#}\n", config::schema())),
+        Command::Version => Ok(format!("dccp-gateway {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    match done {
+        Ok(text) => {
+            // A reader that went away (`| head`) is no failure.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failure.report(),
+    }
+}
+
+fn check(path: &Path) -> Result<String, Failure> {
+    let config = Config::load(path)?;
+    let custody = Custody::open(&config, clock::system()).map_err(Failure::said)?;
+    Ok(format!("{} is in order: {}, {}\n", path.display(), config.domains().join(", "), custody.did()))
+}
+
+fn run(path: &Path) -> Result<String, Failure> {
+    let config = Config::load(path)?;
+    logging::start(&config.log);
+    runtime(&mut tokio::runtime::Builder::new_multi_thread())?
+        .block_on(Box::pin(crate::run::run(config)))
+        .map(|()| String::new())
+        .map_err(Failure::said)
+}
+
+/// For the commands that speak to the database or the network and end soon.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime(&mut tokio::runtime::Builder::new_current_thread())?.block_on(work)
+}
+
+fn runtime(builder: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
+    builder.enable_all().build().map_err(|error| Failure::Said(format!("no runtime: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        CommandLine::command().debug_assert();
+    }
+}

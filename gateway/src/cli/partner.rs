@@ -1,0 +1,227 @@
+//! `partner …`: exchange partner files and decide whom to trust.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use dccp::limits::PARTNER_TEXT_BYTES_MAX;
+use dccp::partner::{PartnerFile, fingerprint};
+use dccp::{Did, UnixMillis};
+
+use super::{Failure, block_on};
+use crate::config::Config;
+use crate::custody::{Custody, Identity, identity_paths};
+use crate::partners::{self, Clash, Imported, Ourselves, Partner, Partners};
+use crate::spool::{Spool, SpoolConfig};
+
+#[derive(Subcommand)]
+pub(super) enum PartnerCommand {
+    /// Print our partner file: send it to the partner by any channel.
+    Export,
+    /// Import a partner's file and pin its identity.
+    Import {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+    },
+    /// Show all partners with their fingerprints.
+    List,
+    /// Accept another identity for a partner whose file conflicts with the pinned one.
+    Accept {
+        /// The domain in conflict.
+        domain: String,
+        /// The new identity's fingerprint, as compared with the partner by voice.
+        #[arg(long)]
+        fingerprint: String,
+    },
+    /// Keep the pinned identity and drop the one that conflicts with it.
+    Reject {
+        /// The domain in conflict.
+        domain: String,
+    },
+    /// Forget a partner: mail to it is refused from then on.
+    Remove {
+        /// Any of its domains.
+        domain: String,
+    },
+}
+
+pub(super) fn partner(command: PartnerCommand, path: &Path, now: UnixMillis) -> Result<String, Failure> {
+    let config = Config::read(path)?;
+    match command {
+        PartnerCommand::Export => export(&config, now),
+        PartnerCommand::Import { file } => import(&config, &read(&file)?, now),
+        PartnerCommand::List => list(&config, now),
+        PartnerCommand::Accept { domain, fingerprint } => accept(&config, &domain, &fingerprint, now),
+        PartnerCommand::Reject { domain } => reject(&config, &domain),
+        PartnerCommand::Remove { domain } => remove(&config, &domain),
+    }
+}
+
+fn export(config: &Config, now: UnixMillis) -> Result<String, Failure> {
+    let custody = Custody::open(config, now).map_err(Failure::said)?;
+    with_spool(config, async |spool| custody.rotate(now, &spool).await.map_err(Failure::said))?;
+    let node = custody.node_record(config.announced_addresses(), now).map_err(Failure::said)?;
+    let file = PartnerFile {
+        log: custody.log().clone(),
+        manifest: custody.manifest().clone(),
+        nodes: vec![node],
+        prekeys: custody.current_prekey_records(),
+    };
+    Ok(file.to_text())
+}
+
+fn import(config: &Config, text: &str, now: UnixMillis) -> Result<String, Failure> {
+    let identity = Identity::load(&identity_paths(config), now).map_err(Failure::said)?;
+    let ourselves = Ourselves { did: identity.document.did().clone(), domains: config.domains() };
+    let imported = with_spool(config, async |spool| {
+        partners::import(&spool, text, &ourselves, now).await.map_err(Failure::said)
+    })?;
+    match imported {
+        Imported::Added { did, domains } => Ok(format!(
+            "Pinned {} as a partner.\n\n{}\nCompare the fingerprint with the partner by voice; if it differs: dccp-gateway partner remove {}\n",
+            domains.join(", "),
+            identity_lines(&did.to_string()),
+            domains.first().map_or("", String::as_str),
+        )),
+        Imported::Refreshed { did, domains } => Ok(format!(
+            "Refreshed {}: same identity, newer records.\n\n{}",
+            domains.join(", "),
+            identity_lines(&did.to_string())
+        )),
+        Imported::Conflict { candidate, clashes } => {
+            Err(Failure::Conflict(conflict_page(&candidate, &clashes)))
+        }
+    }
+}
+
+/// What an administrator reads when somebody else claims a pinned domain: what happened, what it may mean, what to do.
+fn conflict_page(candidate: &Did, clashes: &[Clash]) -> String {
+    let mut page = String::from("CONFLICT: this file names another identity than the one that is pinned.\n");
+    for clash in clashes {
+        let _ = write!(
+            page,
+            "\n{}\n  pinned\n{}  in the file\n{}",
+            clash.domain,
+            indented(&identity_lines(&clash.pinned)),
+            indented(&identity_lines(candidate.as_str())),
+        );
+    }
+    let domain = clashes.first().map_or("", |clash| clash.domain.as_str());
+    let _ = write!(
+        page,
+        "
+Nothing was changed, but mail with this partner is held from now on, because one of the two is not your partner:
+either the partner founded its organisation anew, or somebody wants its mail. Call a person you know there and
+compare fingerprints. Then:
+
+  the one in the file is right:   dccp-gateway partner accept {domain} --fingerprint '{}'
+  the pinned one is right:        dccp-gateway partner reject {domain}
+",
+        fingerprint(candidate),
+    );
+    page
+}
+
+fn accept(config: &Config, domain: &str, spoken: &str, now: UnixMillis) -> Result<String, Failure> {
+    let accepted = with_spool(config, async |spool| {
+        partners::accept(&spool, domain, spoken, now).await.map_err(Failure::said)
+    })?;
+    let mut text = format!("Pinned {} anew; held mail is released.\n\n", accepted.domains.join(", "));
+    text.push_str(&identity_lines(accepted.did.as_str()));
+    for clash in &accepted.clashes {
+        let _ = writeln!(
+            text,
+            "\nIt also claims {}, which stays pinned to {} until you decide.",
+            clash.domain, clash.pinned
+        );
+    }
+    Ok(text)
+}
+
+fn reject(config: &Config, domain: &str) -> Result<String, Failure> {
+    let pinned =
+        with_spool(config, async |spool| partners::reject(&spool, domain).await.map_err(Failure::said))?;
+    Ok(format!("{domain} stays pinned; held mail is released.\n\n{}", identity_lines(&pinned)))
+}
+
+fn remove(config: &Config, domain: &str) -> Result<String, Failure> {
+    let removed =
+        with_spool(config, async |spool| partners::remove(&spool, domain).await.map_err(Failure::said))?;
+    match removed.is_empty() {
+        true => Err(Failure::Said(format!("no partner has the domain {domain}"))),
+        false => Ok(format!("Removed {}; mail to it is refused from now on.\n", removed.join(", "))),
+    }
+}
+
+fn list(config: &Config, now: UnixMillis) -> Result<String, Failure> {
+    let partners =
+        with_spool(config, async |spool| Partners::load(&spool, now).await.map_err(Failure::said))?;
+    let pages: Vec<String> = partners.iter().map(page).collect();
+    match pages.is_empty() {
+        true => {
+            Ok("No partners yet. Import a partner's file with: dccp-gateway partner import FILE\n".into())
+        }
+        false => Ok(pages.join("\n")),
+    }
+}
+
+fn page(partner: &Partner) -> String {
+    let standing = match (partner.is_in_conflict(), partner.has_lapsed()) {
+        (true, _) => "CONFLICT, mail is held",
+        (false, true) => "LAPSED, mail is held: ask for a new partner file",
+        (false, false) => "pinned",
+    };
+    let mut page =
+        format!("{}  {standing}\n{}", partner.domains().join(", "), identity_lines(partner.did().as_str()));
+    for address in partner.nodes().iter().flat_map(|node| &node.addresses) {
+        let _ = writeln!(page, "  Node         {address}");
+    }
+    for candidate in partner.candidates() {
+        let _ = write!(
+            page,
+            "  {} is also claimed by\n{}",
+            candidate.domain,
+            indented(&identity_lines(candidate.did.as_str()))
+        );
+    }
+    page
+}
+
+fn identity_lines(did: &str) -> String {
+    let fingerprint = did.parse().map_or_else(|_| "unreadable".to_owned(), |did: Did| fingerprint(&did));
+    format!("  DID          {did}\n  Fingerprint  {fingerprint}\n")
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Opens the database beside a gateway that may be running, and closes it properly.
+fn with_spool<T>(config: &Config, work: impl AsyncFnOnce(Spool) -> Result<T, Failure>) -> Result<T, Failure> {
+    if !config.data_dir.is_dir() {
+        return Err(Failure::Said(format!(
+            "{} does not exist (data_dir); was `init` run?",
+            config.data_dir.display()
+        )));
+    }
+    block_on(async {
+        let (spool, guard) =
+            Spool::open_offline(config.database_path(), SpoolConfig::default()).map_err(Failure::said)?;
+        let done = work(spool).await;
+        guard.close().await;
+        done
+    })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let unreadable = |error: std::io::Error| Failure::Said(format!("{}: {error}", path.display()));
+    let source: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    let mut text = String::new();
+    source.take(PARTNER_TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
