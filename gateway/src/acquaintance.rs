@@ -1,0 +1,128 @@
+//! Who we know and who knows us, kept current while the gateway runs.
+//!
+//! ```text
+//! partner files (imported by the command line) ─► follow ─► snapshot for flows, dialler, couriers; held mail released
+//! partners' prekeys (from their streams)       ─► learn  ─► snapshot
+//! our epoch prekeys                            ─► rotate ─► presented on every stream
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dccp::{Did, UnixMillis};
+use overlay::{Hello, Overlay};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::courier;
+use crate::custody::Custody;
+use crate::partners::{Partner, Partners};
+use crate::spool::{Spool, SpoolError};
+
+/// Presentations of prekeys that may wait to be looked at; a partner presents at most a few a day.
+const PRESENTED_MAX: usize = 64;
+
+/// What a partner presented on a stream: not verified yet.
+pub type Presented = (Did, Vec<Vec<u8>>);
+
+/// The way of prekeys from the overlay to here; beyond [`PRESENTED_MAX`] they are dropped and come again with the
+/// next stream.
+pub fn presentations() -> (mpsc::Sender<Presented>, mpsc::Receiver<Presented>) {
+    mpsc::channel(PRESENTED_MAX)
+}
+
+/// Keeps the snapshot of partners, and what depends on it.
+pub struct Acquaintance {
+    /// Where partners and prekeys are stored.
+    pub spool: Spool,
+    /// Our own prekeys.
+    pub custody: Arc<Custody>,
+    /// Our own node record, signed.
+    pub node_record: Vec<u8>,
+    /// The snapshot that flows see.
+    pub partners: watch::Sender<Arc<Partners>>,
+    /// What partners presented.
+    pub presented: mpsc::Receiver<Presented>,
+    /// The road.
+    pub overlay: Overlay,
+    /// Couriers, one per partner.
+    pub couriers: courier::Handle,
+    /// What couriers work with.
+    pub kit: Arc<courier::Kit>,
+    /// Where couriers run.
+    pub tasks: TaskTracker,
+    /// Stops couriers.
+    pub stop: CancellationToken,
+    /// What the database said last.
+    pub data_version: i64,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Acquaintance {
+    /// Stores what partners presented, notices what the command line changed, and passes the news on.
+    pub async fn follow(&mut self) {
+        let learned = self.learn().await;
+        match self.spool.data_version().await {
+            Ok(version) if version == self.data_version && !learned => {}
+            Ok(version) => match self.reload().await {
+                Ok(()) => self.data_version = version,
+                Err(error) => tracing::warn!(%error, "partners cannot be read now; trying again"),
+            },
+            Err(error) => tracing::warn!(%error, "cannot look for changed partners; trying again"),
+        }
+    }
+
+    /// Makes, presents and forgets epoch prekeys as the time asks for.
+    pub async fn rotate(&self, now: UnixMillis) {
+        match self.custody.rotate(now, &self.spool).await {
+            Ok(false) => {}
+            Ok(true) => self.overlay.set_hello(hello(&self.custody, &self.node_record)),
+            Err(error) => tracing::error!(%error, "our epoch prekeys cannot be renewed; partners go on with the last ones"),
+        }
+    }
+
+    /// Whether anything new was learned.
+    async fn learn(&mut self) -> bool {
+        let mut learned = false;
+        while let Ok((did, records)) = self.presented.try_recv() {
+            let partners = self.partners.borrow().clone();
+            match partners.learn_prekeys(&did, &records, (self.clock)(), &self.spool).await {
+                Ok(fresh) => learned |= fresh,
+                Err(error) => tracing::warn!(%error, partner = %did, "presented prekeys were not taken"),
+            }
+        }
+        learned
+    }
+
+    async fn reload(&mut self) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let fresh = Arc::new(Partners::load(&self.spool, now).await?);
+        let before = self.partners.send_replace(fresh.clone());
+        if before.generation() == fresh.generation() {
+            return Ok(());
+        }
+        self.overlay.set_partners(fresh.iter().map(Partner::for_overlay).collect());
+        self.couriers.employ(fresh.iter().map(|partner| partner.did().clone()), &self.kit, &self.tasks, &self.stop);
+        for domain in cleared(&before, &fresh) {
+            let released = self.spool.release_held(&domain, now).await?;
+            tracing::info!(%domain, released, "the doubt about this partner is gone; held mail is decided anew");
+        }
+        Ok(())
+    }
+}
+
+/// Domains that were in doubt and are not any more, by acceptance, rejection or removal.
+fn cleared(before: &Partners, after: &Partners) -> BTreeSet<String> {
+    let in_doubt = |partners: &Partners| -> BTreeSet<String> {
+        partners.iter().filter(|partner| partner.is_in_conflict()).map(|partner| partner.domain().to_owned()).collect()
+    };
+    in_doubt(before).difference(&in_doubt(after)).cloned().collect()
+}
+
+/// What we present on each stream.
+pub fn hello(custody: &Custody, node_record: &[u8]) -> Hello {
+    Hello { node_record: node_record.to_vec(), prekeys: custody.current_prekey_records() }
+}

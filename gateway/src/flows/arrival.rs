@@ -1,0 +1,110 @@
+//! Arrival of sealed messages from the overlay: *keep, then acknowledge*. Nothing is opened here.
+//!
+//! ```text
+//! overlay stream ─► spool.arrive (fsync) ─► Kept::Durable ─► cumulative acknowledgement
+//!                                   └─────► delivery (the sealed bytes, without reading them back)
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dccp::seal::SealedMessage;
+use dccp::{Did, UnixMillis};
+use overlay::Kept;
+use tokio::sync::{mpsc, watch};
+
+use crate::acquaintance::Presented;
+use crate::clock::Clock;
+use crate::custody::Custody;
+use crate::delivery;
+use crate::flows::mail_in::Arrived;
+use crate::flows::records::{Summary, queue_id_of};
+use crate::metrics::{self, Metrics};
+use crate::partners::Partners;
+use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, State};
+
+/// The house as the overlay sees it.
+pub struct House(pub Arc<Arrivals>);
+
+/// Takes in what arrives.
+pub struct Arrivals {
+    /// Where arrivals are kept.
+    pub spool: Spool,
+    /// Seals the (still empty) summary to ourselves.
+    pub custody: Arc<Custody>,
+    /// Who is known.
+    pub partners: watch::Receiver<Arc<Partners>>,
+    /// Takes partners' fresh prekeys, unverified.
+    pub presented: mpsc::Sender<Presented>,
+    /// Takes what was kept.
+    pub delivery: delivery::Handle,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Milliseconds that an arrived message may wait for our mail server.
+    pub lifetime_ms: u64,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl overlay::House for House {
+    async fn keep(&self, from: &Did, sealed: SealedMessage) -> Kept {
+        // In a task of its own: the overlay may drop this future with the stream, but what is kept must be delivered.
+        let (arrivals, from) = (self.0.clone(), from.clone());
+        let kept = tokio::spawn(async move { arrivals.keep(from, sealed).await });
+        kept.await.unwrap_or_else(|_| Kept::NotNow("the gateway is stopping".to_owned()))
+    }
+
+    fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>) {
+        // No room: they are presented again with the next stream.
+        _ = self.0.presented.try_send((from.clone(), records));
+    }
+}
+
+impl Arrivals {
+    async fn keep(&self, from: Did, sealed: SealedMessage) -> Kept {
+        let now = (self.clock)();
+        let row = self.row(&from, &sealed, now);
+        let (id, size, expires) = (row.id, row.size, row.expires_at);
+        let note = Note::new(now, Stage::Arrived, format!("from {}", row.partner_domain));
+        match self.spool.arrive(row, vec![note]).await {
+            Ok(Arrival::Fresh) => {
+                self.metrics.arrived(size);
+                self.metrics.stage_since(metrics::Stage::Arrive, now, (self.clock)());
+                self.delivery.offer(Arrived { id, from, sealed, progress: None, attempts: 0, arrived: now, expires });
+                Kept::Durable
+            }
+            Ok(Arrival::Duplicate) => {
+                self.metrics.duplicates.inc();
+                Kept::Duplicate
+            }
+            Err(error) => {
+                tracing::warn!(%error, partner = %from, "an arriving message could not be kept; the partner will try again");
+                Kept::NotNow(error.to_string())
+            }
+        }
+    }
+
+    fn row(&self, from: &Did, sealed: &SealedMessage, now: UnixMillis) -> NewRow {
+        let id = RowId::fresh();
+        let domain = self.partners.borrow().by_did(from).map_or_else(String::new, |p| p.domain().to_owned());
+        NewRow {
+            id,
+            queue_id: queue_id_of(id),
+            direction: Direction::In,
+            kind: Kind::Unopened,
+            partner: Some(from.to_string()),
+            partner_domain: domain,
+            body: Bytes::clone(sealed.bytes()),
+            slip: None,
+            summary: Summary::unread().seal(self.custody.vault()),
+            message_id_tag: None,
+            digest: sealed.digest(),
+            size: sealed.bytes().len() as u64,
+            now,
+            next_at: now,
+            expires_at: now.saturating_add_ms(self.lifetime_ms),
+            state: State::Queued,
+            leased: true,
+        }
+    }
+}

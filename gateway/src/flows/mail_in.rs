@@ -1,0 +1,470 @@
+//! Mail in: from the spool to our own mail server.
+//!
+//! ```text
+//! read       unseal with our key, verify the partner's signature        (dccp)
+//! recognise  sender → partner, recipients → our people                  (partners, federation)
+//! decide     per recipient, then for the whole mail                     (policies)
+//! act        hand over by SMTP or LMTP, octets untouched                (smtp::client)
+//! note       body dropped, journal, receipt in one durable commit       (spool)
+//! ```
+//!
+//! A temporary answer of the mail server is never final: what is still to be done is kept and tried again until the
+//! message expires. What cannot be opened is never acknowledged as delivered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dccp::mail::{self, Mail};
+use dccp::message::Message;
+use dccp::receipt::{self, Receipt};
+use dccp::seal::{Opened, SealedMessage};
+use dccp::{Did, UnixMillis};
+use federation::Recognition;
+use policies::{Decision, Destination, Direction as Way, MailFacts, Permit, Purpose, RecipientFacts, SenderStanding, Verdict};
+use smtp::client::{Envelope, Outcome, Pool};
+
+use crate::clock::{Clock, system_time};
+use crate::custody::{Custody, Vault};
+use crate::flows::receipts::Receipts;
+use crate::flows::records::{Done, Progress, Summary, purpose, queue_id_of, sha256};
+use crate::flows::{Knowledge, Snapshot, words};
+use crate::metrics::{self, Metrics};
+use crate::partners::Partner;
+use crate::schedule::Schedule;
+use crate::spool::{
+    DueRow, Kind, Learned, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
+};
+
+/// Hands arrived mail over.
+pub struct MailIn {
+    /// People, partners, rules.
+    pub knowledge: Knowledge,
+    /// Opens.
+    pub custody: Arc<Custody>,
+    /// Where it waits.
+    pub spool: Spool,
+    /// Our mail server.
+    pub pool: Pool,
+    /// What to do when the message turns out to be receipts.
+    pub receipts: Receipts,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Our name in trace headers.
+    pub hostname: String,
+    /// When to try again.
+    pub schedule: Schedule,
+    /// Largest mail in octets.
+    pub size_max: u64,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// One arrived row as delivery took it from the spool.
+pub struct Arrived {
+    /// Its row.
+    pub id: RowId,
+    /// Which partner's node brought it.
+    pub from: Did,
+    /// What it brought.
+    pub sealed: SealedMessage,
+    /// How far an earlier attempt came.
+    pub progress: Option<Vec<u8>>,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// When it arrived.
+    pub arrived: UnixMillis,
+    /// When it is given up.
+    pub expires: UnixMillis,
+}
+
+/// Why an arrived message cannot be delivered, ever: goes into the journal and, if the sender is known, the receipt.
+#[derive(Debug, thiserror::Error)]
+enum Undeliverable {
+    #[error("it is sealed to key {0}, which we do not hold (any more)")]
+    NoSuchKey(dccp::keys::KeyId),
+    #[error("its sender {0} is not a partner")]
+    UnknownSender(Did),
+    #[error("its signing key {0} is not one of the sender's devices")]
+    UnknownSigner(dccp::keys::KeyId),
+    #[error("it does not open: {0}")]
+    Sealed(#[from] dccp::seal::OpenError),
+    #[error("its content is not readable: {0}")]
+    Content(#[from] dccp::mail::MailError),
+    #[error("its content type {0:?} is not one that this gateway delivers")]
+    ContentType(String),
+}
+
+impl MailIn {
+    /// Works on one row until it is settled or put off; errors are the spool's only, and the row stays leased-free.
+    pub async fn deliver(&self, row: Arrived) -> Result<(), SpoolError> {
+        let snapshot = self.knowledge.snapshot();
+        match self.open(&row, &snapshot) {
+            Err(reason) => self.give_up(&row, &reason).await,
+            Ok((partner, opened)) => {
+                let key = replay_key(&opened.message);
+                if self.spool.seen(key).await? {
+                    return self.drop_replay(&row).await;
+                }
+                        match opened.message.content_type.as_str() {
+                    receipt::CONTENT_TYPE => self.receipts.settle_originals(row.id, partner, &opened, key).await,
+                    mail::CONTENT_TYPE => self.deliver_mail(&row, &snapshot, partner, opened, key).await,
+                    other => self.give_up(&row, &Undeliverable::ContentType(other.to_owned())).await,
+                }
+            }
+        }
+    }
+}
+
+impl MailIn {
+    /// Opens the seal and checks who signed; gives the partner whose device signed it.
+    fn open<'a>(&self, row: &Arrived, snapshot: &'a Snapshot) -> Result<(&'a Partner, Opened), Undeliverable> {
+        let started = (self.clock)();
+        let key_id = row.sealed.key_id();
+        let key = self.custody.device_kem(&key_id).ok_or(Undeliverable::NoSuchKey(key_id))?;
+        let unverified = dccp::seal::unseal(&row.sealed, &key)?;
+        let sender = unverified.sender();
+        let partner =
+            snapshot.partners.by_did(sender).ok_or_else(|| Undeliverable::UnknownSender(sender.clone()))?;
+        let signer = partner
+            .signing_key(&unverified.signer())
+            .ok_or_else(|| Undeliverable::UnknownSigner(unverified.signer()))?;
+        let opened = unverified.verify(signer, self.custody.did(), (self.clock)())?;
+        self.metrics.stage_since(metrics::Stage::Open, started, (self.clock)());
+        Ok((partner, opened))
+    }
+
+    /// One attempt at handing a mail over to everybody who is still to be served.
+    async fn deliver_mail(
+        &self,
+        row: &Arrived,
+        snapshot: &Snapshot,
+        partner: &Partner,
+        opened: Opened,
+        key: [u8; 32],
+    ) -> Result<(), SpoolError> {
+        let message = opened.message;
+        let id = message.message_id;
+        let mail = match Mail::decode(message.payload.clone()) {
+            Ok(mail) => mail,
+            Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
+        };
+        let mut work = Work { row, mail, message_id: id, key, notes: Vec::new(), progress: Progress::default() };
+        work.note((self.clock)(), Stage::Opened, format!("suite {}, {} key", message.suite, message.fs_class));
+        self.recall(&mut work, snapshot, partner);
+        if !work.progress.pending.is_empty() {
+            let decision = decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
+            work.note((self.clock)(), Stage::Decided, words(&decision));
+            match decision.verdict {
+                Verdict::Allow(permit) => self.hand_over(permit, partner, &mut work).await,
+                Verdict::Hold => {
+                    let learned = Some(work.learned(self.custody.vault()));
+                    self.spool.hold(row.id, learned, work.notes_for_hold((self.clock)())).await?;
+                    self.metrics.held.inc();
+                    return Ok(());
+                }
+                Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
+            }
+        }
+        self.conclude(work, partner).await
+    }
+
+    /// What an earlier attempt left, or a decision about every recipient.
+    fn recall(&self, work: &mut Work<'_>, snapshot: &Snapshot, partner: &Partner) {
+        let earlier = work.row.progress.as_ref().and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
+        if let Some(progress) = earlier {
+            work.progress = progress;
+            return;
+        }
+        for recipient in &work.mail.envelope.forward_paths {
+            match decide_recipient(snapshot, partner, &work.mail, recipient).verdict {
+                Verdict::Allow(()) | Verdict::Hold => work.progress.pending.push(recipient.clone()),
+                Verdict::Refuse(refusal) => work.progress.done.push(Done {
+                    recipient: recipient.clone(),
+                    delivered: false,
+                    status: refusal.enhanced,
+                    diagnostic: refusal.text,
+                }),
+            }
+        }
+    }
+
+    /// The mail leaves the house in clear, towards our own mail server only: `permit` is the judge's word for it.
+    async fn hand_over(&self, permit: Permit, partner: &Partner, work: &mut Work<'_>) {
+        let started = (self.clock)();
+        if *permit.purpose() != Purpose::HandOver {
+            return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
+        }
+        let envelope = Envelope {
+            reverse_path: work.mail.envelope.reverse_path.clone(),
+            forward_paths: work.progress.pending.clone(),
+            body_8bit: work.mail.envelope.body_8bit,
+            smtputf8: work.mail.envelope.smtputf8,
+        };
+        let trace = Bytes::from(self.received(work, partner.domain(), started));
+        let result = self.pool.hand_over(&envelope, &[trace, work.mail.octets.clone()]).await;
+        self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
+        match result {
+            Ok(outcomes) => work.apply(outcomes, self.custody.vault(), (self.clock)()),
+            Err(error) if error.is_permanent() => work.fail_pending("5.6.0", &error.to_string()),
+            Err(error) => work.put_off(&error.to_string(), self.custody.vault(), (self.clock)()),
+        }
+    }
+
+    fn received(&self, work: &Work<'_>, partner_domain: &str, at: UnixMillis) -> String {
+        let facts = smtp::trace::Received {
+            from: partner_domain,
+            address: None,
+            tls: None,
+            by: &self.hostname,
+            with: "DCCP",
+            id: &queue_id_of(work.row.id),
+            recipients: &[],
+        };
+        smtp::trace::received(&facts, system_time(at))
+    }
+
+    /// Everything final: settle, with a receipt. Something pending: keep what is known and try again, or give up at the deadline.
+    async fn conclude(&self, mut work: Work<'_>, partner: &Partner) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let vault = self.custody.vault();
+        if !work.progress.pending.is_empty() && now < work.row.expires {
+            let next = self.schedule.next(work.row.attempts + 1, now, work.row.expires, rand::random());
+            self.metrics.deferred.inc();
+            let (learned, remaining) = (Some(work.learned(vault)), work.progress.seal(vault));
+            self.spool.progress(work.row.id, remaining, next, learned, work.notes).await?;
+            return Ok(());
+        }
+        work.fail_pending("4.4.7", "our mail server did not take it before the message expired");
+        let delivered = work.progress.done.iter().all(|done| done.delivered);
+        let state = if delivered { State::Delivered } else { State::Failed };
+        work.note(now, if delivered { Stage::Delivered } else { Stage::Failed }, work.counts());
+        let receipt = Receipt {
+            message_id: work.message_id,
+            digest: work.row.sealed.digest(),
+            time: now,
+            outcomes: work.progress.outcomes(),
+        };
+        self.metrics.settled_in(delivered, work.row.arrived, now);
+        self.settle(work, state, partner.did(), receipt).await
+    }
+
+    async fn settle(&self, work: Work<'_>, state: State, to: &Did, receipt: Receipt) -> Result<(), SpoolError> {
+        let vault = self.custody.vault();
+        let learned = Some(work.learned(vault));
+        let sealed_receipt = vault.seal(purpose::RECEIPT, &receipt::encode(std::slice::from_ref(&receipt)));
+        let receipt = Some(PendingReceipt { partner: to.to_string(), sealed_receipt });
+        let plain = Settlement::plain(work.row.id, state, work.notes);
+        self.spool.settle(Settlement { learned, receipt, replay_key: Some(work.key), ..plain }).await?;
+        Ok(())
+    }
+
+    /// The message cannot be opened or understood: never delivered, never acknowledged as delivered; the partner's
+    /// gateway gets the reason, for the report to its sender.
+    async fn give_up(&self, row: &Arrived, reason: &Undeliverable) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        tracing::warn!(queue_id = queue_id_of(row.id), partner = %row.from, %reason, "an arrived message cannot be delivered");
+        self.metrics.unopened.inc();
+        let receipt = Receipt {
+            message_id: uuid::Uuid::nil(),
+            digest: row.sealed.digest(),
+            time: now,
+            outcomes: vec![receipt::Outcome {
+                recipient: String::new(),
+                action: receipt::Action::Failed,
+                status: "5.6.5".to_owned(),
+                diagnostic: format!("the receiving gateway cannot deliver it: {reason}"),
+            }],
+        };
+        let sealed_receipt = self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(&[receipt]));
+        let receipt = Some(PendingReceipt { partner: row.from.to_string(), sealed_receipt });
+        let plain = Settlement::plain(row.id, State::Failed, vec![Note::new(now, Stage::Failed, reason.to_string())]);
+        self.spool.settle(Settlement { receipt, ..plain }).await?;
+        Ok(())
+    }
+
+    /// A report of ours (vault-sealed) goes to our mail server like any mail; if that fails for good there is nobody
+    /// left to tell (RFC 5321 §6.1), and the journal keeps the reason.
+    pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
+        let vault = self.custody.vault();
+        let now = (self.clock)();
+        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into())) {
+            Ok(Ok(mail)) => mail,
+            _ => return self.drop_unreadable(due).await,
+        };
+        let envelope = Envelope {
+            reverse_path: mail.envelope.reverse_path,
+            forward_paths: mail.envelope.forward_paths,
+            body_8bit: mail.envelope.body_8bit,
+            smtputf8: mail.envelope.smtputf8,
+        };
+        let given_up = now >= due.row.expires_at;
+        let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
+            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => (None, words_of(&outcomes)),
+            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => (Some(State::Delivered), words_of(&outcomes)),
+            Ok(outcomes) => (Some(State::Failed), words_of(&outcomes)),
+            Err(error) if given_up || error.is_permanent() => (Some(State::Failed), error.to_string()),
+            Err(error) => (None, error.to_string()),
+        };
+        let detail = vault.seal(purpose::NOTE, words.as_bytes());
+        match state {
+            Some(state) => {
+                let stage = if state == State::Delivered { Stage::Delivered } else { Stage::Failed };
+                let note = Note::new(now, stage, "report to our mail server").with_sealed(detail);
+                self.spool.settle(Settlement::plain(due.row.id, state, vec![note])).await?;
+            }
+            None => {
+                let note = Note::new(now, Stage::Deferred, "our mail server did not take the report").with_sealed(detail);
+                let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());
+                self.spool.defer(due.row.id, next, vec![note]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of ours that the disk gave back changed: nothing can be delivered from it. The journal says so, loudly.
+    pub async fn drop_unreadable(&self, due: DueRow) -> Result<(), SpoolError> {
+        tracing::error!(row = %due.row.id, "a stored message is not readable any more; it cannot be delivered");
+        let note = Note::new((self.clock)(), Stage::Failed, "the stored form is not readable".to_owned());
+        self.spool.settle(Settlement::plain(due.row.id, State::Failed, vec![note])).await?;
+        Ok(())
+    }
+
+    /// The same message (sender and id) was settled before: its receipt is on its way, the copy is dropped.
+    async fn drop_replay(&self, row: &Arrived) -> Result<(), SpoolError> {
+        self.metrics.duplicates.inc();
+        let note = Note::new((self.clock)(), Stage::Duplicate, "the same message was settled before".to_owned());
+        self.spool.settle(Settlement::plain(row.id, State::Delivered, vec![note])).await?;
+        Ok(())
+    }
+}
+
+/// One mail in the hands of one attempt.
+struct Work<'a> {
+    row: &'a Arrived,
+    mail: Mail,
+    message_id: uuid::Uuid,
+    key: [u8; 32],
+    notes: Vec<Note>,
+    progress: Progress,
+}
+
+impl Work<'_> {
+    fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
+        self.notes.push(Note::new(at, stage, reason));
+    }
+
+    /// Sorts the mail server's answers: final ones are done, temporary ones stay pending.
+    fn apply(&mut self, outcomes: Vec<Outcome>, vault: &Vault, at: UnixMillis) {
+        self.progress.pending.clear();
+        for outcome in outcomes {
+            let words = outcome.reply.to_string();
+            let accepted = outcome.is_delivered();
+            let (stage, reason) = if accepted { (Stage::HandedOver, "taken by our mail server") } else { (Stage::Deferred, "our mail server answered") };
+            let detail = format!("{}: {words}", outcome.recipient);
+            self.notes.push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
+            if outcome.is_temporary() {
+                self.progress.pending.push(outcome.recipient);
+            } else {
+                let status = outcome.reply.status().to_string();
+                self.progress.done.push(Done { recipient: outcome.recipient, delivered: accepted, status, diagnostic: words });
+            }
+        }
+    }
+
+    fn put_off(&mut self, why: &str, vault: &Vault, at: UnixMillis) {
+        let detail = vault.seal(purpose::NOTE, why.as_bytes());
+        self.notes.push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
+    }
+
+    fn fail_pending(&mut self, status: &str, why: &str) {
+        for recipient in std::mem::take(&mut self.progress.pending) {
+            let (status, diagnostic) = (status.to_owned(), why.to_owned());
+            self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
+        }
+    }
+
+    fn notes_for_hold(mut self, at: UnixMillis) -> Vec<Note> {
+        self.note(at, Stage::Held, "waits for an administrator".to_owned());
+        self.notes
+    }
+
+    fn counts(&self) -> String {
+        let delivered = self.progress.done.iter().filter(|done| done.delivered).count();
+        format!("{delivered} of {} recipients", self.progress.done.len())
+    }
+
+    /// What the trace finds this row by, now that it is open.
+    fn learned(&self, vault: &Vault) -> Learned {
+        let facts = smtp::message::read(&self.mail.octets, &smtp::message::Limits::default()).ok();
+        let message_id = facts.and_then(|facts| facts.message_id);
+        Learned {
+            kind: Kind::Mail,
+            message_id: self.message_id,
+            message_id_tag: message_id.as_ref().map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
+            summary: Summary {
+                from: self.mail.envelope.reverse_path.clone(),
+                to: self.mail.envelope.forward_paths.clone(),
+                message_id,
+            }
+            .seal(vault),
+            size: self.mail.octets.len() as u64,
+        }
+    }
+}
+
+/// Recognises a message however often it is sealed: by who sent it and which it is (protocol §7).
+fn replay_key(message: &Message) -> [u8; 32] {
+    sha256(&[b"DCCP-replay-v1\0", message.sender.as_str().as_bytes(), message.message_id.as_bytes()])
+}
+
+fn sender_standing(snapshot: &Snapshot, partner: &Partner, reverse_path: &str) -> SenderStanding {
+    match snapshot.directory.recognise(reverse_path) {
+        Recognition::Null => SenderStanding::Null,
+        Recognition::Ours(_) => SenderStanding::Ours,
+        Recognition::NotOurs => {
+            let domain = reverse_path.rsplit_once('@').map_or("", |(_, domain)| domain);
+            if partner.owns(domain) { SenderStanding::ThePartner } else { SenderStanding::Foreign }
+        }
+    }
+}
+
+fn decide_recipient(snapshot: &Snapshot, partner: &Partner, mail: &Mail, recipient: &str) -> Decision<()> {
+    let destination = match snapshot.directory.recognise(recipient) {
+        Recognition::Ours(_) => Destination::Ours,
+        _ => Destination::Unknown,
+    };
+    policies::decide_recipient(
+        &snapshot.rules,
+        &RecipientFacts {
+            direction: Way::Inbound,
+            sender: &mail.envelope.reverse_path,
+            sender_standing: sender_standing(snapshot, partner, &mail.envelope.reverse_path),
+            recipient,
+            recipient_domain: recipient.rsplit_once('@').map_or("", |(_, domain)| domain),
+            destination,
+            client_trusted: false,
+        },
+    )
+}
+
+fn decide_mail(snapshot: &Snapshot, partner: &Partner, mail: &Mail, recipients: usize, size_max: u64) -> Decision<Permit> {
+    policies::decide_mail(
+        &snapshot.rules,
+        &MailFacts {
+            direction: Way::Inbound,
+            sender: &mail.envelope.reverse_path,
+            sender_standing: sender_standing(snapshot, partner, &mail.envelope.reverse_path),
+            destination: Destination::Ours,
+            client_trusted: false,
+            recipients,
+            size: mail.octets.len() as u64,
+            size_max,
+            content_type: "",
+        },
+    )
+}
+
+/// What a mail server said, for the journal.
+fn words_of(outcomes: &[Outcome]) -> String {
+    outcomes.iter().map(|o| format!("{}: {}", o.recipient, o.reply)).collect::<Vec<_>>().join("; ")
+}

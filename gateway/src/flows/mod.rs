@@ -1,0 +1,72 @@
+//! The flows of the house: one file per flow, each told with the same verbs
+//! *read → recognise → decide → act → note*.
+//!
+//! ```text
+//! mail_out   smtp session   ─► seal per partner        ─► spool ─► 250            (origin)
+//! arrival    overlay stream ─► spool                   ─► overlay acknowledgement (destination)
+//! mail_in    spool          ─► open, decide, hand over ─► receipt                 (destination)
+//! receipts   spool          ─► settle the originals    ─► report on failure       (origin)
+//! report     final failure  ─► RFC 3464 report         ─► spool, for our own mail server
+//! ```
+//!
+//! A flow takes one [`Snapshot`] of what is known (people, partners, rules) per message and journals the
+//! generations, so that every decision can be explained afterwards.
+
+use std::sync::Arc;
+
+use federation::Directory;
+use policies::{Decision, Rules};
+use tokio::sync::watch;
+
+use crate::partners::Partners;
+
+pub mod arrival;
+pub mod mail_in;
+pub mod mail_out;
+pub mod receipts;
+pub mod records;
+pub mod release;
+mod replies;
+pub mod report;
+pub mod sealing;
+
+/// What the house knows at one moment: immutable values, so that a message is decided by one state of the world.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Who is ours.
+    pub directory: Arc<Directory>,
+    /// Which organisations we exchange sealed mail with.
+    pub partners: Arc<Partners>,
+    /// The rules of the judge.
+    pub rules: Arc<Rules>,
+}
+
+/// Where flows take their [`Snapshot`] from.
+#[derive(Clone)]
+pub struct Knowledge {
+    directory: Arc<Directory>,
+    partners: watch::Receiver<Arc<Partners>>,
+    rules: Arc<Rules>,
+}
+
+impl Knowledge {
+    /// Knowledge whose partners follow `partners`.
+    pub fn new(directory: Arc<Directory>, partners: watch::Receiver<Arc<Partners>>, rules: Arc<Rules>) -> Self {
+        Self { directory, partners, rules }
+    }
+
+    /// The state of the world now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            directory: self.directory.clone(),
+            partners: self.partners.borrow().clone(),
+            rules: self.rules.clone(),
+        }
+    }
+}
+
+/// A decision in words for the journal: the rules that led to it, the decisive one first, and which rules were asked.
+fn words<A>(decision: &Decision<A>) -> String {
+    let rules: Vec<&str> = decision.reasons.iter().map(|reason| reason.rule.as_str()).collect();
+    format!("{} (rules {})", rules.join(", "), decision.generation)
+}

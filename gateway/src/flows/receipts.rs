@@ -1,0 +1,215 @@
+//! Receipts: the partner's signed word settles what we sent, and our word about what we received goes back.
+//!
+//! ```text
+//! in   opened batch ─► each original Delivered (body dropped) or Failed (report to its sender)   (origin)
+//! out  pending receipts ─► one batch, signed once, sealed ─► courier                             (destination)
+//! ```
+//!
+//! A batch is one message with one hybrid signature, so its `Signed` bytes are the evidence for every receipt in it;
+//! they are kept, sealed to ourselves, with the row of the batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dccp::receipt::{self, Action, Receipt};
+use dccp::seal::{Opened, SealedMessage};
+use dccp::{Did, UnixMillis};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::courier;
+use crate::custody::Custody;
+use crate::flows::Knowledge;
+use crate::flows::records::{Summary, purpose, queue_id_of};
+use crate::flows::report::Reporter;
+use crate::flows::sealing::Sealer;
+use crate::metrics::Metrics;
+use crate::partners::Partner;
+use crate::spool::{
+    Direction, Kind, Learned, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Work,
+};
+
+/// Receipts in one batch: one signature and one seal are shared by this many mails (protocol §5, batches of 64).
+const BATCH_MAX: usize = 64;
+
+/// How long a receipt may wait for company: long enough to share a signature under load, too short to notice.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// How long to wait after a spool error before pending receipts are looked at again.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(2);
+
+/// Milliseconds a batch may wait for its partner; the originals expire long before.
+const LIFETIME_MS: u64 = 7 * 24 * 3_600 * 1_000;
+
+/// Settles originals by what partners say of them.
+#[derive(Clone)]
+pub struct Receipts {
+    /// Where the originals wait.
+    pub spool: Spool,
+    /// Opens return slips.
+    pub custody: Arc<Custody>,
+    /// Tells the sender about failures.
+    pub reporter: Reporter,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Receipts {
+    /// Settles every original that the batch `opened` of `partner` speaks of and the batch itself (row `batch`), in one
+    /// durable step.
+    pub async fn settle_originals(
+        &self,
+        batch: RowId,
+        partner: &Partner,
+        opened: &Opened,
+        key: [u8; 32],
+    ) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let receipts = receipt::decode(&opened.message.payload).unwrap_or_else(|error| {
+            tracing::warn!(partner = partner.domain(), %error, "a batch of receipts is not readable; nothing is settled by it");
+            Vec::new()
+        });
+        self.metrics.receipts_taken(receipts.len());
+        let mut settlements = Vec::with_capacity(receipts.len() + 1);
+        for receipt in &receipts {
+            settlements.extend(self.original(receipt, partner, now).await?);
+        }
+        let vault = self.custody.vault();
+        let note = Note::new(now, Stage::Receipt, format!("{} receipts", receipts.len()));
+        let mut settlement = Settlement::plain(batch, State::Delivered, vec![note]);
+        settlement.replay_key = Some(key);
+        settlement.evidence = Some(vault.seal(purpose::EVIDENCE, &opened.evidence));
+        settlement.learned = Some(Learned {
+            kind: Kind::Receipts,
+            message_id: opened.message.message_id,
+            message_id_tag: None,
+            summary: Summary::unread().seal(vault),
+            size: opened.message.payload.len() as u64,
+        });
+        settlements.push(settlement);
+        self.spool.settle_all(settlements).await?;
+        Ok(())
+    }
+
+    /// The end of the original that `receipt` speaks of, if it still waits for one.
+    async fn original(&self, receipt: &Receipt, partner: &Partner, now: UnixMillis) -> Result<Option<Settlement>, SpoolError> {
+        let did = partner.did().to_string();
+        let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await? else {
+            tracing::debug!(partner = partner.domain(), "a receipt speaks of no message that waits for one");
+            return Ok(None);
+        };
+        let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
+        let words = receipt.outcomes.iter().map(|o| format!("{}: {} {}", o.recipient, o.status, o.diagnostic));
+        let detail = self.custody.vault().seal(purpose::NOTE, words.collect::<Vec<_>>().join("; ").as_bytes());
+        let (state, stage) =
+            if delivered { (State::Delivered, Stage::Delivered) } else { (State::Failed, Stage::Failed) };
+        let reason = format!("signed receipt of {}, {} recipients", partner.domain(), receipt.outcomes.len());
+        let notes = vec![Note::new(now, stage, reason).with_sealed(detail)];
+        self.metrics.settled_out(delivered, original.row.accepted_at, now);
+        Ok(Some(self.reporter.settlement(&original, state, &receipt.outcomes, notes, now)))
+    }
+}
+
+/// Gathers what we owe partners and sends it in batches.
+pub struct Answering {
+    /// Where pending receipts are kept.
+    pub spool: Spool,
+    /// Partners' keys.
+    pub knowledge: Knowledge,
+    /// Signs and seals.
+    pub sealer: Sealer,
+    /// Takes the sealed batch.
+    pub courier: courier::Handle,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Answering {
+    /// Runs until `stop`: whenever receipts are pending, waits [`LINGER`] for company and sends them.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut bell = self.spool.listen(Work::Receipts);
+        bell.mark_changed(); // a crash may have left receipts pending
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                rung = bell.changed() => if rung.is_err() { return },
+            }
+            tokio::time::sleep(LINGER).await;
+            bell.mark_unchanged();
+            if let Err(error) = self.answer_all().await {
+                tracing::warn!(%error, "receipts could not be gathered; they stay pending");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                bell.mark_changed();
+            }
+        }
+    }
+
+    async fn answer_all(&self) -> Result<(), SpoolError> {
+        for partner in self.spool.partners_with_receipts().await? {
+            loop {
+                let pending = self.spool.receipts_pending(&partner, BATCH_MAX).await?;
+                if pending.is_empty() || !self.answer(&partner, &pending).await? || pending.len() < BATCH_MAX {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one batch; `false` when the partner is not known (any more) and the receipts must wait.
+    async fn answer(&self, did: &str, pending: &[(i64, Vec<u8>)]) -> Result<bool, SpoolError> {
+        let snapshot = self.knowledge.snapshot();
+        let Some(partner) = did.parse::<Did>().ok().and_then(|did| snapshot.partners.by_did(&did)) else {
+            return Ok(false);
+        };
+        let now = (self.clock)();
+        let receipts: Vec<Receipt> = pending.iter().filter_map(|(_, sealed)| self.recall(sealed)).collect();
+        let id = RowId::fresh();
+        let expires = now.saturating_add_ms(LIFETIME_MS);
+        let (sealed, note) = match self.sealer.receipts(id, &receipts, partner, expires) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                tracing::error!(%error, partner = partner.domain(), "receipts could not be sealed; they stay pending");
+                return Ok(false);
+            }
+        };
+        let row = self.row(id, partner, &sealed, now);
+        let consumed = pending.iter().map(|(seq, _)| *seq).collect();
+        self.spool.accept_receipts(row, vec![note], consumed).await?;
+        self.metrics.receipts_sent(receipts.len());
+        let to = partner.did().clone();
+        self.courier.offer(courier::Item { id, to, kind: Kind::Receipts, accepted: now, expires, attempts: 0, sealed });
+        Ok(true)
+    }
+
+    fn recall(&self, sealed: &[u8]) -> Option<Receipt> {
+        let clear = self.sealer.custody.vault().open(purpose::RECEIPT, sealed).ok()?;
+        receipt::decode(&clear).ok()?.into_iter().next()
+    }
+
+    fn row(&self, id: RowId, partner: &Partner, sealed: &SealedMessage, now: UnixMillis) -> NewRow {
+        NewRow {
+            id,
+            queue_id: queue_id_of(id),
+            direction: Direction::Out,
+            kind: Kind::Receipts,
+            partner: Some(partner.did().to_string()),
+            partner_domain: partner.domain().to_owned(),
+            size: sealed.bytes().len() as u64,
+            body: sealed.bytes().clone(),
+            slip: None,
+            summary: Summary::unread().seal(self.sealer.custody.vault()),
+            message_id_tag: None,
+            digest: sealed.digest(),
+            now,
+            next_at: now,
+            expires_at: now.saturating_add_ms(LIFETIME_MS),
+            state: State::Queued,
+            leased: true,
+        }
+    }
+}

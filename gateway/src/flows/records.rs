@@ -1,0 +1,221 @@
+//! What the house keeps about a message beside its sealed body, and only sealed to itself: the [`Summary`] that
+//! people see in the trace, the [`Slip`] from which a failure report is composed, and [`Progress`] of a
+//! hand-over to several recipients. Clear forms exist in memory only.
+
+use dccp::receipt::{Action, Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::custody::{Vault, VaultError};
+use crate::spool::RowId;
+
+/// Purposes that bind a vault-sealed record to its place: a slip never opens as a summary.
+pub mod purpose {
+    /// [`super::Summary`].
+    pub const SUMMARY: &str = "summary";
+    /// [`super::Slip`].
+    pub const SLIP: &str = "slip";
+    /// [`super::Progress`].
+    pub const PROGRESS: &str = "progress";
+    /// Detail of a journal note (may name addresses).
+    pub const NOTE: &str = "note";
+    /// A receipt that waits to be sent.
+    pub const RECEIPT: &str = "receipt";
+    /// The signed bytes of a batch of receipts.
+    pub const EVIDENCE: &str = "evidence";
+    /// A mail of ours that waits in clear form: held before sealing, or a report for our own people.
+    pub const MAIL: &str = "mail";
+    /// Keyed tag of an Internet Message-ID, for look-ups.
+    pub const MESSAGE_ID: &str = "message-id";
+}
+
+/// The short name of a mail in SMTP replies, logs and traces: 16 letters, sorted by time.
+pub fn queue_id_of(id: RowId) -> String {
+    // Time first, so that names sort; then the random tail. In between is a counter whose upper bits rarely change.
+    let [t0, t1, t2, t3, t4, t5, .., r0, r1, r2, r3] = *id.0.as_bytes();
+    let bytes = [t0, t1, t2, t3, t4, t5, r0, r1, r2, r3];
+    data_encoding::BASE32HEX_NOPAD.encode(&bytes)
+}
+
+/// SHA-256 over the parts as one string of bytes; the first part is a label with its own end.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// Octets of the original's header section that a slip keeps for the report; RFC 3462 lets us cut there.
+pub const SLIP_HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Who wrote to whom: shown to administrators in the trace, never on disk in clear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Reverse-path; empty for the null sender.
+    pub from: String,
+    /// Forward-paths.
+    pub to: Vec<String>,
+    /// Internet Message-ID without angle brackets.
+    pub message_id: Option<String>,
+}
+
+impl Summary {
+    /// Of a row that nobody has looked into yet, or that carries no mail.
+    pub fn unread() -> Self {
+        Self { from: String::new(), to: Vec::new(), message_id: None }
+    }
+
+    /// Sealed to ourselves.
+    pub fn seal(&self, vault: &Vault) -> Vec<u8> {
+        seal_json(vault, purpose::SUMMARY, self)
+    }
+
+    /// Opens what [`Summary::seal`] made.
+    pub fn open(vault: &Vault, sealed: &[u8]) -> Result<Self, RecordError> {
+        open_json(vault, purpose::SUMMARY, sealed)
+    }
+}
+
+/// What the sender must be told if the mail fails: the return slip of the path of one mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slip {
+    /// Where a report goes; empty: nowhere (RFC 5321 §4.5.5).
+    pub reverse_path: String,
+    /// The recipients of this row.
+    pub recipients: Vec<String>,
+    /// When we accepted the mail, Unix milliseconds.
+    pub arrived_ms: u64,
+    /// Header section of the original, at most [`SLIP_HEADER_BYTES_MAX`]; 8-bit octets survive as Latin-1.
+    pub headers: String,
+}
+
+impl Slip {
+    /// Sealed to ourselves.
+    pub fn seal(&self, vault: &Vault) -> Vec<u8> {
+        seal_json(vault, purpose::SLIP, self)
+    }
+
+    /// Opens what [`Slip::seal`] made.
+    pub fn open(vault: &Vault, sealed: &[u8]) -> Result<Self, RecordError> {
+        open_json(vault, purpose::SLIP, sealed)
+    }
+
+    /// The header octets as they came.
+    pub fn header_octets(&self) -> Vec<u8> {
+        self.headers.chars().map(|c| c as u8).collect()
+    }
+
+    /// Cuts a header section to whole lines within the bound and makes it fit for JSON, octet for octet.
+    pub fn headers_of(octets: &[u8], header_bytes: usize) -> String {
+        let section = octets.get(..header_bytes.min(octets.len())).unwrap_or_default();
+        let kept = match section.get(..SLIP_HEADER_BYTES_MAX) {
+            None => section,
+            Some(cut) => {
+                let end = cut.windows(2).rposition(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+                cut.get(..end).unwrap_or_default()
+            }
+        };
+        kept.iter().map(|&octet| char::from(octet)).collect()
+    }
+}
+
+/// How far a hand-over has come: what is final, and who is still to be tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Final outcomes, for the receipt.
+    pub done: Vec<Done>,
+    /// Recipients that got a temporary answer.
+    pub pending: Vec<String>,
+}
+
+/// The final outcome for one recipient, in the shape that rests (see [`Outcome`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Forward-path.
+    pub recipient: String,
+    /// Delivered, or failed for good.
+    pub delivered: bool,
+    /// RFC 3463 status.
+    pub status: String,
+    /// The answer of the mail server, or our own words.
+    pub diagnostic: String,
+}
+
+impl Progress {
+    /// Sealed to ourselves.
+    pub fn seal(&self, vault: &Vault) -> Vec<u8> {
+        seal_json(vault, purpose::PROGRESS, self)
+    }
+
+    /// Opens what [`Progress::seal`] made.
+    pub fn open(vault: &Vault, sealed: &[u8]) -> Result<Self, RecordError> {
+        open_json(vault, purpose::PROGRESS, sealed)
+    }
+
+    /// The outcomes of a receipt.
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.done.iter().map(Done::outcome).collect()
+    }
+}
+
+impl Done {
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            recipient: self.recipient.clone(),
+            action: if self.delivered { Action::Delivered } else { Action::Failed },
+            status: self.status.clone(),
+            diagnostic: self.diagnostic.clone(),
+        }
+    }
+}
+
+/// A record of ours that does not open: the storage key is not the one it was sealed with, or the disk lies.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not sealed by this vault for this purpose.
+    #[error("a record of the spool does not open: {0}")]
+    Sealed(#[from] VaultError),
+    /// Opened, but not what this version writes.
+    #[error("a record of the spool is not readable: {0}")]
+    Shape(#[from] serde_json::Error),
+}
+
+fn seal_json<T: Serialize>(vault: &Vault, purpose: &'static str, value: &T) -> Vec<u8> {
+    // Serialising these plain structs to memory has no failing case; an empty record would show as unreadable.
+    vault.seal(purpose, &serde_json::to_vec(value).unwrap_or_default())
+}
+
+fn open_json<T: for<'de> Deserialize<'de>>(vault: &Vault, purpose: &'static str, sealed: &[u8]) -> Result<T, RecordError> {
+    Ok(serde_json::from_slice(&vault.open(purpose, sealed)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_mails_in_one_millisecond_get_a_thousand_names() {
+        let names: std::collections::HashSet<_> = (0..1_000).map(|_| queue_id_of(RowId::fresh())).collect();
+        assert_eq!(names.len(), 1_000);
+        assert!(names.iter().all(|name| name.len() == 16));
+    }
+
+    #[test]
+    fn header_octets_survive_the_slip_one_for_one() {
+        let octets: Vec<u8> = (0u8..=255).collect();
+        let slip = Slip {
+            reverse_path: String::new(),
+            recipients: vec![],
+            arrived_ms: 0,
+            headers: Slip::headers_of(&octets, octets.len()),
+        };
+        assert_eq!(slip.header_octets(), octets);
+    }
+
+    #[test]
+    fn a_long_header_section_is_cut_between_lines() {
+        let section = "X-Filler: 0123456789\r\n".repeat(3_000);
+        let kept = Slip::headers_of(section.as_bytes(), section.len());
+        assert!(kept.len() <= SLIP_HEADER_BYTES_MAX && kept.ends_with("\r\n") && kept.len() > SLIP_HEADER_BYTES_MAX - 30);
+    }
+}

@@ -1,0 +1,30 @@
+//! Everything the flows say to an SMTP client, in one table.
+
+use policies::Refusal;
+use smtp::reply::{Enhanced, Reply};
+
+use crate::spool::SpoolError;
+
+/// It is ours now.
+pub(super) fn queued(queue_id: &str) -> Reply {
+    Reply::new(250, Enhanced(2, 0, 0), format!("Ok: queued as {queue_id}"))
+}
+
+/// The judge's no, in the judge's words.
+pub(super) fn refused(refusal: &Refusal) -> Reply {
+    let general = if refusal.is_temporary() { Enhanced(4, 7, 1) } else { Enhanced(5, 7, 1) };
+    Reply::new(refusal.code, refusal.enhanced.parse().unwrap_or(general), refusal.text.clone())
+}
+
+/// Something of ours is not in order; the mail is welcome later.
+pub(super) fn not_ready() -> Reply {
+    Reply::new(451, Enhanced(4, 3, 0), "The gateway cannot take this mail at the moment, please try again")
+}
+
+/// The mail could not be kept (RFC 5321 §4.2.2: 452 for storage, 451 for other local errors).
+pub(super) fn not_kept(error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::Full => Reply::new(452, Enhanced(4, 3, 1), "The gateway's disk is full, please try again later"),
+        _ => not_ready(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Everything has an end: what the house does by the clock, not by a message.
+//!
+//! | every | what |
+//! |---|---|
+//! | second | notice partners that another process imported; give up what has expired |
+//! | minute | keep the epoch prekeys current and present them to partners |
+//! | hour | purge the journal |
+
+use std::time::Duration;
+
+use dccp::receipt::{Action, Outcome};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::acquaintance::Acquaintance;
+use crate::clock::Clock;
+use crate::flows::report::Reporter;
+use crate::spool::{Direction, Note, Settlement, Spool, SpoolError, Stage, State, Waiting};
+
+/// Expired rows settled in one look, so that housekeeping never holds the spool for long.
+const EXPIRED_AT_ONCE: usize = 100;
+
+/// The task that keeps the house.
+pub struct Housekeeping {
+    /// What is kept.
+    pub spool: Spool,
+    /// Partners and our prekeys.
+    pub acquaintance: Acquaintance,
+    /// Tells senders what expired.
+    pub reporter: Reporter,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Housekeeping {
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let [mut second, mut minute, mut hour] = [1, 60, 3_600].map(|s| {
+            let mut ticks = interval(Duration::from_secs(s));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = second.tick() => {
+                    self.acquaintance.follow().await;
+                    complain("give up what has expired", self.give_up_expired().await);
+                }
+                _ = minute.tick() => self.acquaintance.rotate((self.clock)()).await,
+                _ = hour.tick() => complain("purge the journal", self.spool.purge((self.clock)()).await),
+            }
+        }
+    }
+
+    async fn give_up_expired(&self) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        for expired in self.spool.expired(now, EXPIRED_AT_ONCE).await? {
+            let id = expired.row.id;
+            if let Err(error) = self.give_up(expired).await {
+                self.spool.release(id);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A mail of ours is reported to its sender. What came in and was held too long just ends: its sender's gateway
+    /// gives it up by its own clock.
+    async fn give_up(&self, expired: Waiting) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let row = expired.row;
+        if row.direction == Direction::Out {
+            let (status, why) = match row.state {
+                State::Sent => ("5.4.7", "the partner's gateway has it, but never confirmed that it was delivered"),
+                State::Held => ("5.7.0", "it was held until it expired, and no administrator released it"),
+                _ => ("5.4.7", "the partner's gateway could not be reached before the message expired"),
+            };
+            let outcome = Outcome {
+                recipient: String::new(),
+                action: Action::Failed,
+                status: status.to_owned(),
+                diagnostic: why.to_owned(),
+            };
+            tracing::warn!(queue_id = row.queue_id, partner = row.partner_domain, "a mail expired: {why}");
+            return self.reporter.end(row.id, State::Expired, outcome, now).await;
+        }
+        if row.state == State::Queued {
+            // Delivery makes the last attempt itself, and tells the partner how it ended.
+            self.spool.release(row.id);
+            return Ok(());
+        }
+        let note = Note::new(now, Stage::Expired, "its time ran out");
+        self.spool.settle(Settlement::plain(row.id, State::Expired, vec![note])).await?;
+        Ok(())
+    }
+}
+
+fn complain<T>(what: &str, done: Result<T, SpoolError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "cannot {what} now; trying again later");
+    }
+}
