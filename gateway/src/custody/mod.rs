@@ -72,7 +72,7 @@ pub struct Custody {
     device: SigningKey,
     device_kem: Arc<DecapsulationKey>,
     node_seed: Zeroizing<[u8; 32]>,
-    vault: Vault,
+    vault: Arc<Vault>,
     identity: Identity,
     epochs: RwLock<Epochs>,
 }
@@ -124,7 +124,7 @@ impl Custody {
             device: keys.device,
             device_kem: Arc::new(keys.device_kem),
             node_seed: keys.node_seed,
-            vault: Vault::new(keys.storage),
+            vault: Arc::new(Vault::new(keys.storage)),
             identity,
             epochs: RwLock::default(),
         })
@@ -174,7 +174,7 @@ impl Custody {
     }
 
     /// Seals what rests.
-    pub fn vault(&self) -> &Vault {
+    pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
     }
 

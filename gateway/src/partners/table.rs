@@ -41,7 +41,10 @@ pub(super) fn of_domain(database: &Connection, domain: &str) -> rusqlite::Result
 }
 
 pub(super) fn of_did(database: &Connection, did: &str) -> rusqlite::Result<Vec<Row>> {
-    database.prepare_cached(&format!("{COLUMNS} WHERE did = ?1"))?.query_map([did], read)?.collect()
+    database
+        .prepare_cached(&format!("{COLUMNS} WHERE did = ?1 ORDER BY domain"))?
+        .query_map([did], read)?
+        .collect()
 }
 
 /// Writes the row whole; whether the domain is in conflict follows from its candidate.
