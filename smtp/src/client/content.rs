@@ -2,21 +2,13 @@
 //! written, never concatenated.
 
 use bytes::Bytes;
+use memchr::{memchr2, memmem};
+
+use crate::message::BareLineEnd;
 
 /// Ends the mail data (RFC 5321 §4.1.1.4). The CRLF in front of it belongs to the last line of the message.
 const END_OF_DATA: &[u8] = b".\r\n";
 const CRLF: &[u8] = b"\r\n";
-
-/// A CR or an LF that is not half of a CRLF.
-///
-/// Some servers take a bare LF for a line end and would see the end of the mail data, and new commands,
-/// in the middle of a message ("SMTP smuggling"). RFC 5321 §2.3.8 forbids them, so such a message stops here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a bare CR or LF at octet {offset}")]
-pub struct BareLineEnd {
-    /// Position of the offending octet, counted over all segments.
-    pub offset: u64,
-}
 
 /// The checked segments of one message, with what the MAIL command needs to know about them.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +25,9 @@ pub(super) struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// Reads all segments once, as if they were one.
+    ///
+    /// Some servers take a bare LF for a line end and would see the end of the mail data, and new commands, in
+    /// the middle of a message ("SMTP smuggling"). RFC 5321 §2.3.8 forbids them, so such a message stops here.
     pub(super) fn check(segments: &'a [Bytes]) -> Result<Self, BareLineEnd> {
         let mut scan = Scan::default();
         for segment in segments {
@@ -41,7 +36,7 @@ impl<'a> Content<'a> {
         let ends_a_line = scan.finish()?;
         Ok(Self {
             segments,
-            size: scan.offset + if ends_a_line { 0 } else { CRLF.len() as u64 },
+            size: (scan.offset + if ends_a_line { 0 } else { CRLF.len() }) as u64,
             eight_bit: segments.iter().any(|segment| !segment.is_ascii()),
             eight_bit_header: scan.eight_bit_header,
             ends_a_line,
@@ -64,10 +59,10 @@ impl<'a> Content<'a> {
 /// What was seen so far; lives across segments so that a CRLF may be split between two of them.
 #[derive(Default)]
 struct Scan {
-    offset: u64,
+    offset: usize,
     after_cr: bool,
     /// Octets in the current line, line end not counted; an empty line ends the header.
-    line_length: u64,
+    line_length: usize,
     header_over: bool,
     eight_bit_header: bool,
 }
@@ -75,7 +70,7 @@ struct Scan {
 impl Scan {
     fn read(&mut self, segment: &[u8]) -> Result<(), BareLineEnd> {
         let mut rest = segment;
-        while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
+        while let Some(at) = memchr2(b'\r', b'\n', rest) {
             let (run, line_end) = rest.split_at(at);
             self.run(run)?;
             let Some((octet, after)) = line_end.split_first() else { break };
@@ -94,8 +89,8 @@ impl Scan {
             return Err(BareLineEnd { offset: self.offset - 1 });
         }
         self.eight_bit_header |= !self.header_over && !run.is_ascii();
-        self.offset += run.len() as u64;
-        self.line_length += run.len() as u64;
+        self.offset += run.len();
+        self.line_length += run.len();
         Ok(())
     }
 
@@ -164,7 +159,7 @@ impl<'a> Pieces<'a> {
     /// Everything up to the next dot at the start of a line. Line starts are found by LF alone because
     /// `check` let no bare one through.
     fn run(&mut self) -> &'a [u8] {
-        let end = self.rest.windows(2).position(|pair| pair == b"\n.").map_or(self.rest.len(), |at| at + 1);
+        let end = memmem::find(self.rest, b"\n.").map_or(self.rest.len(), |at| at + 1);
         let (run, rest) = self.rest.split_at(end);
         self.rest = rest;
         self.line_start = run.ends_with(b"\n");

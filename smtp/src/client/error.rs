@@ -2,8 +2,8 @@
 
 use std::{fmt, io};
 
-use super::{content::BareLineEnd, replies::ReplyError};
-use crate::reply::Reply;
+use super::replies::ReplyError;
+use crate::{message::BareLineEnd, reply::Reply};
 
 /// The attempt as a whole failed.
 #[derive(Debug, thiserror::Error)]

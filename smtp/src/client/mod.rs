@@ -38,7 +38,6 @@ mod transaction;
 
 use std::time::Duration;
 
-pub use content::BareLineEnd;
 pub use error::{HandOverError, Stage};
 pub use pool::Pool;
 pub use replies::ReplyError;

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use smtp::client::{HandOverError, Outcome, Protocol, ReplyError, SaidBy, Stage};
+use smtp::client::{HandOverError, Outcome, Protocol, ReplyError, SaidBy, Stage, Timeouts};
 use tokio::sync::Notify;
 
 use crate::scripted::*;
@@ -12,18 +12,22 @@ use crate::scripted::*;
 const MESSAGE: [Bytes; 1] = [Bytes::from_static(b"Subject: a\r\n\r\nb\r\n")];
 
 async fn hand_over(protocol: Protocol, script: Vec<Step>) -> Result<Vec<Outcome>, HandOverError> {
+    hand_over_impatiently(protocol, script, |_| None).await
+}
+
+/// Picks one of the waits.
+type Wait = fn(&mut Timeouts) -> Option<&mut Duration>;
+
+/// With one wait that is short.
+async fn hand_over_impatiently(
+    protocol: Protocol,
+    script: Vec<Step>,
+    short: Wait,
+) -> Result<Vec<Outcome>, HandOverError> {
     let server = Server::start(vec![script]).await;
-    let soon = Duration::from_millis(150);
     let pool = server.pool_with(protocol, |target| {
-        let waits = &mut target.timeouts;
-        for wait in [
-            &mut waits.greeting,
-            &mut waits.command,
-            &mut waits.data_start,
-            &mut waits.data_block,
-            &mut waits.data_end,
-        ] {
-            *wait = soon;
+        if let Some(wait) = short(&mut target.timeouts) {
+            *wait = Duration::from_millis(100);
         }
     });
     let result = pool.hand_over(&envelope(&["a@corp.test", "b@corp.test"]), &MESSAGE).await;
@@ -32,6 +36,11 @@ async fn hand_over(protocol: Protocol, script: Vec<Step>) -> Result<Vec<Outcome>
     }
     server.received().await;
     result
+}
+
+/// More than the socket buffers of both sides together.
+fn large_message() -> Vec<Bytes> {
+    vec![Bytes::from([&[b'x'; 1 << 20][..], b"\r\n"].concat()); 32]
 }
 
 /// A session up to and including the go-ahead for mail data to two recipients.
@@ -51,21 +60,18 @@ async fn nobody_listening_is_a_temporary_error() {
 
 #[tokio::test]
 async fn a_silent_server_is_left_after_the_wait_of_each_stage() {
-    for (script, expected) in [
-        (vec![Hang], Stage::Greeting),
-        (vec![say("220 mx"), Hang], Stage::Hello),
-        ([session(&[]), vec![Hang]].concat(), Stage::Mail),
-        ([session(&[]), vec![Read("MAIL"), say("250 ok"), Hang]].concat(), Stage::Recipient),
-        (
-            [
-                session(&[]),
-                vec![Read("MAIL"), say("250 ok"), Read("R"), say("250 ok"), Read("R"), say("250 ok"), Hang],
-            ]
-            .concat(),
-            Stage::Data,
-        ),
-    ] {
-        match hand_over(Protocol::Smtp, script).await {
+    let command: Wait = |waits| Some(&mut waits.command);
+    let mail = vec![Read("MAIL"), say("250 ok")];
+    let recipients = vec![Read("RCPT"), say("250 ok"), Read("RCPT"), say("250 ok")];
+    let stages: [(Vec<Step>, Wait, Stage); 5] = [
+        (vec![], |waits| Some(&mut waits.greeting), Stage::Greeting),
+        (vec![say("220 mx")], command, Stage::Hello),
+        (session(&[]), command, Stage::Mail),
+        ([session(&[]), mail.clone()].concat(), command, Stage::Recipient),
+        ([session(&[]), mail, recipients].concat(), |waits| Some(&mut waits.data_start), Stage::Data),
+    ];
+    for (script, short, expected) in stages {
+        match hand_over_impatiently(Protocol::Smtp, [script, vec![Hang]].concat(), short).await {
             Err(HandOverError::Timeout { stage }) => assert_eq!(stage, expected),
             other => panic!("{expected:?}: {other:?}"),
         }
@@ -81,8 +87,8 @@ async fn a_server_that_stops_reading_the_message_is_left() {
     .await;
     let pool =
         server.pool_with(Protocol::Smtp, |target| target.timeouts.data_block = Duration::from_millis(150));
-    // More than the socket buffers of both sides together; the script's end then resets the connection.
-    let segments = vec![Bytes::from(b"0123456789abcde\r\n".repeat(1 << 16)); 32];
+    // The end of the script resets the connection.
+    let segments = large_message();
     let error = pool.hand_over(&envelope(&["a@corp.test"]), &segments).await.unwrap_err();
     assert!(
         matches!(
@@ -97,9 +103,10 @@ async fn a_server_that_stops_reading_the_message_is_left() {
 
 #[tokio::test]
 async fn a_trickling_reply_does_not_prolong_the_wait() {
-    // Each octet comes at once, the end never: what counts is the whole reply.
-    let error =
-        hand_over(Protocol::Smtp, vec![Step::Say("220-a\r\n220-b\r\n220-".into()), Hang]).await.unwrap_err();
+    let short: Wait = |waits| Some(&mut waits.greeting);
+    let error = hand_over_impatiently(Protocol::Smtp, vec![Trickle("220-one more line\r\n")], short)
+        .await
+        .unwrap_err();
     assert!(matches!(error, HandOverError::Timeout { stage: Stage::Greeting }), "{error:?}");
 }
 
@@ -130,7 +137,8 @@ async fn silence_after_the_final_dot_is_reported_as_a_possible_delivery() {
     ] {
         for protocol in [Protocol::Smtp, Protocol::Lmtp] {
             let script = [to_data(), vec![ReadMessage], ending.clone()].concat();
-            let error = hand_over(protocol, script).await.unwrap_err();
+            let error =
+                hand_over_impatiently(protocol, script, |waits| Some(&mut waits.data_end)).await.unwrap_err();
             assert!(
                 matches!(error, HandOverError::Unconfirmed { .. }) && error.may_be_delivered(),
                 "{error:?}"
@@ -143,7 +151,8 @@ async fn silence_after_the_final_dot_is_reported_as_a_possible_delivery() {
 async fn lmtp_recipients_with_an_answer_keep_it_when_the_rest_is_silence() {
     for ending in [vec![], vec![Hang], vec![say("what?"), Hang]] {
         let script = [to_data(), vec![ReadMessage, say("250 2.1.5 kept for a")], ending].concat();
-        let outcomes = hand_over(Protocol::Lmtp, script).await.unwrap();
+        let short: Wait = |waits| Some(&mut waits.data_end);
+        let outcomes = hand_over_impatiently(Protocol::Lmtp, script, short).await.unwrap();
         assert!(outcomes[0].is_delivered() && outcomes[0].said_by == SaidBy::Server);
         assert!(outcomes[1].is_temporary() && outcomes[1].said_by == SaidBy::Silence, "{outcomes:?}");
     }
@@ -212,7 +221,7 @@ async fn a_dropped_attempt_never_completes_the_message() {
     let pause = vec![ReadOctets(1), Tell(reading.clone()), Await(dropped.clone()), Hang];
     let server = Server::start(vec![[to_data(), pause].concat()]).await;
     let pool = server.pool(Protocol::Smtp);
-    let segments = vec![Bytes::from(b"0123456789abcde\r\n".repeat(1 << 16)); 32];
+    let segments = large_message();
     let to = envelope(&["a@corp.test", "b@corp.test"]);
     tokio::select! {
         result = pool.hand_over(&to, &segments) => panic!("{result:?}"),

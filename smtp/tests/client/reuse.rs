@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use smtp::client::{HandOverError, Protocol, Stage};
+use tokio::sync::Notify;
 
 use crate::scripted::*;
 
@@ -92,6 +93,21 @@ async fn a_connection_out_of_step_is_not_used_again() {
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
     pool.hand_over(&to, &MESSAGE).await.unwrap();
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
+    assert_eq!(server.received().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_the_server_spoke_while_idle_is_not_used_again() {
+    let (kept, said) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let late = vec![Await(kept.clone()), say("250 one reply too many"), Tell(said.clone()), Hang];
+    let served = [session(&["PIPELINING"]), accepted_mail()].concat();
+    let server = Server::start(vec![[served.clone(), late].concat(), served]).await;
+    let pool = server.pool(Protocol::Smtp);
+    let to = envelope(&["bob@corp.test"]);
+    pool.hand_over(&to, &MESSAGE).await.unwrap();
+    kept.notify_one();
+    said.notified().await;
     assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
     assert_eq!(server.received().await.len(), 2);
 }

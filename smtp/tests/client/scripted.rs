@@ -8,11 +8,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// No test may hang for longer than this.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the server does next.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Abort,
     /// Does nothing until the client hangs up.
     Hang,
+    /// Says this again and again, slowly, until the client hangs up.
+    Trickle(&'static str),
     /// Lets the test go on.
     Tell(Arc<Notify>),
     /// Waits for the test.
@@ -43,7 +45,9 @@ pub(crate) fn say(text: impl Into<String>) -> Step {
     Step::Say(text.into() + "\r\n")
 }
 
-pub(crate) use Step::{Abort, Await, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Tell};
+pub(crate) use Step::{
+    Abort, Await, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Tell, Trickle,
+};
 
 /// Greeting and EHLO or LHLO with these keywords.
 pub(crate) fn session(keywords: &[&str]) -> Vec<Step> {
@@ -103,7 +107,17 @@ impl Server {
     }
 
     pub(crate) fn pool_with(&self, protocol: Protocol, change: impl FnOnce(&mut Target)) -> Pool {
-        let timeouts = Timeouts { connect: DEADLINE, ..Timeouts::default() };
+        // Shorter than a script may take, so that a test fails with the error of the client.
+        let wait = DEADLINE / 2;
+        let timeouts = Timeouts {
+            connect: wait,
+            greeting: wait,
+            command: wait,
+            data_start: wait,
+            data_block: wait,
+            data_end: wait,
+            ..Timeouts::default()
+        };
         let hello = "gw.acme.test".to_owned();
         let mut target =
             Target { protocol, address: self.address.clone(), hello, timeouts, connections_max: 4 };
@@ -137,6 +151,11 @@ async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
             Step::ReadOctets(count) => peer.until(|waiting| (waiting.len() >= count).then_some(count)).await,
             Step::HalfClose => peer.stream.shutdown().await.unwrap(),
             Step::Hang => peer.rest().await,
+            Step::Trickle(text) => {
+                while peer.stream.write_all(text.as_bytes()).await.is_ok() {
+                    sleep(Duration::from_millis(40)).await;
+                }
+            }
             Step::Tell(notify) => notify.notify_one(),
             Step::Await(notify) => notify.notified().await,
             Step::Abort => {
