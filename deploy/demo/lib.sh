@@ -18,13 +18,16 @@ found() {
     --overlay-listen "/ip4/127.0.0.1/udp/$overlay/quic-v1" --overlay-listen "/ip4/127.0.0.1/tcp/$overlay" \
     >"$home/$domain.init.log" || fail "$(cat "$home/$domain.init.log")"
   printf '%s %s %s %s\n' "$smtp" "$lmtp" "$imap" "$control" >"$home/$domain.ports"
-  grep -iE 'did:dccp|fingerprint' "$home/$domain.init.log" | sed "s/^/  /" || true
+  printf '  %s\n' "$domain"
+  grep -E '^ +(DID|Fingerprint) ' "$home/$domain.init.log" || true
 }
 
 # introduce A B: B's administrator exports a partner file, A's imports it.
 introduce() {
   "$gateway" partner export --config "$home/$2/dccp-config.yaml" >"$home/$2.partner"
-  "$gateway" partner import --config "$home/$1/dccp-config.yaml" "$home/$2.partner" | sed 's/^/  /'
+  "$gateway" partner import --config "$home/$1/dccp-config.yaml" "$home/$2.partner" >"$home/$1.import.log" 2>&1 ||
+    fail "$(cat "$home/$1.import.log")"
+  echo "  $1 knows $2 by its partner file"
 }
 
 # start_mailboxes DOMAIN: a private Dovecot with LMTP and IMAP on loopback; any user, password pw-USER.
@@ -134,6 +137,15 @@ await_mail() {
   done
   tail -n 20 "$home"/*.log >&2
   fail "The mail did not arrive within 20 s."
+}
+
+# await_receipt DOMAIN MESSAGE-ID: until the partner's signed receipt has settled the mail, at most 20 s.
+await_receipt() {
+  for _ in $(seq 200); do
+    "$gateway" trace --config "$home/$1/dccp-config.yaml" "$2" 2>/dev/null | grep -q ': delivered' && return
+    sleep 0.1
+  done
+  fail "$1 got no receipt within 20 s."
 }
 
 show_mail() {
