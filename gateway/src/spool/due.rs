@@ -95,12 +95,9 @@ impl Spool {
     pub async fn expired(&self, now: UnixMillis, limit: usize) -> Result<Vec<Waiting>, SpoolError> {
         self.look_up_with_leases(move |conn, leases| {
             let mut taken = Taken { leases, ids: Vec::new() };
-            walk(
-                conn,
-                "SELECT id, expires_at FROM rows WHERE state < 3 AND expires_at <= ?1 ORDER BY expires_at",
-                &[&time::to_sql(now)],
-                |id, _expires_at| taken.ids.len() < limit && taken.take(id),
-            )?;
+            walk(conn, EXPIRED_SQL, &[&time::to_sql(now)], |id, _expires_at| {
+                taken.ids.len() < limit && taken.take(id)
+            })?;
             taken.read_expired(conn, now)
         })
         .await
@@ -208,28 +205,35 @@ fn walk_queue(
     until: i64,
     visit: impl FnMut(RowId, i64) -> bool,
 ) -> Result<(), SpoolError> {
-    // The direction is a literal so that the partial indexes apply; `id` is in them, so no row is touched here.
-    let sql = match (direction, partner) {
-        (Direction::Out, None) => {
-            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 0 AND next_at <= ?1 ORDER BY next_at, id"
-        }
-        (Direction::In, None) => {
-            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 1 AND next_at <= ?1 ORDER BY next_at, id"
-        }
-        (Direction::Out, Some(_)) => {
-            "SELECT id, next_at FROM rows
-             WHERE state = 0 AND direction = 0 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
-        }
-        (Direction::In, Some(_)) => {
-            "SELECT id, next_at FROM rows
-             WHERE state = 0 AND direction = 1 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
-        }
-    };
+    let sql = queue_sql(direction, partner.is_some());
     match &partner {
         Some(partner) => walk(conn, sql, &[&until, partner], visit),
         None => walk(conn, sql, &[&until], visit),
     }
 }
+
+/// The direction is a literal so that the partial indexes apply; `id` is in them, so no row is touched.
+fn queue_sql(direction: Direction, of_one_partner: bool) -> &'static str {
+    match (direction, of_one_partner) {
+        (Direction::Out, false) => {
+            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 0 AND next_at <= ?1 ORDER BY next_at, id"
+        }
+        (Direction::In, false) => {
+            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 1 AND next_at <= ?1 ORDER BY next_at, id"
+        }
+        (Direction::Out, true) => {
+            "SELECT id, next_at FROM rows
+             WHERE state = 0 AND direction = 0 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
+        }
+        (Direction::In, true) => {
+            "SELECT id, next_at FROM rows
+             WHERE state = 0 AND direction = 1 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
+        }
+    }
+}
+
+const EXPIRED_SQL: &str =
+    "SELECT id, expires_at FROM rows WHERE state < 3 AND expires_at <= ?1 ORDER BY expires_at";
 
 /// Walks (id, time) pairs for as long as `visit` says so.
 fn walk(
@@ -246,4 +250,34 @@ fn walk(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_read_from_its_indexes_alone_and_never_sorted() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        let plan = |sql: &str| -> String {
+            let explain = format!("EXPLAIN QUERY PLAN {sql}");
+            let mut statement = conn.prepare(&explain).unwrap();
+            let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+            let lines = statement
+                .query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3))
+                .unwrap();
+            lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+        };
+        for (sql, index) in [
+            (queue_sql(Direction::Out, false), "COVERING INDEX rows_due ("),
+            (queue_sql(Direction::In, false), "COVERING INDEX rows_due ("),
+            (queue_sql(Direction::Out, true), "COVERING INDEX rows_due_partner ("),
+            (queue_sql(Direction::In, true), "INDEX rows_due ("),
+            (EXPIRED_SQL, "COVERING INDEX rows_open ("),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+    }
 }

@@ -261,10 +261,10 @@ impl SpoolGuard {
 
 impl Drop for SpoolGuard {
     fn drop(&mut self) {
-        self.readers.close();
         if let Some(stop) = self.stop.take() {
             stop.send(Command::Stop);
         }
+        self.readers.close();
         if let Some(thread) = self.thread.take() {
             // As in `close`.
             let _joined = thread.join();

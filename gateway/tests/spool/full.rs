@@ -79,6 +79,38 @@ async fn when_the_disk_fills_in_the_middle_of_a_batch_all_of_it_is_refused_and_n
     tallies_are_true(&house).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_of_the_disk_sinks_its_batch_and_not_the_next_one() {
+    let house = House::new();
+    let fails = |conn: &rusqlite::Connection| -> rusqlite::Result<()> {
+        conn.execute("INSERT INTO settings VALUES ('half', x'00')", [])?;
+        let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        Err(rusqlite::Error::SqliteFailure(error, Some("disk I/O error".to_owned())))
+    };
+    let (release, busy) = house.occupy_writer().await;
+    let spool = house.spool.clone();
+    let beside = NewRow { leased: true, ..mail() };
+    let (id, row) = (beside.id, beside.clone());
+    let accept = tokio::spawn(async move { spool.accept(vec![row], vec![]).await });
+    while house.spool.jobs_waiting() < 1 {
+        tokio::task::yield_now().await;
+    }
+    let spool = house.spool.clone();
+    let failing = tokio::spawn(async move { spool.write(fails).await });
+    while house.spool.jobs_waiting() < 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(release);
+    busy.await.unwrap().unwrap();
+    assert!(matches!(accept.await.unwrap(), Err(SpoolError::Io(_))), "it cannot be promised");
+    assert!(matches!(failing.await.unwrap(), Err(SpoolError::Io(_))));
+    assert_eq!((house.spool.by_row_id(id).await, house.spool.leased()), (Ok(None), 0));
+
+    house.spool.accept(vec![beside], vec![]).await.unwrap();
+    assert_eq!(house.state(id).await, State::Queued);
+    tallies_are_true(&house).await;
+}
+
 /// Needs root for the mount; elsewhere the page limit above stands for it.
 #[tokio::test]
 async fn a_real_disk_that_is_full_loses_nothing_that_was_promised() {

@@ -213,12 +213,17 @@ async fn what_waits_when_the_spool_closes_is_still_kept() {
     let mut house = House::new();
     let (release, busy) = house.occupy_writer().await;
     let accepts = ask_in_order(&house, (0..50).map(|_| mail()).collect()).await;
-    let restart = async {
-        drop(release);
+    let door = house.spool.clone();
+    let restart = tokio::spawn(async move {
         house.restart().await;
         house
-    };
-    let house = restart.await;
+    });
+    // The order to stop stands behind the accepts once look-ups are refused.
+    while door.counts().await != Err(SpoolError::Closed) {
+        tokio::task::yield_now().await;
+    }
+    drop(release);
+    let house = restart.await.unwrap();
     busy.await.unwrap().unwrap();
     for accept in accepts {
         accept.await.unwrap().unwrap();
