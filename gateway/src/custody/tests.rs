@@ -121,11 +121,14 @@ async fn a_prekey_is_destroyed_72_hours_after_its_day_and_not_before() {
 async fn a_command_beside_the_gateway_gives_out_the_gateways_prekeys() {
     let (_folder, config) = house();
     let (spool, guard) = self::spool(&config);
-    let command = Custody::load(&config, &spool, NOON).await.unwrap();
     let gateway = Custody::load(&config, &spool, NOON).await.unwrap();
+    let command = Custody::load(&config, &spool, NOON).await.unwrap();
     for prekey in published(&command, NOON) {
         assert!(gateway.device_kem(&prekey.key_id).is_some());
     }
+    let count = "SELECT count(*) FROM prekeys";
+    let kept: i64 = spool.read(|db| db.query_row(count, [], |row| row.get(0))).await.unwrap();
+    assert_eq!(kept, 2, "one key for each of the two published days");
     guard.close().await;
 }
 
