@@ -215,6 +215,20 @@ async fn a_filter_shows_what_it_says_and_reads_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn a_rare_message_is_found_by_reading_on() {
+    let gateway = gateway();
+    gateway.keep(NewRow { state: At::Held, ..gateway.row("rare", "globex.example") }).await;
+    let summary = gateway.row("common", "globex.example").summary;
+    let common = |_| NewRow { summary: summary.clone(), ..gateway.row("common", "globex.example") };
+    gateway.answers.spool.accept((0..RECENT_ROWS_READ_MAX + 10).map(common).collect(), Vec::new()).await.unwrap();
+
+    let held = RecentQuery { state: Some(State::Held), ..Default::default() };
+    let first = gateway.answers.recent(held.clone()).await.unwrap();
+    assert!(first.messages.is_empty() && first.next.is_some(), "one request reads a bounded number of rows");
+    assert_eq!(gateway.page(RecentQuery { before: first.next, ..held }).await, ["rare"]);
+}
+
+#[tokio::test]
 async fn a_page_that_makes_no_sense_is_refused() {
     let gateway = gateway();
     for query in [
