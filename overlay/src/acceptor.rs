@@ -24,8 +24,9 @@ use tokio::time::timeout;
 
 use crate::end::{End, Fault};
 use crate::flight::FIRST_SEQ;
-use crate::frames::{CONTROL_BYTES_MAX, FrameReader, FrameWriter};
-use crate::greeting::{Caller, Hello, HelloGate, Known, recognise};
+use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWriter, MESSAGES_BUFFER_BYTES};
+use crate::gate::Gate;
+use crate::greeting::{Caller, Hello, Known, hello_gate, recognise};
 use crate::ground::{Ground, Report};
 use crate::house::{DUPLICATE, House, Kept, refusal_label};
 use crate::streams::Place;
@@ -67,8 +68,8 @@ pub(crate) async fn run<H: House, S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (read, write) = stream.split();
-    let mut reader = FrameReader::new(read, ground.limits.stall_timeout);
-    let mut writer = FrameWriter::new(write, ground.limits.stall_timeout);
+    let mut reader = FrameReader::new(read, MESSAGES_BUFFER_BYTES, ground.limits.stall_timeout);
+    let mut writer = FrameWriter::new(write, ACKS_BUFFER_BYTES, ground.limits.stall_timeout);
     let mut hello = ground.hello.subscribe();
 
     let greeted =
@@ -144,7 +145,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
     ground: &Ground<H>,
 ) -> End {
     let mut expected = FIRST_SEQ;
-    let mut gate = HelloGate::new(Instant::now());
+    let mut gate = hello_gate(Instant::now());
     loop {
         let read = tokio::select! {
             biased;
@@ -168,7 +169,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
 async fn read_one<H: House, R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
     expected: &mut u64,
-    gate: &mut HelloGate,
+    gate: &mut Gate,
     known: &Known,
     peer: &PeerId,
     ground: &Ground<H>,
@@ -187,7 +188,9 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
             Ok(Some(Arrived { seq, content, room }))
         }
         hello @ Frame::Hello { .. } => {
-            gate.pass(Instant::now())?;
+            if !gate.pass(Instant::now()) {
+                return Err(Fault::HelloFlood.into());
+            }
             let caller = recognise(hello, peer, &ground.book(), (ground.clock)())?;
             if caller.known.did != known.did {
                 let (expected, found) = (known.did.clone(), caller.known.did.clone());

@@ -10,11 +10,15 @@ use tokio::time::timeout;
 
 use crate::end::{End, Fault};
 
-/// One TLS record or yamux frame; larger reads go past the buffer.
-const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// For the direction that carries messages: gathers small frames, so that a burst of them is few TLS
+/// records. Larger pieces go past the buffer.
+pub(crate) const MESSAGES_BUFFER_BYTES: usize = 32 * 1024;
 
-/// Gathers small frames, so that a burst of them is few TLS records; larger writes go past it.
-const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// For the direction that carries acknowledgements: a node may have thousands of streams.
+pub(crate) const ACKS_BUFFER_BYTES: usize = 4 * 1024;
+
+/// A large frame is written in pieces of this size, each with its own stall time.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Memory is taken as the octets of a frame arrive, never on the word of its length prefix.
 const GROWTH_BYTES: usize = 256 * 1024;
@@ -38,9 +42,9 @@ pub(crate) struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// `stall`: how long the peer may pause in the middle of a frame.
-    pub(crate) fn new(io: R, stall: Duration) -> Self {
+    pub(crate) fn new(io: R, buffer_bytes: usize, stall: Duration) -> Self {
         FrameReader {
-            io: BufReader::with_capacity(READ_BUFFER_BYTES, io),
+            io: BufReader::with_capacity(buffer_bytes, io),
             prefix: [0; PREFIX_BYTES],
             have: 0,
             stall,
@@ -112,8 +116,8 @@ pub(crate) struct FrameWriter<W> {
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// `stall`: how long the peer may refuse to read.
-    pub(crate) fn new(io: W, stall: Duration) -> Self {
-        FrameWriter { io: BufWriter::with_capacity(WRITE_BUFFER_BYTES, io), stall, whole: true }
+    pub(crate) fn new(io: W, buffer_bytes: usize, stall: Duration) -> Self {
+        FrameWriter { io: BufWriter::with_capacity(buffer_bytes, io), stall, whole: true }
     }
 
     /// Buffers one frame, writing when the buffer is full.
@@ -149,12 +153,83 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
 
     async fn write(&mut self, bytes: &Bytes) -> Result<(), End> {
         // In pieces: the peer must make progress, not read 64 MiB within one stall time.
-        for piece in bytes.chunks(WRITE_BUFFER_BYTES) {
+        for piece in bytes.chunks(PIECE_BYTES) {
             timeout(self.stall, self.io.write_all(piece))
                 .await
                 .map_err(|_| End::from(Fault::Stalled))?
                 .map_err(End::Lost)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::channel::mpsc::unbounded;
+    use futures::io::Cursor;
+    use futures::{FutureExt, TryStreamExt};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(1);
+
+    fn reader(octets: impl Into<Vec<u8>>) -> FrameReader<Cursor<Vec<u8>>> {
+        FrameReader::new(Cursor::new(octets.into()), ACKS_BUFFER_BYTES, STALL)
+    }
+
+    fn message(len: usize) -> Frame {
+        Frame::Message { seq: 1, sealed: Bytes::from(vec![7; len]) }
+    }
+
+    #[tokio::test]
+    async fn frames_of_every_size_come_out_as_they_went_in() {
+        for len in [0, 1, 4095, 4096, GROWTH_BYTES - 1, GROWTH_BYTES, GROWTH_BYTES * 3 + 1, 20 << 20] {
+            let mut writer = FrameWriter::new(Cursor::new(Vec::new()), ACKS_BUFFER_BYTES, STALL);
+            writer.put(&message(len)).await.unwrap();
+            writer.put(&message(1)).await.unwrap();
+            writer.flush().await.unwrap();
+            let mut reader = reader(writer.io.into_inner().into_inner());
+            for expected in [message(len), message(1)] {
+                let length = reader.length(usize::MAX).await.unwrap().unwrap();
+                assert!(reader.frame(length).await.unwrap() == expected);
+            }
+            assert!(reader.length(usize::MAX).await.unwrap().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_beyond_the_limit_is_refused_before_the_body() {
+        let refused = reader(11u32.to_be_bytes()).length(10).await;
+        assert!(matches!(refused, Err(End::Fault(Fault::FrameTooLarge { length: 11, max: 10 }))));
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_length_may_be_given_up_between_any_two_octets() {
+        let (to, from) = unbounded::<io::Result<Vec<u8>>>();
+        let mut reader = FrameReader::new(from.into_async_read(), ACKS_BUFFER_BYTES, STALL);
+        for octet in [0, 0, 1] {
+            to.unbounded_send(Ok(vec![octet])).unwrap();
+            assert!(reader.length(1000).now_or_never().is_none());
+        }
+        to.unbounded_send(Ok(vec![2])).unwrap();
+        assert_eq!(reader.length(1000).await.unwrap(), Some(0x0102));
+    }
+
+    #[tokio::test]
+    async fn an_end_in_the_middle_of_a_frame_is_a_loss() {
+        assert!(matches!(reader([0, 0]).length(1000).await, Err(End::Lost(_))));
+        let mut cut = reader([0, 0, 0, 9, 1, 2, 3]);
+        let length = cut.length(1000).await.unwrap().unwrap();
+        assert!(matches!(cut.frame(length).await, Err(End::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn a_pause_in_the_middle_of_a_frame_is_a_stall() {
+        let (to, from) = unbounded::<io::Result<Vec<u8>>>();
+        to.unbounded_send(Ok(vec![0, 0, 0, 9, 1])).unwrap();
+        let short = Duration::from_millis(10);
+        let mut reader = FrameReader::new(from.into_async_read(), ACKS_BUFFER_BYTES, short);
+        let length = reader.length(1000).await.unwrap().unwrap();
+        assert!(matches!(reader.frame(length).await, Err(End::Fault(Fault::Stalled))));
     }
 }

@@ -16,6 +16,7 @@ use libp2p::PeerId;
 use tokio_util::sync::CancellationToken;
 
 use crate::end::Fault;
+use crate::gate::Gate;
 use crate::window::Window;
 
 /// Version of the frames on `/dccp/msg/1`.
@@ -25,6 +26,11 @@ pub(crate) const VERSION: u32 = dccp::frame::VERSION;
 /// a hybrid signature verification.
 const HELLO_BURST: u32 = 8;
 const HELLO_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Lets the later Hellos of one stream through at a bounded rate.
+pub(crate) fn hello_gate(now: Instant) -> Gate {
+    Gate::new(HELLO_BURST, HELLO_INTERVAL, now)
+}
 
 /// Whom we know: read by every stream, replaced as a whole.
 pub(crate) type Book = HashMap<Did, Arc<Known>>;
@@ -85,43 +91,4 @@ pub(crate) fn recognise(frame: Frame, peer: &PeerId, book: &Book, now: UnixMilli
     }
     let prekeys = prekeys.iter().map(|record| record.to_vec()).collect();
     Ok(Caller { known: Arc::clone(known), record, prekeys })
-}
-
-/// Lets later Hellos through at a bounded rate.
-pub(crate) struct HelloGate {
-    tokens: u32,
-    refilled: Instant,
-}
-
-impl HelloGate {
-    pub(crate) fn new(now: Instant) -> Self {
-        HelloGate { tokens: HELLO_BURST, refilled: now }
-    }
-
-    pub(crate) fn pass(&mut self, now: Instant) -> Result<(), Fault> {
-        let passed = now.saturating_duration_since(self.refilled).as_secs() / HELLO_INTERVAL.as_secs();
-        if let Some(earned) = u32::try_from(passed).ok().filter(|earned| *earned > 0) {
-            self.tokens = self.tokens.saturating_add(earned).min(HELLO_BURST);
-            self.refilled = now;
-        }
-        self.tokens = self.tokens.checked_sub(1).ok_or(Fault::HelloFlood)?;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_of_hellos_passes_and_a_flood_does_not() {
-        let start = Instant::now();
-        let mut gate = HelloGate::new(start);
-        for _ in 0..HELLO_BURST {
-            assert!(gate.pass(start).is_ok());
-        }
-        assert!(matches!(gate.pass(start), Err(Fault::HelloFlood)));
-        assert!(gate.pass(start + HELLO_INTERVAL).is_ok());
-        assert!(gate.pass(start + HELLO_INTERVAL).is_err());
-    }
 }

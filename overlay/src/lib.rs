@@ -1,4 +1,31 @@
 //! The road: a libp2p node that carries sealed messages between partner gateways.
+//!
+//! It owns these words. A *node* is a running libp2p peer with an Ed25519 PeerId. A *partner* is an
+//! organisation (DID) with one or more nodes. A *link* is our own live stream to a partner. The
+//! *house* is whoever lives at the end of the road and keeps messages ([`House`]). A *Hello* is what
+//! both sides present on a stream before anything else.
+//!
+//! ```text
+//!  Overlay::send ─► lane ─► opener ═══ /dccp/msg/1 ═══► acceptor ─► House::keep ─► durable
+//!       ▲            (window)  ▲        Message(seq) ►       │ (window)                │
+//!       └──────── HopAck ──────┘        ◄ Ack(upto, refused) └◄────────────────────────┘
+//!
+//!  node task (road) ─ owns the swarm: QUIC │ TCP, TLS 1.3 with X25519MLKEM768, limits, ping
+//!                   ─ owns the links: where each partner is, when it is tried again
+//! ```
+//!
+//! # Invariants
+//! - An acknowledgement leaves only after [`House::keep`] has resolved for everything it covers.
+//! - Nothing is read from a peer, and nothing of ours is shown to it, before its node record (signed by
+//!   the operator key of a known partner) binds the PeerId of this very connection to its DID.
+//! - What a peer can have us hold is bounded: connections, streams, frames, messages and bytes in
+//!   flight, per partner and in total ([`Limits`]). A full window is back-pressure, not an error.
+//! - No Noise, no TLS 1.2, and no start while `SSLKEYLOGFILE` asks for the session keys.
+//! - Nothing a peer sends ends the node: each fault has a name, a counter and a Goodbye.
+//!
+//! # Deliberately absent
+//! Retrying and keeping of messages (the house's spool), opening of messages (`dccp::seal`), relay,
+//! mailbox nodes, Kademlia and streams per class. One class of traffic has one stream.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -10,6 +37,7 @@ mod end;
 mod error;
 mod flight;
 mod frames;
+mod gate;
 mod greeting;
 mod ground;
 mod house;

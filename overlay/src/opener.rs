@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::end::{End, Fault};
 use crate::error::SendError;
 use crate::flight::Flight;
-use crate::frames::{CONTROL_BYTES_MAX, FrameReader, FrameWriter};
-use crate::greeting::{Caller, Hello, HelloGate, Known, recognise};
+use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWriter, MESSAGES_BUFFER_BYTES};
+use crate::gate::Gate;
+use crate::greeting::{Caller, Hello, Known, hello_gate, recognise};
 use crate::ground::{Ground, Report};
 use crate::house::House;
 use crate::link::Attempt;
@@ -71,9 +72,9 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (read, write) = stream.split();
-    let mut reader = FrameReader::new(read, ground.limits.stall_timeout);
+    let mut reader = FrameReader::new(read, ACKS_BUFFER_BYTES, ground.limits.stall_timeout);
     // A partner whose house is slow stops reading: that is no stall before acknowledgements are overdue.
-    let mut writer = FrameWriter::new(write, ground.limits.ack_timeout);
+    let mut writer = FrameWriter::new(write, MESSAGES_BUFFER_BYTES, ground.limits.ack_timeout);
     let mut hello = ground.hello.subscribe();
 
     let greeted =
@@ -216,7 +217,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
     errand: &Errand,
     ground: &Ground<H>,
 ) -> End {
-    let mut gate = HelloGate::new(Instant::now());
+    let mut gate = hello_gate(Instant::now());
     loop {
         if let Err(end) = read_one(reader, flight, &mut gate, errand, ground).await {
             return end;
@@ -227,7 +228,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
 async fn read_one<H: House, R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
     flight: &Shared,
-    gate: &mut HelloGate,
+    gate: &mut Gate,
     errand: &Errand,
     ground: &Ground<H>,
 ) -> Result<(), End> {
@@ -253,7 +254,9 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
             Ok(())
         }
         hello @ Frame::Hello { .. } => {
-            gate.pass(Instant::now())?;
+            if !gate.pass(Instant::now()) {
+                return Err(Fault::HelloFlood.into());
+            }
             expect_partner(hello, errand, ground).map(|_| ())
         }
         Frame::Goodbye { code, reason } => Err(End::Goodbye { code, reason }),

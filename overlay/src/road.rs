@@ -1,34 +1,39 @@
-//! The node task: owns the swarm and the links, spawns a task per stream, sends nobody's messages.
+//! The node task: owns the swarm and the links, spawns a task per stream, carries no message itself.
+
+mod news;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::future::{Future, pending};
+use std::future::pending;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dccp::Did;
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
-use libp2p::metrics::{Metrics as SwarmMetrics, Recorder};
+use libp2p::metrics::Metrics as SwarmMetrics;
+use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, mdns, ping};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::end::End;
+use crate::gate::Gate;
 use crate::greeting::{Book, Known};
 use crate::ground::{Ground, Lanes, Report};
 use crate::house::House;
-use crate::link::{Attempt, Link, LinkState, Step};
+use crate::link::{Link, LinkState, Step};
 use crate::node::{CLOSE_TIMEOUT, Partner};
-use crate::opener::Errand;
-use crate::streams::{FromHandler, OpenStream, StreamEvent};
-use crate::transport::{Behaviour, BehaviourEvent};
+use crate::streams::OpenStream;
+use crate::transport::Behaviour;
 use crate::window::{Budget, Window};
 use crate::words;
-use crate::{acceptor, opener};
+
+/// Refusals of strangers that are logged at once, and one more per [`REFUSAL_LOG_INTERVAL`]: all are
+/// counted, but strangers must not fill our disk.
+const REFUSAL_LOG_BURST: u32 = 20;
+const REFUSAL_LOG_INTERVAL: Duration = Duration::from_secs(6);
 
 /// See the module.
 pub(crate) struct Road<H> {
@@ -45,6 +50,7 @@ pub(crate) struct Road<H> {
     listeners: Vec<ListenerId>,
     streams: TaskTracker,
     stop: CancellationToken,
+    refusal_log: Gate,
 }
 
 struct Connection {
@@ -79,6 +85,7 @@ impl<H: House> Road<H> {
             listeners,
             streams,
             stop,
+            refusal_log: Gate::new(REFUSAL_LOG_BURST, REFUSAL_LOG_INTERVAL, Instant::now()),
         }
     }
 
@@ -111,7 +118,7 @@ impl<H: House> Road<H> {
                 },
                 () = sleep_until(due) => self.try_due(),
                 event = self.swarm.select_next_some() => {
-                    record(&metrics, &event);
+                    news::record(&metrics, &event);
                     self.on_swarm(event);
                 }
             }
@@ -235,43 +242,6 @@ impl<H: House> Road<H> {
         }
     }
 
-    fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Streams(event)) => self.on_stream(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
-            SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let address = endpoint.get_remote_address().clone();
-                self.connections.insert(connection_id, Connection { peer: peer_id, address });
-                self.connected(peer_id, connection_id);
-            }
-            SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
-                self.connections.remove(&connection_id);
-                let cause = cause.map_or("it was closed".to_owned(), |cause| cause.to_string());
-                self.connection_ended(connection_id, &format!("the connection ended: {cause}"));
-            }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                self.dial_failed(&peer, &words::of_dial_error(&error));
-            }
-            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                tracing::info!(from = %send_back_addr, reason = %words::of_listen_error(&error), "connection refused");
-                self.ground.metrics.peer_refused(words::label_of_listen_error(&error));
-            }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                self.listening.write().unwrap_or_else(PoisonError::into_inner).push(address);
-            }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                let mut listening = self.listening.write().unwrap_or_else(PoisonError::into_inner);
-                listening.retain(|known| *known != address);
-            }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener had an error"),
-            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                tracing::error!(?addresses, %error, "a listener closed");
-            }
-            _ => {}
-        }
-    }
-
     /// A connection with this node exists; every partner that lists the node may use it. Which one
     /// it really is, its Hello will prove.
     fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -318,128 +288,6 @@ impl<H: House> Road<H> {
         self.publish(did);
     }
 
-    fn on_stream(&mut self, StreamEvent { peer, connection, what }: StreamEvent) {
-        if self.ground.draining.is_cancelled() {
-            return; // Dropping the stream resets it.
-        }
-        match what {
-            FromHandler::Opened(OpenStream { did, attempt }, stream) => {
-                let errand = Errand { did, peer, connection, attempt };
-                let task = opener::run(stream, errand, Arc::clone(&self.ground));
-                self.streams.spawn(self.until_stopped(task));
-            }
-            FromHandler::OpenFailed(OpenStream { did, attempt }, words) => {
-                self.link_down(&did, attempt, &words)
-            }
-            FromHandler::Accepted(stream, place) => {
-                let task = acceptor::run(stream, peer, connection, place, Arc::clone(&self.ground));
-                self.streams.spawn(self.until_stopped(task));
-            }
-            FromHandler::TooMany => {
-                tracing::info!(%peer, "too many streams on one connection");
-                self.ground.metrics.peer_refused("too_many_streams");
-            }
-        }
-    }
-
-    fn until_stopped<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        task: F,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let stop = self.stop.clone();
-        async move {
-            tokio::select! {
-                () = task => {}
-                () = stop.cancelled() => {}
-            }
-        }
-    }
-
-    fn on_ping(&mut self, event: ping::Event) {
-        match event.result {
-            Ok(_) | Err(ping::Failure::Unsupported) => {}
-            Err(failure) => {
-                tracing::info!(peer = %event.peer, %failure, "dead connection");
-                self.swarm.close_connection(event.connection);
-            }
-        }
-    }
-
-    fn on_mdns(&mut self, event: mdns::Event) {
-        let now = Instant::now();
-        match event {
-            mdns::Event::Discovered(found) => {
-                for (peer, address) in found {
-                    self.links.values_mut().for_each(|link| link.heard(&peer, &address, now));
-                }
-            }
-            mdns::Event::Expired(gone) => {
-                for (peer, address) in gone {
-                    self.links.values_mut().for_each(|link| link.forgotten(&peer, &address));
-                }
-            }
-        }
-    }
-
-    fn on_report(&mut self, report: Report) {
-        match report {
-            Report::Up { did, connection, attempt, lane, record } => {
-                let Some(link) = self.links.get_mut(&did) else { return };
-                let Some(Connection { address, .. }) = self.connections.get(&connection) else { return };
-                let now = Instant::now();
-                link.learn(&record, now);
-                if link.up(attempt, address, now, (self.ground.clock)()) {
-                    tracing::info!(partner = %did, %address, "link up");
-                    self.lanes.set(&did, Ok(lane));
-                    self.ground.metrics.links_up.inc();
-                    self.ground.metrics.link_ups.inc();
-                    self.publish(&did);
-                }
-            }
-            Report::Down { did, peer, connection, attempt, end } => {
-                self.stream_ended(&peer, connection, &end);
-                self.link_down(&did, attempt, &end.to_string());
-            }
-            Report::Recognised { did, peer, connection, record } => {
-                self.swarm.behaviour_mut().streams.recognised(connection);
-                let Some(link) = self.links.get_mut(&did) else { return };
-                link.learn(&record, Instant::now());
-                let step = link.connected(peer, connection);
-                self.take(&did, step);
-                self.refresh_known();
-            }
-            Report::Left { peer, connection, end } => self.stream_ended(&peer, connection, &end),
-        }
-    }
-
-    fn link_down(&mut self, did: &Did, attempt: Attempt, reason: &str) {
-        let Some(link) = self.links.get_mut(did) else { return };
-        let was_up = link.state().up;
-        let clock = (self.ground.clock)();
-        if link.ended(attempt, reason.to_owned(), Instant::now(), clock, &mut rand::rng()) {
-            tracing::info!(partner = %did, reason, "link down");
-            self.note_down(was_up);
-            self.unreachable(did);
-        }
-    }
-
-    fn stream_ended(&mut self, peer: &PeerId, connection: ConnectionId, end: &End) {
-        self.ground.metrics.stream_ended(end.label());
-        match end {
-            End::Fault(fault) if fault.is_of_a_stranger() => {
-                tracing::info!(%peer, reason = %fault, "peer refused");
-                self.ground.metrics.peer_refused(end.label());
-            }
-            End::Fault(fault) => {
-                tracing::warn!(%peer, reason = %fault, "a partner's node broke the protocol")
-            }
-            _ => tracing::debug!(%peer, reason = %end, "stream ended"),
-        }
-        if end.disconnects() {
-            self.swarm.close_connection(connection);
-        }
-    }
-
     fn stop_listening(&mut self) {
         let listening = std::mem::take(&mut *self.listening.write().unwrap_or_else(PoisonError::into_inner));
         tracing::info!(addresses = ?listening, "shutting down");
@@ -470,14 +318,5 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => pending().await,
-    }
-}
-
-fn record(metrics: &SwarmMetrics, event: &SwarmEvent<BehaviourEvent>) {
-    metrics.record(event);
-    match event {
-        SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => metrics.record(event),
-        SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => metrics.record(event),
-        _ => {}
     }
 }

@@ -21,8 +21,8 @@ fn the_tls_that_libp2p_configures_agrees_on_x25519mlkem768() {
     let (client, server) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
     let client_config = libp2p_tls::make_client_config(&client, Some(server.public().to_peer_id()));
     let server_config = libp2p_tls::make_server_config(&server);
-    let name = std::net::Ipv4Addr::LOCALHOST.into();
-    let name = rustls::pki_types::ServerName::IpAddress(std::net::IpAddr::V4(name).into());
+    let name = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let name = rustls::pki_types::ServerName::IpAddress(name.into());
     let mut client = ClientConnection::new(client_config.expect("client").into(), name).expect("client");
     let mut server = ServerConnection::new(server_config.expect("server").into()).expect("server");
 

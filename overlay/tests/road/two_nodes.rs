@@ -196,17 +196,28 @@ async fn no_more_than_four_are_with_the_house(acme: Limits, globex: Limits) {
     let mut sending: FuturesUnordered<_> =
         letters.iter().map(|letter| acme.overlay.send(&globex.org.did, letter.clone())).collect();
 
+    // Four arrive. Then ten messages go the other way and are acknowledged: time enough for a fifth.
+    let meanwhile = async {
+        for _ in 0..4 {
+            globex.arrival().await;
+        }
+        for i in 0..10 {
+            let back = letter(&globex, &acme, &i.to_string());
+            within("ack", globex.overlay.send(&acme.org.did, back)).await.expect("kept");
+        }
+    };
     tokio::select! {
         _ = sending.next() => panic!("acknowledged what was not kept"),
-        () = async { for _ in 0..4 { globex.arrival().await; } } => {}
+        () = meanwhile => {}
     }
+    assert_eq!(globex.house.keeping_most(), 4);
     globex.house.open();
-    within("all acks", async {
+    let all = async {
         while let Some(sent) = sending.next().await {
             sent.expect("kept");
         }
-    })
-    .await;
+    };
+    within("all acks", all).await;
     assert_eq!(globex.house.keeping_most(), 4);
 }
 
