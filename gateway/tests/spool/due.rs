@@ -200,7 +200,7 @@ async fn nobody_is_given_a_row_that_another_has_finished() {
             loop {
                 let due = spool.due(Direction::Out, None, NOW, 7, usize::MAX).await.unwrap();
                 if due.is_empty()
-                    && spool.counts().await.unwrap().get(&(Direction::Out, State::Queued)).is_none()
+                    && !spool.counts().await.unwrap().contains_key(&(Direction::Out, State::Queued))
                 {
                     return done;
                 }
