@@ -24,14 +24,18 @@
     const [old, next] = [document.getElementById(id), fresh.getElementById(id)];
     if (!old || !next || old.innerHTML === next.innerHTML) return;
     const focus = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    const open = [...old.querySelectorAll("details")].map((details) => details.open);
     old.replaceChildren(...next.childNodes);
+    old.querySelectorAll("details").forEach((details, at) => { details.open = open[at] ?? false; });
     if (focus) [...old.querySelectorAll("a")].find((a) => a.getAttribute("href") === focus)?.focus();
   };
 
   const refresh = async () => {
     if (paused() || busy()) return;
     try {
-      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" });
+      // Not location.href: it may carry a password, which fetch refuses.
+      const address = location.origin + location.pathname + location.search;
+      const answer = await fetch(address, { credentials: "same-origin", cache: "no-store" });
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       exchange(fresh, "readiness");
       exchange(fresh, "main");
