@@ -186,6 +186,11 @@ fn a_frame_is_one_known_kind_to_its_last_octet() {
     let goodbye = body(&Frame::Goodbye { code: GoodbyeCode::Protocol, reason: String::new() });
     let twice = Bytes::from([&goodbye[..], &goodbye[..]].concat());
     assert_eq!(frame::decode(twice), Err(Malformed.into()));
+    assert_eq!(
+        frame::decode(Bytes::from_static(&[0x22, 0, 0x08, 6])),
+        Err(Malformed.into()),
+        "a lying length"
+    );
     assert_eq!(frame::decode(Bytes::new()), Err(Malformed.into()));
     assert_eq!(frame::decode(Bytes::from_static(&[0x2a, 0])), Err(FrameError::UnknownKind(5)));
     assert_eq!(frame::decode(Bytes::from_static(&[0x08, 1])), Err(Malformed.into()), "not length-delimited");

@@ -61,10 +61,11 @@ impl Pair {
     fn try_seal_body(&self, change: impl FnOnce(&mut wire::AgentMessage)) -> Result<Unverified, OpenError> {
         let mut body = message(b"hello").to_wire();
         change(&mut body);
-        let mut plain = vec![0; LENGTH_BYTES];
-        write_signed(&mut plain, &body, &self.acme);
-        let length = (plain.len() - LENGTH_BYTES) as u32;
-        plain[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+        self.open_signed(signed(&body, &self.acme))
+    }
+
+    /// Pads, encrypts and opens a length and a `Signed`.
+    fn open_signed(&self, mut plain: Vec<u8>) -> Result<Unverified, OpenError> {
         plain.resize(padding::padded_len(plain.len()), 0);
         unseal(&self.encrypt(plain), &self.globex)
     }
@@ -80,10 +81,19 @@ impl Pair {
     }
 }
 
+/// A length and a `Signed`, not yet padded.
+fn signed(body: &wire::AgentMessage, signer: &SigningKey) -> Vec<u8> {
+    let mut plain = vec![0; LENGTH_BYTES];
+    write_signed(&mut plain, body, signer);
+    let length = (plain.len() - LENGTH_BYTES) as u32;
+    plain[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    plain
+}
+
 fn message(payload: &[u8]) -> Message {
     Message {
         sender: did("acme"),
-        message_id: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001),
+        message_id: Uuid::from_u128(0x0190_c0de_0000_7000_8000_0000_0000_0001),
         payload: Bytes::copy_from_slice(payload),
         recipients: vec![did("globex"), did("initech")],
         content_type: crate::mail::CONTENT_TYPE.into(),
@@ -173,6 +183,21 @@ fn a_message_signed_by_someone_else_is_not_believed() {
 }
 
 #[test]
+fn a_forged_signature_under_an_honest_key_id_is_not_believed() {
+    let pair = Pair::new();
+    let mallory = SigningKey::from_seed(&[66; 64]);
+    let id = |key: &SigningKey| *key.verifying_key().key_id().as_bytes();
+    let mut plain = signed(&message(b"hello").to_wire(), &mallory);
+    let at = plain.windows(16).position(|window| window == id(&mallory)).unwrap();
+    plain[at..at + 16].copy_from_slice(&id(&pair.acme));
+
+    let unverified = pair.open_signed(plain).unwrap();
+    assert_eq!(unverified.signer(), pair.acme.verifying_key().key_id());
+    let refused = unverified.verify(pair.acme.verifying_key(), &did("globex"), NOW).unwrap_err();
+    assert_eq!(refused, OpenError::BadSignature(BadSignature));
+}
+
+#[test]
 fn a_recipient_cannot_forward_a_message_as_if_it_were_for_a_third_party() {
     // Globex re-seals what Acme signed for Globex and Initech to Hooli: Hooli sees that it is not addressed.
     let pair = Pair::new();
@@ -218,7 +243,7 @@ fn clear_forms_out_of_bounds_are_refused_even_when_signed() {
     let changes: [(&str, Change); 12] = [
         ("sender_did", |body| body.sender_did = "did:dccp:1".into()),
         ("message_id", |body| body.message_id = Uuid::nil().to_string()),
-        ("message_id", |body| body.message_id = body.message_id.to_uppercase() + " "),
+        ("message_id", |body| body.message_id = body.message_id.to_uppercase()),
         ("recipient_did", |body| body.recipient_did.clear()),
         ("recipient_did", |body| body.recipient_did.push("x".into())),
         ("content_type", |body| body.content_type = "a\r\nb".into()),
