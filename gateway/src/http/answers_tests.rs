@@ -220,7 +220,12 @@ async fn a_rare_message_is_found_by_reading_on() {
     gateway.keep(NewRow { state: At::Held, ..gateway.row("rare", "globex.example") }).await;
     let summary = gateway.row("common", "globex.example").summary;
     let common = |_| NewRow { summary: summary.clone(), ..gateway.row("common", "globex.example") };
-    gateway.answers.spool.accept((0..RECENT_ROWS_READ_MAX + 10).map(common).collect(), Vec::new()).await.unwrap();
+    gateway
+        .answers
+        .spool
+        .accept((0..RECENT_ROWS_READ_MAX + 10).map(common).collect(), Vec::new())
+        .await
+        .unwrap();
 
     let held = RecentQuery { state: Some(State::Held), ..Default::default() };
     let first = gateway.answers.recent(held.clone()).await.unwrap();

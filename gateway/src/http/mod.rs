@@ -6,7 +6,7 @@
 //!                     ├─ probes   /healthz /readyz /metrics           open
 //!                     ├─ api      /api/v1/…                           token
 //!                     └─ admin_ui /  /messages/{id}                   token
-//!                          └─► dyn Control ◄─ house (journal, vault, partners, links)
+//!                          └─► dyn Control ◄─ answers (journal, vault, partners, links)
 //! ```
 //!
 //! Invariants: everything but the probes needs the token, the fallback for unknown paths included; no answer
