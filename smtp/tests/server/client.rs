@@ -1,9 +1,14 @@
 //! A client that says exactly the octets it is told to.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A server that owes a reply for so long will never give it; a test must fail then, not hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) stream: S,
@@ -61,10 +66,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// One whole reply with all its lines; empty at the end of the connection.
     pub(crate) async fn reply(&mut self) -> String {
+        timeout(PATIENCE, self.lines_of_a_reply()).await.expect("a reply in time")
+    }
+
+    async fn lines_of_a_reply(&mut self) -> String {
         let mut reply = String::new();
         loop {
             let Some(end) = self.heard.windows(2).position(|two| two == b"\r\n") else {
-                if self.stream.read_buf(&mut self.heard).await.unwrap_or(0) == 0 {
+                if self.stream.read_buf(&mut self.heard).await.expect("no reset: it may cost replies") == 0 {
                     return reply;
                 }
                 continue;

@@ -10,7 +10,10 @@ use smtp::server::{Client, Config, Event, Limits, MailFrom, Reception, serve};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use crate::client::PATIENCE;
 
 /// A mail as the house got it.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ impl House {
 
     /// Waits until another message waits at the gate.
     pub(crate) async fn is_asked(&self) {
-        self.asked.acquire().await.unwrap().forget();
+        timeout(PATIENCE, self.asked.acquire()).await.expect("a question in time").unwrap().forget();
     }
 
     /// Lets `mails` more through.
@@ -108,7 +111,8 @@ impl Server {
     /// Waits for the first event that `wanted` finds.
     pub(crate) async fn event(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         loop {
-            let event = self.events.recv().await.expect("the house is alive");
+            let event = timeout(PATIENCE, self.events.recv()).await.expect("an event in time");
+            let event = event.expect("the house is alive");
             if wanted(&event) {
                 return event;
             }
@@ -118,7 +122,7 @@ impl Server {
     /// Stops and waits for the end of the last session.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        self.task.await.unwrap();
+        timeout(PATIENCE, self.task).await.expect("an end in time").unwrap();
     }
 }
 

@@ -1,7 +1,5 @@
 //! RFC 2920, and that the octets are sacred.
 
-use tokio::io::AsyncReadExt as _;
-
 use crate::client::Client;
 use crate::house::{Server, config};
 
@@ -29,16 +27,6 @@ async fn a_whole_session_in_one_write_is_answered_in_order() {
     assert!(mail.client.trusted && mail.client.esmtp);
     assert_eq!(mail.client.hello, "mx.acme.example");
     server.stop().await;
-}
-
-#[tokio::test]
-async fn the_replies_to_a_batch_come_in_one_piece() {
-    let server = Server::start(config()).await;
-    let mut client = Client::introduced(server.address).await;
-    client.say("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@f.example>\r\nDATA\r\n").await;
-    let mut piece = [0; 1_000];
-    let octets = client.stream.read(&mut piece).await.unwrap();
-    assert_eq!(piece[..octets].iter().filter(|&&b| b == b'\n').count(), 4);
 }
 
 #[tokio::test]

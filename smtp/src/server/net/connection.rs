@@ -255,3 +255,6 @@ fn tls_facts(stream: &TlsStream<TcpStream>) -> TlsFacts {
     let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
     TlsFacts { version, cipher, group }
 }
+
+#[cfg(test)]
+mod tests;
