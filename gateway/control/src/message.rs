@@ -171,7 +171,7 @@ pub struct RecentPage {
 pub struct MessageSummary {
     /// The id in the SMTP reply and in our `Received:` header. One mail to several partners shares it.
     pub queue_id: String,
-    /// DCCP message id (UUID, lower-case with hyphens) of what we send; absent for arrivals.
+    /// DCCP message id (UUID, lower-case with hyphens), the same on both ends; absent for an arrival before it was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// What the row is about.

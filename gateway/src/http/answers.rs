@@ -20,7 +20,7 @@ use crate::custody::Vault;
 use crate::flows::records::{Summary, purpose};
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
-use crate::spool::{Counts, Row, RowId, Spool, SpoolError};
+use crate::spool::{Counts, Row, Spool, SpoolError};
 
 /// Rows that one page of the journal looks at when it filters: bounds a request for what is rare. The page then
 /// says where to read on.
@@ -142,9 +142,9 @@ impl Answers {
             return Ok(rows);
         }
         if let Ok(uuid) = Uuid::try_parse(id) {
-            let row = self.spool.by_row_id(RowId(uuid)).await.map_err(silent)?;
-            if row.is_some() {
-                return Ok(row.into_iter().collect());
+            let rows = self.spool.by_message_id(uuid).await.map_err(silent)?;
+            if !rows.is_empty() {
+                return Ok(rows);
             }
         }
         let tag = self.vault.tag(purpose::MESSAGE_ID, id.as_bytes());

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::spool::{
-    Direction as Way, Kind, NewRow, Note, Settlement, SpoolConfig, SpoolGuard, Stage, State as At,
+    Direction as Way, Kind, Learned, NewRow, Note, RowId, Settlement, SpoolConfig, SpoolGuard, Stage,
+    State as At,
 };
 
 const NOW: UnixMillis = UnixMillis(1_763_874_642_000);
@@ -76,6 +77,13 @@ impl Gateway {
         let id = row.id;
         let received = Note::new(row.now, Stage::Received, "42 octets");
         self.answers.spool.accept(vec![row], vec![(id, received)]).await.unwrap();
+        id
+    }
+
+    async fn arrived(&self, queue_id: &str) -> RowId {
+        let row = NewRow { direction: Way::In, kind: Kind::Unopened, ..self.row(queue_id, "globex.example") };
+        let id = row.id;
+        self.answers.spool.arrive(row, vec![Note::new(NOW, Stage::Arrived, "")]).await.unwrap();
         id
     }
 
@@ -161,15 +169,23 @@ async fn a_row_whose_summary_does_not_open_is_shown_without_names() {
 }
 
 #[tokio::test]
-async fn an_arrival_has_no_dccp_id_of_ours() {
+async fn an_arrival_has_no_dccp_id_until_it_was_opened() {
     let gateway = gateway();
-    let row = NewRow { direction: Way::In, kind: Kind::Unopened, ..gateway.row("Q1", "globex.example") };
-    gateway.answers.spool.arrive(row, vec![Note::new(NOW, Stage::Arrived, "")]).await.unwrap();
+    let id = gateway.arrived("Q1").await;
     let trace = gateway.answers.message("Q1").await.unwrap().messages.remove(0);
     assert_eq!(
         (trace.message_id, trace.kind, trace.direction),
         (None, KindView::Unopened, Direction::Inbound)
     );
+    assert!(gateway.answers.message(&id.to_string()).await.is_err(), "the row's own id is no name of the message");
+
+    let sent_as = Uuid::from_u128(7);
+    let summary = Summary::unread().seal(&gateway.answers.vault);
+    let learned = Learned { kind: Kind::Mail, message_id: sent_as, message_id_tag: None, summary, size: 42 };
+    let plain = Settlement::plain(id, At::Delivered, vec![Note::new(NOW, Stage::Delivered, "")]);
+    gateway.answers.spool.settle(Settlement { learned: Some(learned), ..plain }).await.unwrap();
+    let trace = gateway.answers.message(&sent_as.to_string()).await.unwrap().messages.remove(0);
+    assert_eq!((trace.queue_id.as_str(), trace.message_id), ("Q1", Some(sent_as.to_string())));
 }
 
 #[tokio::test]

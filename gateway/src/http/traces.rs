@@ -76,9 +76,9 @@ fn word(stage: Stage) -> &'static str {
     }
 }
 
-/// For mail of ours the row's id is the DCCP message id; an arrival has a name of its own here.
+/// The DCCP message id, by which both ends know the message; an arrival has none before it was opened.
 fn message_id(row: &Row) -> Option<String> {
-    (row.direction == spool::Direction::Out && row.kind != spool::Kind::Report).then(|| row.id.to_string())
+    row.message_id.map(|id| id.to_string())
 }
 
 fn total_ms(row: &Row) -> Option<u64> {
