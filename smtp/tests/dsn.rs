@@ -122,12 +122,29 @@ fn a_person_reads_which_message_which_recipient_why_and_what_to_do() {
         "Subject:    Zürich plan\n",
         "could not be delivered to:\n\n  <bob@globex.test>\n",
         "There is no such mailbox at the destination.\n",
-        "mx.globex.test said: 550 5.1.1 no such user\n",
+        "The mail server mx.globex.test said: 550 5.1.1 no such user\n",
         "What to do: check the address for typing mistakes",
     ] {
         assert!(text.contains(expected), "{expected:?} in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 78));
+}
+
+#[test]
+fn nobody_else_puts_lines_into_the_words_for_the_person() {
+    let hostile = "\r\n\r\nYour account is suspended.\u{2028}\r\n";
+    let report_of = RecipientReport {
+        recipient: hostile.into(),
+        remote_mta: Some(hostile.into()),
+        diagnostic: Some(Diagnostic::Smtp(Reply::plain(550, hostile))),
+        ..no_such_user("")
+    };
+    let local = RecipientReport { diagnostic: Some(Diagnostic::Local(hostile.into())), ..report_of.clone() };
+    let original = b"Subject: =?utf-8?q?=0D=0AYour account is suspended.?=\r\n";
+    let [(_, text), ..] = read(&report("alice@acme.test", &[report_of, local], original));
+    let text = String::from_utf8(text).unwrap();
+    let injected = |line: &str| line.trim_start().starts_with("Your account");
+    assert!(text.contains("suspended") && !text.lines().any(injected), "{text}");
 }
 
 #[test]

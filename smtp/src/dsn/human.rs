@@ -53,13 +53,12 @@ fn about(recipient: &RecipientReport) -> String {
     let advice = Advice::on(recipient.status);
     text += &paragraph("    ", advice.why);
     match &recipient.diagnostic {
+        // Foreign words never begin a line of their own: the sentence says first whose they are.
         Some(Diagnostic::Smtp(reply)) => {
-            let server = recipient.remote_mta.as_deref().unwrap_or("The mail server");
-            let server = one_line(server, HOST_CHARS_MAX);
-            text += &paragraph(
-                "    ",
-                &format!("{server} said: {}", one_line(&reply.to_string(), DIAGNOSTIC_CHARS_MAX)),
-            );
+            let server = recipient.remote_mta.as_deref().map(|name| one_line(name, HOST_CHARS_MAX) + " ");
+            let server = server.unwrap_or_default();
+            let reply = one_line(&reply.to_string(), DIAGNOSTIC_CHARS_MAX);
+            text += &paragraph("    ", &format!("The mail server {server}said: {reply}"));
         }
         Some(Diagnostic::Local(reason)) => {
             text += &paragraph("    ", &format!("Details: {}", one_line(reason, DIAGNOSTIC_CHARS_MAX)));

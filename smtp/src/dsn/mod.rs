@@ -147,12 +147,15 @@ fn token(id: &str) -> String {
         .collect()
 }
 
-/// A line that occurs in none of the parts. It depends on all of them, so that no part can be written to
-/// contain it; should one do so by chance, the next candidate is taken.
+/// A boundary that depends on all parts, so that no part can be written to contain it.
 fn boundary(parts: &[Part]) -> String {
     let mut hasher = DefaultHasher::new();
     parts.iter().for_each(|part| part.content.hash(&mut hasher));
-    let mut candidate = hasher.finish();
+    boundary_from(hasher.finish(), parts)
+}
+
+/// The first candidate that occurs in none of the parts, should one do so by chance.
+fn boundary_from(mut candidate: u64, parts: &[Part]) -> String {
     loop {
         // "=_" never occurs in quoted-printable (RFC 2045 §6.7).
         let boundary = format!("=_report_{candidate:016x}");
@@ -160,5 +163,29 @@ fn boundary(parts: &[Part]) -> String {
             return boundary;
         }
         candidate = candidate.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(content: &str) -> Part {
+        Part {
+            content_type: "Content-Type: text/plain",
+            encoding: Encoding::SevenBit,
+            content: content.into(),
+        }
+    }
+
+    #[test]
+    fn a_boundary_occurs_in_no_part() {
+        let parts = [part("a\r\n"), part("--=_report_0000000000000007\r\n=_report_0000000000000008")];
+        assert_eq!(boundary_from(7, &parts), "=_report_0000000000000009");
+    }
+
+    #[test]
+    fn a_boundary_cannot_be_known_before_the_parts_are() {
+        assert_ne!(boundary(&[part("a")]), boundary(&[part("b")]));
     }
 }

@@ -145,6 +145,11 @@ mod tests {
         assert_eq!(field.replace("\r\n ", " "), format!("Diagnostic-Code: {}\r\n", value.trim_end()));
     }
 
+    #[test]
+    fn quoted_printable_protects_white_space_at_the_end_of_a_line() {
+        assert_eq!(quoted_printable(b"a b \r\n\t\r\nc"), "a b=20\r\n=09\r\nc\r\n");
+    }
+
     proptest! {
         #[test]
         fn quoted_printable_is_read_back_by_an_independent_decoder(octets in proptest::collection::vec(any::<u8>(), 1..400)) {

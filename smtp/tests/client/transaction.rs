@@ -119,6 +119,21 @@ async fn a_refused_sender_fails_all_recipients_and_no_data_is_sent() {
 }
 
 #[tokio::test]
+async fn without_pipelining_nothing_more_is_said_once_nobody_is_left_to_send_to() {
+    let no_sender = vec![Read("MAIL"), say("550 5.7.1 not you"), Hang];
+    let no_recipient = vec![Read("MAIL"), say("250 ok"), Read("RCPT"), say("550 5.1.1 no"), Hang];
+    for (script, last) in [(no_sender, "MAIL"), (no_recipient, "RCPT")] {
+        let server = Server::start(vec![[session(&[]), script].concat()]).await;
+        let pool = server.pool(Protocol::Smtp);
+        assert!(pool.hand_over(&envelope(&["a@corp.test"]), &message()).await.unwrap()[0].is_permanent());
+        drop(pool);
+        let received = server.received().await.remove(0);
+        let commands: Vec<&str> = received.lines().map(|line| &line[..4]).collect();
+        assert!(commands.ends_with(&[last, "QUIT"]), "{received}");
+    }
+}
+
+#[tokio::test]
 async fn when_all_recipients_are_refused_a_server_that_wants_data_anyway_gets_none() {
     let replies = "250 ok\r\n550 5.1.1 no\r\n354 go";
     let script = [session(&["PIPELINING"]), commands_to_data(), vec![say(replies), Hang]].concat();
