@@ -187,7 +187,7 @@ impl Desk {
             .env("TERM", "dumb")
             .current_dir(home)
             .stdin(Stdio::null());
-        command.env_remove("MAILRC").env_remove("EMAIL");
+        command.env("TMPDIR", home).env_remove("MAILRC").env_remove("EMAIL");
         command
     }
 }
