@@ -1,0 +1,104 @@
+//! The client of the mail edge against servers that nobody here wrote.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use smtp::client::{Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target, Timeouts};
+use tests::peers::{Dovecot, SmtpSink};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn pool(protocol: Protocol, port: u16) -> Pool {
+    let (address, hello) = (format!("127.0.0.1:{port}"), "gw.globex.test".to_owned());
+    Pool::new(Target { protocol, address, hello, timeouts: Timeouts::default(), connections_max: 3 })
+}
+
+fn envelope(forward_paths: &[&str]) -> Envelope {
+    let forward_paths = forward_paths.iter().map(|path| (*path).to_owned()).collect();
+    Envelope { reverse_path: "alice@acme.test".into(), forward_paths, ..Envelope::default() }
+}
+
+/// A trace header and a message, as the gateway hands them over.
+fn segments(message: &str) -> [Bytes; 2] {
+    [Bytes::from_static(b"Received: by gw.globex.test\r\n"), Bytes::copy_from_slice(message.as_bytes())]
+}
+
+#[tokio::test]
+async fn dovecot_keeps_the_octets_that_lmtp_gave_it() {
+    let dovecot = Dovecot::start();
+    let pool = pool(Protocol::Lmtp, dovecot.lmtp_port());
+    let message = "Subject: exact\r\n\r\n.\r\n..\r\n.dot\r\n\r\nspaces at the end   \r\nGrüße\r\n";
+    let outcomes =
+        pool.hand_over(&envelope(&["bob@globex.test", "carol@globex.test"]), &segments(message)).await;
+    assert!(outcomes.unwrap().iter().all(Outcome::is_delivered));
+    for user in ["bob", "carol"] {
+        let mail = dovecot.await_mail(user, 1, SOON).remove(0);
+        let expected = format!("Received: by gw.globex.test\r\n{message}");
+        assert!(mail.ends_with(expected.as_bytes()), "{}", String::from_utf8_lossy(&mail));
+    }
+}
+
+#[tokio::test]
+async fn many_messages_share_a_few_connections_to_dovecot() {
+    let dovecot = Dovecot::start();
+    let pool = Arc::new(pool(Protocol::Lmtp, dovecot.lmtp_port()));
+    let greeted = dovecot.log().matches("Connect from").count();
+    let attempts: Vec<_> = (0..30)
+        .map(|n| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                pool.hand_over(&envelope(&["bob@globex.test"]), &segments(&format!("Subject: {n}\r\n\r\n")))
+                    .await
+            })
+        })
+        .collect();
+    for attempt in attempts {
+        assert!(attempt.await.unwrap().unwrap()[0].is_delivered());
+    }
+    assert_eq!(dovecot.mailbox("bob").len(), 30);
+    assert!(dovecot.log().matches("Connect from").count() - greeted <= 3, "{}", dovecot.log());
+}
+
+#[tokio::test]
+async fn a_dovecot_that_went_away_is_a_temporary_error() {
+    let dovecot = Dovecot::start();
+    let pool = pool(Protocol::Lmtp, dovecot.lmtp_port());
+    let (to, message) = (envelope(&["bob@globex.test"]), segments("Subject: a\r\n\r\n"));
+    assert!(pool.hand_over(&to, &message).await.unwrap()[0].is_delivered());
+    drop(dovecot);
+    let error = pool.hand_over(&to, &message).await.unwrap_err();
+    assert!(matches!(error, HandOverError::Connect { .. }) && !error.is_permanent(), "{error}");
+}
+
+#[tokio::test]
+async fn smtp_sink_takes_mail_by_smtp_with_and_without_pipelining() {
+    for options in [&["-d", "%s."][..], &["-d", "%s.", "-p"], &["-d", "%s.", "-e", "-8"]] {
+        let sink = SmtpSink::start_with(options);
+        let pool = pool(Protocol::Smtp, sink.port());
+        for _ in 0..3 {
+            let to = envelope(&["bob@globex.test", "carol@globex.test"]);
+            let outcomes = pool.hand_over(&to, &segments("Subject: sunk\r\n\r\n.dot\r\n")).await.unwrap();
+            assert!(outcomes.iter().all(Outcome::is_delivered), "{outcomes:?}");
+        }
+        let mails = sink.await_messages(3, SOON);
+        assert!(mails.iter().all(|mail| mail.windows(6).any(|window| window == b"\n.dot\n")), "{options:?}");
+    }
+}
+
+#[tokio::test]
+async fn smtp_sink_refuses_hangs_up_and_says_421_and_each_is_told_apart() {
+    let attempt = |options: &'static [&'static str]| async move {
+        let sink = SmtpSink::start_with(options);
+        pool(Protocol::Smtp, sink.port())
+            .hand_over(&envelope(&["bob@globex.test"]), &segments("a: b\r\n"))
+            .await
+    };
+    assert!(attempt(&["-f", "RCPT"]).await.unwrap()[0].is_permanent());
+    assert!(attempt(&["-r", "."]).await.unwrap()[0].is_temporary());
+    let lost = attempt(&["-q", "RCPT"]).await.unwrap_err();
+    assert!(matches!(lost, HandOverError::Lost { stage: Stage::Recipient, .. }), "{lost}");
+    let doubtful = attempt(&["-q", "."]).await.unwrap_err();
+    assert!(doubtful.may_be_delivered(), "{doubtful}");
+    let closing = attempt(&["-Q", "MAIL"]).await.unwrap_err();
+    assert!(matches!(closing, HandOverError::Refused { stage: Stage::Mail, .. }), "{closing}");
+}
