@@ -80,7 +80,9 @@ impl Acquaintance {
         match self.custody.rotate(now, &self.spool).await {
             Ok(false) => {}
             Ok(true) => self.overlay.set_hello(hello(&self.custody, &self.node_record)),
-            Err(error) => tracing::error!(%error, "our epoch prekeys cannot be renewed; partners go on with the last ones"),
+            Err(error) => {
+                tracing::error!(%error, "our epoch prekeys cannot be renewed; partners go on with the last ones")
+            }
         }
     }
 
@@ -105,7 +107,12 @@ impl Acquaintance {
             return Ok(());
         }
         self.overlay.set_partners(fresh.iter().map(Partner::for_overlay).collect());
-        self.couriers.employ(fresh.iter().map(|partner| partner.did().clone()), &self.kit, &self.tasks, &self.stop);
+        self.couriers.employ(
+            fresh.iter().map(|partner| partner.did().clone()),
+            &self.kit,
+            &self.tasks,
+            &self.stop,
+        );
         for domain in cleared(&before, &fresh) {
             let released = self.spool.release_held(&domain, now).await?;
             tracing::info!(%domain, released, "the doubt about this partner is gone; held mail is decided anew");
@@ -117,7 +124,11 @@ impl Acquaintance {
 /// Domains that were in doubt and are not any more, by acceptance, rejection or removal.
 fn cleared(before: &Partners, after: &Partners) -> BTreeSet<String> {
     let in_doubt = |partners: &Partners| -> BTreeSet<String> {
-        partners.iter().filter(|partner| partner.is_in_conflict()).map(|partner| partner.domain().to_owned()).collect()
+        partners
+            .iter()
+            .filter(|partner| partner.is_in_conflict())
+            .map(|partner| partner.domain().to_owned())
+            .collect()
     };
     in_doubt(before).difference(&in_doubt(after)).cloned().collect()
 }

@@ -78,13 +78,16 @@ impl Alarm {
     fn ask(&mut self) {
         self.bell.mark_unchanged();
         let (spool, direction, partner) = (self.spool.clone(), self.direction, self.partner.clone());
-        self.state = State::Asked(Box::pin(async move { spool.next_due_at(direction, partner.as_deref()).await }));
+        self.state =
+            State::Asked(Box::pin(async move { spool.next_due_at(direction, partner.as_deref()).await }));
     }
 
     fn understand(&self, answer: Result<Option<UnixMillis>, SpoolError>) -> State {
         match answer {
             Ok(None) => State::Quiet,
-            Ok(Some(at)) => State::At(Instant::now() + Duration::from_millis(at.0.saturating_sub((self.clock)().0))),
+            Ok(Some(at)) => {
+                State::At(Instant::now() + Duration::from_millis(at.0.saturating_sub((self.clock)().0)))
+            }
             Err(error) => {
                 tracing::warn!(%error, "the spool does not say what is due; asking again soon");
                 State::At(Instant::now() + PAUSE_AFTER_ERROR)

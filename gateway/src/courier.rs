@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dccp::{Did, UnixMillis};
 use dccp::receipt::{Action, Outcome};
 use dccp::seal::SealedMessage;
+use dccp::{Did, UnixMillis};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use overlay::{Overlay, SendError};
@@ -105,7 +105,13 @@ impl Handle {
     }
 
     /// Starts a courier for each of `partners` that has none.
-    pub fn employ(&self, partners: impl Iterator<Item = Did>, kit: &Arc<Kit>, tasks: &TaskTracker, stop: &CancellationToken) {
+    pub fn employ(
+        &self,
+        partners: impl Iterator<Item = Did>,
+        kit: &Arc<Kit>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         let mut desks = self.desks();
         for to in partners {
             desks.entry(to.clone()).or_insert_with(|| {
@@ -132,7 +138,8 @@ impl Courier {
         let mut flights = FuturesUnordered::new();
         let mut links = self.kit.overlay.links();
         let partner = self.to.to_string();
-        let mut alarm = Alarm::new(self.kit.spool.clone(), Direction::Out, Some(partner.clone()), self.kit.clock);
+        let mut alarm =
+            Alarm::new(self.kit.spool.clone(), Direction::Out, Some(partner.clone()), self.kit.clock);
         let mut was_up = false;
         loop {
             let room = flights.len() < IN_FLIGHT_MAX;
@@ -203,7 +210,8 @@ impl Courier {
         let done = match kit.overlay.send(&self.to, sealed).await {
             Ok(hop) => self.acknowledged(id, kind, accepted, left, hop.duplicate).await,
             Err(SendError::Refused { code, reason }) => {
-                self.fail(id, "5.7.0", &format!("refused by the partner's gateway ({code:?}): {reason}")).await;
+                self.fail(id, "5.7.0", &format!("refused by the partner's gateway ({code:?}): {reason}"))
+                    .await;
                 Ok(())
             }
             Err(error) => self.put_off(id, attempts, expires, &error).await,
@@ -227,7 +235,8 @@ impl Courier {
         let now = (kit.clock)();
         kit.metrics.acknowledged.inc();
         kit.metrics.stage_since(metrics::Stage::Acknowledge, accepted, now);
-        let how = if duplicate { "the partner has it since an earlier attempt" } else { "durable at the partner" };
+        let how =
+            if duplicate { "the partner has it since an earlier attempt" } else { "durable at the partner" };
         let notes = vec![
             Note::new(left, Stage::Sent, "to the partner's gateway".to_owned()),
             Note::new(now, Stage::Acknowledged, how.to_owned()),
@@ -240,7 +249,13 @@ impl Courier {
         Ok(())
     }
 
-    async fn put_off(&self, id: RowId, attempts: u32, expires: UnixMillis, error: &SendError) -> Result<(), SpoolError> {
+    async fn put_off(
+        &self,
+        id: RowId,
+        attempts: u32,
+        expires: UnixMillis,
+        error: &SendError,
+    ) -> Result<(), SpoolError> {
         let kit = &self.kit;
         kit.metrics.deferred.inc();
         let now = (kit.clock)();

@@ -72,7 +72,9 @@ impl Housekeeping {
         let row = expired.row;
         if row.direction == Direction::Out {
             let (status, why) = match row.state {
-                State::Sent => ("5.4.7", "the partner's gateway has it, but never confirmed that it was delivered"),
+                State::Sent => {
+                    ("5.4.7", "the partner's gateway has it, but never confirmed that it was delivered")
+                }
                 State::Held => ("5.7.0", "it was held until it expired, and no administrator released it"),
                 _ => ("5.4.7", "the partner's gateway could not be reached before the message expired"),
             };

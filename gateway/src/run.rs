@@ -10,8 +10,8 @@ use std::time::Duration;
 use control::Check;
 use federation::Directory;
 use policies::Rules;
-use smtp::client::{Protocol, Target, Timeouts};
 use prometheus_client::registry::Registry;
+use smtp::client::{Protocol, Target, Timeouts};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,7 @@ use crate::config::{Config, DeliveryProtocol};
 use crate::courier::{self, Kit};
 use crate::custody::Custody;
 use crate::delivery::{self, Delivery};
+use crate::flows::Knowledge;
 use crate::flows::arrival::{Arrivals, House};
 use crate::flows::mail_in::MailIn;
 use crate::flows::mail_out::MailOut;
@@ -31,10 +32,9 @@ use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
-use crate::flows::Knowledge;
 use crate::housekeeping::Housekeeping;
 use crate::http::{Answers, HttpState, Vouch};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, watch_spool};
 use crate::partners::{Partner, Partners};
 use crate::schedule::Schedule;
 use crate::spool::{Spool, SpoolConfig, SpoolError};
@@ -81,6 +81,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (spool, spool_guard) = Spool::open(config.database_path(), spool_config(&config))?;
     let mut registry = Registry::default();
     let (ground, partners) = Ground::lay(config, spool, &mut registry).await?;
+    watch_spool(&mut registry, ground.spool.clone());
     let (presented_in, presented) = presentations();
     let (delivery, arrivals) = delivery::Handle::new(ground.spool.clone());
     let node_record = ground.custody.node_record(ground.config.announced_addresses(), (ground.clock)())?;
@@ -89,7 +90,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let stops = Stops::default();
     let kit = Arc::new(ground.kit(&overlay));
     let couriers = courier::Handle::new(ground.spool.clone());
-    couriers.employ(partners.borrow().iter().map(|partner| partner.did().clone()), &kit, &stops.tasks, &stops.back);
+    couriers.employ(
+        partners.borrow().iter().map(|partner| partner.did().clone()),
+        &kit,
+        &stops.tasks,
+        &stops.back,
+    );
     stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
     stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
     let acquaintance = Acquaintance {
@@ -131,7 +137,11 @@ struct Ground {
 }
 
 impl Ground {
-    async fn lay(config: Config, spool: Spool, registry: &mut Registry) -> Result<(Self, watch::Sender<Arc<Partners>>), Error> {
+    async fn lay(
+        config: Config,
+        spool: Spool,
+        registry: &mut Registry,
+    ) -> Result<(Self, watch::Sender<Arc<Partners>>), Error> {
         let clock: Clock = clock::system;
         let custody = Arc::new(Custody::load(&config, &spool, clock()).await?);
         let directory = Arc::new(Directory::of_domains(custody.did().clone(), &config.domains()));
@@ -166,7 +176,8 @@ impl Ground {
         };
         let partners = self.partners.borrow().iter().map(Partner::for_overlay).collect();
         let house = Arc::new(House(Arc::new(arrivals)));
-        Ok(overlay::start(config, hello(&self.custody, node_record), partners, house, registry, self.clock).await?)
+        Ok(overlay::start(config, hello(&self.custody, node_record), partners, house, registry, self.clock)
+            .await?)
     }
 
     fn sealer(&self) -> Sealer {
@@ -252,7 +263,8 @@ impl Ground {
         let links = overlay.links();
         let partners = self.partners.clone();
         let roads: Vouch = Box::new(move || {
-            let (known, up) = (partners.borrow().iter().count(), links.borrow().values().filter(|link| link.up).count());
+            let (known, up) =
+                (partners.borrow().iter().count(), links.borrow().values().filter(|link| link.up).count());
             // A partner that is away is no reason to refuse mail: it waits.
             Check::ok("partners", format!("{up} of {known} links are up"))
         });
@@ -300,14 +312,20 @@ impl Ground {
         let smtp_config = Arc::new(smtp_config(&self.config)?);
         for address in &self.config.smtp.listen {
             let listener = listen(*address, "smtp.listen").await?;
-            stops.doors.spawn(smtp::server::serve(listener, smtp_config.clone(), mail_out.clone(), stops.front.clone()));
+            stops.doors.spawn(smtp::server::serve(
+                listener,
+                smtp_config.clone(),
+                mail_out.clone(),
+                stops.front.clone(),
+            ));
         }
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
             control: Arc::new(self.answers(overlay)),
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),
-            token: crate::custody::keyfile::read_token(&self.config.control.token).map_err(crate::custody::CustodyError::from)?,
+            token: crate::custody::keyfile::read_token(&self.config.control.token)
+                .map_err(crate::custody::CustodyError::from)?,
             hosts: Vec::new(),
         };
         stops.doors.spawn(crate::http::serve(listener, state, stops.front.clone()));
@@ -388,13 +406,20 @@ fn target(config: &Config) -> Target {
 fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
     let limits = &config.smtp.limits;
     let tls = match &config.smtp.tls {
-        Some(tls) => Some(crate::config::tls::server_config(tls).map_err(|error| Error::Tls(error.to_string()))?),
+        Some(tls) => {
+            Some(crate::config::tls::server_config(tls).map_err(|error| Error::Tls(error.to_string()))?)
+        }
         None => None,
     };
     Ok(smtp::server::Config {
         hostname: config.smtp.hostname.clone(),
         size_max: config.smtp.size_bytes_max,
-        trusted_networks: config.smtp.trusted_networks.iter().filter_map(|network| network.to_string().parse().ok()).collect(),
+        trusted_networks: config
+            .smtp
+            .trusted_networks
+            .iter()
+            .filter_map(|network| network.to_string().parse().ok())
+            .collect(),
         tls,
         limits: smtp::server::Limits {
             sessions_max: limits.sessions_max as usize,

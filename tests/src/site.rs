@@ -9,13 +9,15 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::peers::{await_within, free_port};
 
 /// How long a fixture waits for something that takes milliseconds when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +41,7 @@ impl Site {
     /// Founds an organisation whose mail server is at `deliver`, for example `lmtp:127.0.0.1:2424`.
     pub fn found(domain: &'static str, deliver: &str) -> Self {
         let folder = tempfile::Builder::new().prefix(domain).tempdir().expect("a temporary folder");
-        let [smtp, overlay_port, control] = free_ports();
+        let [smtp, overlay_port, control] = [(); 3].map(|()| free_port());
         let site = Self {
             domain,
             smtp: loopback(smtp),
@@ -68,12 +70,23 @@ impl Site {
         self.check_leftovers = false;
     }
 
-    /// Changes the configuration file by replacing `from`, which must be in it, with `to`.
-    pub fn reconfigure(&self, from: &str, to: &str) {
+    /// Sets a key of the configuration file that stands there, with its default, in a comment or in force.
+    pub fn set(&self, key: &str, value: &str) {
         let path = self.config();
         let config = fs::read_to_string(&path).expect("the configuration");
-        assert!(config.contains(from), "the configuration does not contain {from:?}:\n{config}");
-        fs::write(path, config.replace(from, to)).expect("the configuration is writable");
+        let set = |line: &str| {
+            let bare = line.trim_start().trim_start_matches("# ");
+            let indent = &line[..line.len() - line.trim_start().len()];
+            bare.starts_with(&format!("{key}: ")).then(|| format!("{indent}{key}: {value}"))
+        };
+        assert_eq!(
+            config.lines().filter_map(set).count(),
+            1,
+            "{key} stands once in the configuration:\n{config}"
+        );
+        let config: Vec<String> =
+            config.lines().map(|line| set(line).unwrap_or_else(|| line.to_owned())).collect();
+        fs::write(path, config.join("\n") + "\n").expect("the configuration is writable");
     }
 
     /// `other` becomes our partner: exports its partner file, imports it here.
@@ -94,7 +107,12 @@ impl Site {
     /// Runs `dccp-gateway WORDS --config …` to its end.
     pub fn command(&self, words: &[&str]) -> Output {
         let config = self.config();
-        Command::new(gateway_binary()).args(words).arg("--config").arg(config).output().expect("dccp-gateway starts")
+        Command::new(gateway_binary())
+            .args(words)
+            .arg("--config")
+            .arg(config)
+            .output()
+            .expect("dccp-gateway starts")
     }
 
     /// Starts the gateway and waits until it is ready.
@@ -108,7 +126,10 @@ impl Site {
         assert!(self.process.is_none(), "{} runs already", self.domain);
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
         let gateway = gateway_binary();
-        let words = wrapper.iter().map(|word| (*word).to_owned()).chain([gateway.to_str().expect("a path").to_owned()]);
+        let words = wrapper
+            .iter()
+            .map(|word| (*word).to_owned())
+            .chain([gateway.to_str().expect("a path").to_owned()]);
         let words: Vec<String> = words.collect();
         let process = Command::new(&words[0])
             .args(&words[1..])
@@ -128,10 +149,16 @@ impl Site {
         let domain = self.domain;
         let deadline = Instant::now() + PATIENCE;
         while !matches!(self.try_get("/readyz"), Some((200, _))) {
-            if let Some(status) = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten()) {
+            if let Some(status) = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten())
+            {
                 panic!("{domain} ended with {status}:\n{}", self.log());
             }
-            assert!(Instant::now() < deadline, "{domain} is not ready: {:?}\n{}", self.try_get("/readyz"), self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{domain} is not ready: {:?}\n{}",
+                self.try_get("/readyz"),
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -146,6 +173,22 @@ impl Site {
         });
     }
 
+    /// Waits until the gateway is ready or has died, for tests that let it die early.
+    pub fn await_ready_or_end(&mut self) {
+        eventually("the gateway is ready or dead", || {
+            (!self.is_running() || matches!(self.try_get("/readyz"), Some((200, _)))).then_some(())
+        });
+    }
+
+    /// Gives the process `seconds` to die by itself; whether it did.
+    pub fn await_end_within_seconds(&mut self, seconds: u64) -> bool {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while self.is_running() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        !self.is_running()
+    }
+
     /// Whether the process runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
@@ -156,9 +199,14 @@ impl Site {
         self.process.as_ref().expect("running").id()
     }
 
-    /// `kill -9`.
+    /// `kill -9`, of the gateway behind a wrapper too.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
+            let wrapped = Command::new("pgrep").args(["-P", &process.id().to_string()]).output();
+            let wrapped = wrapped.expect("pgrep: apt-get install procps").stdout;
+            for gateway in String::from_utf8_lossy(&wrapped).split_whitespace() {
+                _ = Command::new("kill").args(["-KILL", gateway]).status();
+            }
             _ = process.kill();
             _ = process.wait();
         }
@@ -180,7 +228,8 @@ impl Site {
 
     /// `GET` from the control listener, with the token.
     pub fn get(&self, path: &str) -> (u16, String) {
-        self.try_get(path).unwrap_or_else(|| panic!("{} does not answer {path}:\n{}", self.domain, self.log()))
+        self.try_get(path)
+            .unwrap_or_else(|| panic!("{} does not answer {path}:\n{}", self.domain, self.log()))
     }
 
     fn try_get(&self, path: &str) -> Option<(u16, String)> {
@@ -191,7 +240,8 @@ impl Site {
     /// A sample of `/metrics`, by its full name with labels, or 0 if it is not there.
     pub fn metric(&self, sample: &str) -> f64 {
         let (_, body) = self.get("/metrics");
-        let line = body.lines().find_map(|line| line.strip_prefix(sample).and_then(|rest| rest.strip_prefix(' ')));
+        let line =
+            body.lines().find_map(|line| line.strip_prefix(sample).and_then(|rest| rest.strip_prefix(' ')));
         line.map_or(0.0, |value| value.trim().parse().expect("a number"))
     }
 
@@ -223,12 +273,18 @@ impl Site {
             let other = format!("dccp_queue_depth{{state=\"{state}\",direction=\"{way}\"}}");
             (self.metric(&one) + self.metric(&other)) as u64
         };
-        states.iter().flat_map(|state| ways.iter().map(move |way| (state, way))).map(|(s, w)| depth(s, w)).sum()
+        states
+            .iter()
+            .flat_map(|state| ways.iter().map(move |way| (state, way)))
+            .map(|(s, w)| depth(s, w))
+            .sum()
     }
 
     /// Waits until nothing is left to do.
     pub fn settled(&self) {
-        eventually(&format!("{} has settled everything", self.domain), || (self.unsettled() == 0).then_some(()));
+        eventually(&format!("{} has settled everything", self.domain), || {
+            (self.unsettled() == 0).then_some(())
+        });
     }
 
     /// The folder with configuration, keys and data.
@@ -306,21 +362,8 @@ impl TwoSites {
 
 /// Asks again every few milliseconds until there is an answer; panics after [`PATIENCE`]. For things that happen in
 /// another process and offer nothing to wait on.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Ports that nobody listens on now.
-pub fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|listener| listener.local_addr().expect("an address").port())
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    await_within(PATIENCE, what, ask)
 }
 
 /// `127.0.0.1:port`.

@@ -20,18 +20,46 @@ impl Talk {
 
     /// Connects and reads the greeting.
     pub fn unannounced(server: SocketAddr) -> Self {
-        let writer = TcpStream::connect(server).expect("the SMTP port");
-        writer.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket option");
-        writer.set_nodelay(true).expect("a socket option");
-        let mut talk = Self { reader: BufReader::new(writer.try_clone().expect("a socket")), writer };
+        Self::connect(server).expect("the SMTP port")
+    }
+
+    /// As [`Talk::to`], or `None` if nobody listens or greets.
+    pub fn try_to(server: SocketAddr) -> Option<Self> {
+        let mut talk = Self::connect(server).ok()?;
+        talk.try_say("EHLO client.test").map(|_| talk)
+    }
+
+    fn connect(server: SocketAddr) -> std::io::Result<Self> {
+        let writer = TcpStream::connect(server)?;
+        writer.set_read_timeout(Some(Duration::from_secs(60)))?;
+        writer.set_nodelay(true)?;
+        let mut talk = Self { reader: BufReader::new(writer.try_clone()?), writer };
         talk.reply();
-        talk
+        Ok(talk)
     }
 
     /// One command and its reply.
     pub fn say(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n").as_bytes());
         self.reply()
+    }
+
+    /// One command and its reply; `None` if the server is gone.
+    pub fn try_say(&mut self, command: &str) -> Option<String> {
+        self.try_send(format!("{command}\r\n").as_bytes()).ok()?;
+        Some(self.reply()).filter(|reply| !reply.is_empty())
+    }
+
+    /// A whole transaction with one recipient; `None` if the server is gone before its final word.
+    pub fn try_mail(&mut self, from: &str, to: &str, octets: &[u8]) -> Option<String> {
+        for command in [format!("MAIL FROM:<{from}>"), format!("RCPT TO:<{to}>"), "DATA".to_owned()] {
+            let reply = self.try_say(&command)?;
+            if !reply.starts_with(['2', '3']) {
+                return Some(reply);
+            }
+        }
+        self.try_send(&stuffed(octets)).ok()?;
+        Some(self.reply()).filter(|reply| !reply.is_empty())
     }
 
     /// Octets as they are.
@@ -116,7 +144,8 @@ pub fn without_trace(delivered: &[u8]) -> &[u8] {
         }
         let mut end = 0;
         loop {
-            let line = rest[end..].iter().position(|&octet| octet == b'\n').map_or(rest.len(), |at| end + at + 1);
+            let line =
+                rest[end..].iter().position(|&octet| octet == b'\n').map_or(rest.len(), |at| end + at + 1);
             end = line;
             if !matches!(rest.get(end), Some(b' ' | b'\t')) {
                 break;

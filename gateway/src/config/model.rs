@@ -205,8 +205,9 @@ pub struct Queue {
     /// Days the journal of a finished message is kept.
     #[schemars(range(min = 1, max = 3_650))]
     pub journal_days: u64,
-    /// New mail is refused for the moment (452) when the disk of `data_dir` has fewer bytes free.
-    #[schemars(range(min = 1_048_576))]
+    /// New mail is refused for the moment (452) when the disk of `data_dir` has fewer bytes free. What is
+    /// accepted can then still be finished, which takes up to 64 MiB.
+    #[schemars(range(min = 67_108_864))]
     pub disk_free_bytes_min: u64,
 }
 

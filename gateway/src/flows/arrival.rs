@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dccp::message::Class;
 use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
 use overlay::Kept;
@@ -22,6 +23,9 @@ use crate::flows::records::{Summary, queue_id_of};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partners;
 use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, State};
+
+/// A batch of 64 receipts is far below; more in the name of control does not get the reserve of a full disk.
+const CONTROL_BYTES_MAX: u64 = 256 * 1024;
 
 /// The house as the overlay sees it.
 pub struct House(pub Arc<Arrivals>);
@@ -66,11 +70,24 @@ impl Arrivals {
         let row = self.row(&from, &sealed, now);
         let (id, size, expires) = (row.id, row.size, row.expires_at);
         let note = Note::new(now, Stage::Arrived, format!("from {}", row.partner_domain));
-        match self.spool.arrive(row, vec![note]).await {
+        let kept = if sealed.class() == Class::Control && size <= CONTROL_BYTES_MAX {
+            self.spool.arrive_control(row, vec![note]).await
+        } else {
+            self.spool.arrive(row, vec![note]).await
+        };
+        match kept {
             Ok(Arrival::Fresh) => {
                 self.metrics.arrived(size);
                 self.metrics.stage_since(metrics::Stage::Arrive, now, (self.clock)());
-                self.delivery.offer(Arrived { id, from, sealed, progress: None, attempts: 0, arrived: now, expires });
+                self.delivery.offer(Arrived {
+                    id,
+                    from,
+                    sealed,
+                    progress: None,
+                    attempts: 0,
+                    arrived: now,
+                    expires,
+                });
                 Kept::Durable
             }
             Ok(Arrival::Duplicate) => {

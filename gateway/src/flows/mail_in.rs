@@ -20,7 +20,10 @@ use dccp::receipt::{self, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, UnixMillis};
 use federation::Recognition;
-use policies::{Decision, Destination, Direction as Way, MailFacts, Permit, Purpose, RecipientFacts, SenderStanding, Verdict};
+use policies::{
+    Decision, Destination, Direction as Way, MailFacts, Permit, Purpose, RecipientFacts, SenderStanding,
+    Verdict,
+};
 use smtp::client::{Envelope, Outcome, Pool};
 
 use crate::clock::{Clock, system_time};
@@ -105,8 +108,10 @@ impl MailIn {
                 if self.spool.seen(key).await? {
                     return self.drop_replay(&row).await;
                 }
-                        match opened.message.content_type.as_str() {
-                    receipt::CONTENT_TYPE => self.receipts.settle_originals(row.id, partner, &opened, key).await,
+                match opened.message.content_type.as_str() {
+                    receipt::CONTENT_TYPE => {
+                        self.receipts.settle_originals(row.id, partner, &opened, key).await
+                    }
                     mail::CONTENT_TYPE => self.deliver_mail(&row, &snapshot, partner, opened, key).await,
                     other => self.give_up(&row, &Undeliverable::ContentType(other.to_owned())).await,
                 }
@@ -117,7 +122,11 @@ impl MailIn {
 
 impl MailIn {
     /// Opens the seal and checks who signed; gives the partner whose device signed it.
-    fn open<'a>(&self, row: &Arrived, snapshot: &'a Snapshot) -> Result<(&'a Partner, Opened), Undeliverable> {
+    fn open<'a>(
+        &self,
+        row: &Arrived,
+        snapshot: &'a Snapshot,
+    ) -> Result<(&'a Partner, Opened), Undeliverable> {
         let started = (self.clock)();
         let key_id = row.sealed.key_id();
         let key = self.custody.device_kem(&key_id).ok_or(Undeliverable::NoSuchKey(key_id))?;
@@ -148,11 +157,17 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
-        let mut work = Work { row, mail, message_id: id, key, notes: Vec::new(), progress: Progress::default() };
-        work.note((self.clock)(), Stage::Opened, format!("suite {}, {} key", message.suite, message.fs_class));
+        let mut work =
+            Work { row, mail, message_id: id, key, notes: Vec::new(), progress: Progress::default() };
+        work.note(
+            (self.clock)(),
+            Stage::Opened,
+            format!("suite {}, {} key", message.suite, message.fs_class),
+        );
         self.recall(&mut work, snapshot, partner);
         if !work.progress.pending.is_empty() {
-            let decision = decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
+            let decision =
+                decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => self.hand_over(permit, partner, &mut work).await,
@@ -170,7 +185,8 @@ impl MailIn {
 
     /// What an earlier attempt left, or a decision about every recipient.
     fn recall(&self, work: &mut Work<'_>, snapshot: &Snapshot, partner: &Partner) {
-        let earlier = work.row.progress.as_ref().and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
+        let earlier =
+            work.row.progress.as_ref().and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
         if let Some(progress) = earlier {
             work.progress = progress;
             return;
@@ -248,7 +264,13 @@ impl MailIn {
         self.settle(work, state, partner.did(), receipt).await
     }
 
-    async fn settle(&self, work: Work<'_>, state: State, to: &Did, receipt: Receipt) -> Result<(), SpoolError> {
+    async fn settle(
+        &self,
+        work: Work<'_>,
+        state: State,
+        to: &Did,
+        receipt: Receipt,
+    ) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
         let learned = Some(work.learned(vault));
         let sealed_receipt = vault.seal(purpose::RECEIPT, &receipt::encode(std::slice::from_ref(&receipt)));
@@ -277,7 +299,8 @@ impl MailIn {
         };
         let sealed_receipt = self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(&[receipt]));
         let receipt = Some(PendingReceipt { partner: row.from.to_string(), sealed_receipt });
-        let plain = Settlement::plain(row.id, State::Failed, vec![Note::new(now, Stage::Failed, reason.to_string())]);
+        let plain =
+            Settlement::plain(row.id, State::Failed, vec![Note::new(now, Stage::Failed, reason.to_string())]);
         self.spool.settle(Settlement { receipt, ..plain }).await?;
         Ok(())
     }
@@ -287,7 +310,8 @@ impl MailIn {
     pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
         let now = (self.clock)();
-        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into())) {
+        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into()))
+        {
             Ok(Ok(mail)) => mail,
             _ => return self.drop_unreadable(due).await,
         };
@@ -299,8 +323,12 @@ impl MailIn {
         };
         let given_up = now >= due.row.expires_at;
         let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
-            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => (None, words_of(&outcomes)),
-            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => (Some(State::Delivered), words_of(&outcomes)),
+            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
+                (None, words_of(&outcomes))
+            }
+            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => {
+                (Some(State::Delivered), words_of(&outcomes))
+            }
             Ok(outcomes) => (Some(State::Failed), words_of(&outcomes)),
             Err(error) if given_up || error.is_permanent() => (Some(State::Failed), error.to_string()),
             Err(error) => (None, error.to_string()),
@@ -313,7 +341,8 @@ impl MailIn {
                 self.spool.settle(Settlement::plain(due.row.id, state, vec![note])).await?;
             }
             None => {
-                let note = Note::new(now, Stage::Deferred, "our mail server did not take the report").with_sealed(detail);
+                let note = Note::new(now, Stage::Deferred, "our mail server did not take the report")
+                    .with_sealed(detail);
                 let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());
                 self.spool.defer(due.row.id, next, vec![note]).await?;
             }
@@ -332,7 +361,8 @@ impl MailIn {
     /// The same message (sender and id) was settled before: its receipt is on its way, the copy is dropped.
     async fn drop_replay(&self, row: &Arrived) -> Result<(), SpoolError> {
         self.metrics.duplicates.inc();
-        let note = Note::new((self.clock)(), Stage::Duplicate, "the same message was settled before".to_owned());
+        let note =
+            Note::new((self.clock)(), Stage::Duplicate, "the same message was settled before".to_owned());
         self.spool.settle(Settlement::plain(row.id, State::Delivered, vec![note])).await?;
         Ok(())
     }
@@ -359,21 +389,32 @@ impl Work<'_> {
         for outcome in outcomes {
             let words = outcome.reply.to_string();
             let accepted = outcome.is_delivered();
-            let (stage, reason) = if accepted { (Stage::HandedOver, "taken by our mail server") } else { (Stage::Deferred, "our mail server answered") };
+            let (stage, reason) = if accepted {
+                (Stage::HandedOver, "taken by our mail server")
+            } else {
+                (Stage::Deferred, "our mail server answered")
+            };
             let detail = format!("{}: {words}", outcome.recipient);
-            self.notes.push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
+            self.notes
+                .push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
             if outcome.is_temporary() {
                 self.progress.pending.push(outcome.recipient);
             } else {
                 let status = outcome.reply.status().to_string();
-                self.progress.done.push(Done { recipient: outcome.recipient, delivered: accepted, status, diagnostic: words });
+                self.progress.done.push(Done {
+                    recipient: outcome.recipient,
+                    delivered: accepted,
+                    status,
+                    diagnostic: words,
+                });
             }
         }
     }
 
     fn put_off(&mut self, why: &str, vault: &Vault, at: UnixMillis) {
         let detail = vault.seal(purpose::NOTE, why.as_bytes());
-        self.notes.push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
+        self.notes
+            .push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
     }
 
     fn fail_pending(&mut self, status: &str, why: &str) {
@@ -447,7 +488,13 @@ fn decide_recipient(snapshot: &Snapshot, partner: &Partner, mail: &Mail, recipie
     )
 }
 
-fn decide_mail(snapshot: &Snapshot, partner: &Partner, mail: &Mail, recipients: usize, size_max: u64) -> Decision<Permit> {
+fn decide_mail(
+    snapshot: &Snapshot,
+    partner: &Partner,
+    mail: &Mail,
+    recipients: usize,
+    size_max: u64,
+) -> Decision<Permit> {
     policies::decide_mail(
         &snapshot.rules,
         &MailFacts {

@@ -16,7 +16,8 @@ use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
 use federation::Recognition;
 use policies::{
-    Decision, Destination, Direction as Way, MailFacts, Permit, Reason, RecipientFacts, Refusal, SenderStanding, Verdict,
+    Decision, Destination, Direction as Way, MailFacts, Permit, Reason, RecipientFacts, Refusal,
+    SenderStanding, Verdict,
 };
 use smtp::address::Address;
 use smtp::message::MessageFacts;
@@ -150,7 +151,13 @@ impl MailOut {
 
     /// Decides about one destination and makes the row that will be kept for it: sealed to the partner, or sealed
     /// to ourselves while it is held.
-    fn prepare(&self, tx: &Transaction, letter: &Letter, partner: &Partner, to: Vec<Address>) -> Result<Kept, Reply> {
+    fn prepare(
+        &self,
+        tx: &Transaction,
+        letter: &Letter,
+        partner: &Partner,
+        to: Vec<Address>,
+    ) -> Result<Kept, Reply> {
         let decision = tx.decide_mail(letter, partner, to.len(), self.size_max);
         let decided = Note::new((self.clock)(), Stage::Decided, words(&decision));
         let mail = letter.mail(&tx.from, &to);
@@ -168,7 +175,8 @@ impl MailOut {
                     replies::not_ready()
                 })?;
                 self.metrics.sealed.inc();
-                let row = self.row(id, letter, partner, &mail, Kind::Mail, sealed.bytes().clone(), sealed.digest());
+                let row =
+                    self.row(id, letter, partner, &mail, Kind::Mail, sealed.bytes().clone(), sealed.digest());
                 (row, Some(sealed), note)
             }
         };
@@ -176,7 +184,16 @@ impl MailOut {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn row(&self, id: RowId, letter: &Letter, partner: &Partner, mail: &Mail, kind: Kind, body: Bytes, digest: [u8; 32]) -> NewRow {
+    fn row(
+        &self,
+        id: RowId,
+        letter: &Letter,
+        partner: &Partner,
+        mail: &Mail,
+        kind: Kind,
+        body: Bytes,
+        digest: [u8; 32],
+    ) -> NewRow {
         let vault = self.vault();
         let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
         let slip = Slip {
@@ -195,7 +212,10 @@ impl MailOut {
             body,
             slip: Some(slip.seal(vault)),
             summary: Summary { from, to, message_id: letter.message_id.clone() }.seal(vault),
-            message_id_tag: letter.message_id.as_ref().map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
+            message_id_tag: letter
+                .message_id
+                .as_ref()
+                .map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
             digest,
             size: letter.size,
             now: letter.arrived,
@@ -244,7 +264,10 @@ impl MailOut {
     }
 
     fn refuse(&self, refusal: &Refusal, reasons: &[Reason]) -> Reply {
-        self.turn_away(reasons.first().map_or("none", |reason| reason.rule.as_str()), replies::refused(refusal))
+        self.turn_away(
+            reasons.first().map_or("none", |reason| reason.rule.as_str()),
+            replies::refused(refusal),
+        )
     }
 
     fn turn_away(&self, rule: &str, reply: Reply) -> Reply {
@@ -270,7 +293,13 @@ impl Transaction {
         )
     }
 
-    fn decide_mail(&self, letter: &Letter, partner: &Partner, recipients: usize, size_max: u64) -> Decision<Permit> {
+    fn decide_mail(
+        &self,
+        letter: &Letter,
+        partner: &Partner,
+        recipients: usize,
+        size_max: u64,
+    ) -> Decision<Permit> {
         let sender = self.from.reverse_path.to_string();
         policies::decide_mail(
             &self.snapshot.rules,
@@ -291,7 +320,11 @@ impl Transaction {
     fn destination(&self, to: &Address) -> Destination<'_> {
         match self.snapshot.directory.recognise(&to.to_string()) {
             Recognition::Ours(_) => Destination::Ours,
-            _ => self.snapshot.partners.by_domain(to.domain()).map_or(Destination::Unknown, Partner::destination),
+            _ => self
+                .snapshot
+                .partners
+                .by_domain(to.domain())
+                .map_or(Destination::Unknown, Partner::destination),
         }
     }
 

@@ -51,7 +51,11 @@ pub struct Knowledge {
 
 impl Knowledge {
     /// Knowledge whose partners follow `partners`.
-    pub fn new(directory: Arc<Directory>, partners: watch::Receiver<Arc<Partners>>, rules: Arc<Rules>) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        partners: watch::Receiver<Arc<Partners>>,
+        rules: Arc<Rules>,
+    ) -> Self {
         Self { directory, partners, rules }
     }
 

@@ -94,15 +94,23 @@ impl Receipts {
     }
 
     /// The end of the original that `receipt` speaks of, if it still waits for one.
-    async fn original(&self, receipt: &Receipt, partner: &Partner, now: UnixMillis) -> Result<Option<Settlement>, SpoolError> {
+    async fn original(
+        &self,
+        receipt: &Receipt,
+        partner: &Partner,
+        now: UnixMillis,
+    ) -> Result<Option<Settlement>, SpoolError> {
         let did = partner.did().to_string();
-        let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await? else {
+        let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await?
+        else {
             tracing::debug!(partner = partner.domain(), "a receipt speaks of no message that waits for one");
             return Ok(None);
         };
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
-        let words = receipt.outcomes.iter().map(|o| format!("{}: {} {}", o.recipient, o.status, o.diagnostic));
-        let detail = self.custody.vault().seal(purpose::NOTE, words.collect::<Vec<_>>().join("; ").as_bytes());
+        let words =
+            receipt.outcomes.iter().map(|o| format!("{}: {} {}", o.recipient, o.status, o.diagnostic));
+        let detail =
+            self.custody.vault().seal(purpose::NOTE, words.collect::<Vec<_>>().join("; ").as_bytes());
         let (state, stage) =
             if delivered { (State::Delivered, Stage::Delivered) } else { (State::Failed, Stage::Failed) };
         let reason = format!("signed receipt of {}, {} recipients", partner.domain(), receipt.outcomes.len());
@@ -152,7 +160,8 @@ impl Answering {
         for partner in self.spool.partners_with_receipts().await? {
             loop {
                 let pending = self.spool.receipts_pending(&partner, BATCH_MAX).await?;
-                if pending.is_empty() || !self.answer(&partner, &pending).await? || pending.len() < BATCH_MAX {
+                if pending.is_empty() || !self.answer(&partner, &pending).await? || pending.len() < BATCH_MAX
+                {
                     break;
                 }
             }
@@ -182,7 +191,15 @@ impl Answering {
         self.spool.accept_receipts(row, vec![note], consumed).await?;
         self.metrics.receipts_sent(receipts.len());
         let to = partner.did().clone();
-        self.courier.offer(courier::Item { id, to, kind: Kind::Receipts, accepted: now, expires, attempts: 0, sealed });
+        self.courier.offer(courier::Item {
+            id,
+            to,
+            kind: Kind::Receipts,
+            accepted: now,
+            expires,
+            attempts: 0,
+            sealed,
+        });
         Ok(true)
     }
 

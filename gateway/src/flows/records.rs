@@ -185,7 +185,11 @@ fn seal_json<T: Serialize>(vault: &Vault, purpose: &'static str, value: &T) -> V
     vault.seal(purpose, &serde_json::to_vec(value).unwrap_or_default())
 }
 
-fn open_json<T: for<'de> Deserialize<'de>>(vault: &Vault, purpose: &'static str, sealed: &[u8]) -> Result<T, RecordError> {
+fn open_json<T: for<'de> Deserialize<'de>>(
+    vault: &Vault,
+    purpose: &'static str,
+    sealed: &[u8],
+) -> Result<T, RecordError> {
     Ok(serde_json::from_slice(&vault.open(purpose, sealed)?)?)
 }
 
@@ -216,6 +220,10 @@ mod tests {
     fn a_long_header_section_is_cut_between_lines() {
         let section = "X-Filler: 0123456789\r\n".repeat(3_000);
         let kept = Slip::headers_of(section.as_bytes(), section.len());
-        assert!(kept.len() <= SLIP_HEADER_BYTES_MAX && kept.ends_with("\r\n") && kept.len() > SLIP_HEADER_BYTES_MAX - 30);
+        assert!(
+            kept.len() <= SLIP_HEADER_BYTES_MAX
+                && kept.ends_with("\r\n")
+                && kept.len() > SLIP_HEADER_BYTES_MAX - 30
+        );
     }
 }

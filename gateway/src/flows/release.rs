@@ -58,19 +58,36 @@ impl Release {
                 Ok(None)
             }
             Verdict::Refuse(refusal) => self.refuse(due, &refusal.enhanced, &refusal.text).await,
-            Verdict::Allow(permit) => match self.sealer.mail(permit, id, &mail, partner, due.row.expires_at) {
-                Ok((sealed, note)) => {
-                    self.spool.reseal(id, sealed.bytes().clone(), sealed.digest(), vec![decided, note]).await?;
-                    let to = partner.did().clone();
-                    let (accepted, expires) = (due.row.accepted_at, due.row.expires_at);
-                    Ok(Some(courier::Item { id, to, kind: Kind::Mail, accepted, expires, attempts: 0, sealed }))
+            Verdict::Allow(permit) => {
+                match self.sealer.mail(permit, id, &mail, partner, due.row.expires_at) {
+                    Ok((sealed, note)) => {
+                        self.spool
+                            .reseal(id, sealed.bytes().clone(), sealed.digest(), vec![decided, note])
+                            .await?;
+                        let to = partner.did().clone();
+                        let (accepted, expires) = (due.row.accepted_at, due.row.expires_at);
+                        Ok(Some(courier::Item {
+                            id,
+                            to,
+                            kind: Kind::Mail,
+                            accepted,
+                            expires,
+                            attempts: 0,
+                            sealed,
+                        }))
+                    }
+                    Err(error) => self.refuse(due, "5.3.0", &error.to_string()).await,
                 }
-                Err(error) => self.refuse(due, "5.3.0", &error.to_string()).await,
-            },
+            }
         }
     }
 
-    async fn refuse(&self, due: DueRow, status: &str, why: &str) -> Result<Option<courier::Item>, SpoolError> {
+    async fn refuse(
+        &self,
+        due: DueRow,
+        status: &str,
+        why: &str,
+    ) -> Result<Option<courier::Item>, SpoolError> {
         let outcome = Outcome {
             recipient: String::new(),
             action: Action::Failed,

@@ -24,7 +24,9 @@ pub(super) fn not_ready() -> Reply {
 /// The mail could not be kept (RFC 5321 §4.2.2: 452 for storage, 451 for other local errors).
 pub(super) fn not_kept(error: &SpoolError) -> Reply {
     match error {
-        SpoolError::Full => Reply::new(452, Enhanced(4, 3, 1), "The gateway's disk is full, please try again later"),
+        SpoolError::Full => {
+            Reply::new(452, Enhanced(4, 3, 1), "The gateway's disk is full, please try again later")
+        }
         _ => not_ready(),
     }
 }

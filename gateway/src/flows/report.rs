@@ -16,7 +16,9 @@ use crate::clock::system_time;
 use crate::custody::Custody;
 use crate::flows::records::{Slip, Summary, purpose, queue_id_of, sha256};
 use crate::metrics::Metrics;
-use crate::spool::{Direction, Kind, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Waiting};
+use crate::spool::{
+    Direction, Kind, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Waiting,
+};
 
 /// Composes reports in the name of this gateway.
 #[derive(Clone)]
@@ -39,7 +41,13 @@ impl Reporter {
     ///
     /// # Errors
     /// The spool's.
-    pub async fn end(&self, id: RowId, state: State, outcome: Outcome, now: UnixMillis) -> Result<(), SpoolError> {
+    pub async fn end(
+        &self,
+        id: RowId,
+        state: State,
+        outcome: Outcome,
+        now: UnixMillis,
+    ) -> Result<(), SpoolError> {
         let Some(waiting) = self.spool.waiting(id).await? else { return Ok(()) };
         let stage = if state == State::Expired { Stage::Expired } else { Stage::Failed };
         let detail = self.custody.vault().seal(purpose::NOTE, outcome.diagnostic.as_bytes());
@@ -71,7 +79,9 @@ impl Reporter {
     /// (RFC 5321 §4.5.5: never report on a report).
     fn report(&self, waiting: &Waiting, outcomes: &[Outcome], now: UnixMillis) -> Option<NewRow> {
         let slip = Slip::open(self.custody.vault(), waiting.slip.as_ref()?)
-            .inspect_err(|error| tracing::error!(%error, row = %waiting.row.id, "a failed mail cannot be reported"))
+            .inspect_err(
+                |error| tracing::error!(%error, row = %waiting.row.id, "a failed mail cannot be reported"),
+            )
             .ok()?;
         let sender: Address = slip.reverse_path.parse().ok()?;
         let failed = outcomes.iter().filter(|outcome| outcome.action == Action::Failed);
@@ -135,5 +145,9 @@ fn about(outcome: &Outcome, slip: &Slip, partner_domain: &str) -> Vec<RecipientR
         diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
         last_attempt: None,
     };
-    if outcome.recipient.is_empty() { slip.recipients.iter().map(one).collect() } else { vec![one(&outcome.recipient)] }
+    if outcome.recipient.is_empty() {
+        slip.recipients.iter().map(one).collect()
+    } else {
+        vec![one(&outcome.recipient)]
+    }
 }

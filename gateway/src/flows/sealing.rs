@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dccp::mail::{self, Mail};
 use dccp::message::{Class, Message};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{RecipientKey, SealError, SealedMessage};
-use dccp::mail::{self, Mail};
 use dccp::{Did, UnixMillis};
 use policies::{Permit, Purpose};
 
@@ -52,7 +52,8 @@ impl Sealer {
             Purpose::Seal { to } if to == partner.did() => {}
             _ => return Err(SealingError::NotPermitted(partner.did().clone())),
         }
-        self.seal(id, partner, mail::CONTENT_TYPE, Class::Normal, mail.encode(), expires).map_err(SealingError::Seal)
+        self.seal(id, partner, mail::CONTENT_TYPE, Class::Normal, mail.encode(), expires)
+            .map_err(SealingError::Seal)
     }
 
     /// Seals a batch of receipts for the gateway that sent us the mails: protocol, not mail, so no permit is asked for.
@@ -66,7 +67,14 @@ impl Sealer {
         partner: &Partner,
         expires: UnixMillis,
     ) -> Result<(SealedMessage, Note), SealError> {
-        self.seal(id, partner, receipt::CONTENT_TYPE, Class::Control, receipt::encode(receipts).into(), expires)
+        self.seal(
+            id,
+            partner,
+            receipt::CONTENT_TYPE,
+            Class::Control,
+            receipt::encode(receipts).into(),
+            expires,
+        )
     }
 
     fn seal(

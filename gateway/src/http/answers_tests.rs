@@ -177,7 +177,10 @@ async fn an_arrival_has_no_dccp_id_until_it_was_opened() {
         (trace.message_id, trace.kind, trace.direction),
         (None, KindView::Unopened, Direction::Inbound)
     );
-    assert!(gateway.answers.message(&id.to_string()).await.is_err(), "the row's own id is no name of the message");
+    assert!(
+        gateway.answers.message(&id.to_string()).await.is_err(),
+        "the row's own id is no name of the message"
+    );
 
     let sent_as = Uuid::from_u128(7);
     let summary = Summary::unread().seal(&gateway.answers.vault);

@@ -1,6 +1,7 @@
 //! How rows enter: mail accepted from our people, sealed messages arriving from partners, bundles of receipts.
 
 use super::desk::arrives;
+use super::writer::Demand;
 use super::{Arrival, NewRow, Note, RowId, Spool, SpoolError};
 
 impl Spool {
@@ -11,7 +12,7 @@ impl Spool {
     /// id that was used before.
     pub async fn accept(&self, rows: Vec<NewRow>, notes: Vec<(RowId, Note)>) -> Result<(), SpoolError> {
         let bytes = rows.iter().map(weight).sum();
-        self.submit(bytes, true, move |desk| {
+        self.submit(bytes, Demand::Mail, move |desk| {
             for row in &rows {
                 let own = notes.iter().filter(|(id, _)| *id == row.id).map(|(_, note)| note);
                 desk.insert(row, own)?.ok_or(SpoolError::RowExists(row.id))?;
@@ -28,10 +29,23 @@ impl Spool {
     /// # Errors
     /// As [`accept`](Self::accept).
     pub async fn arrive(&self, row: NewRow, notes: Vec<Note>) -> Result<Arrival, SpoolError> {
+        self.take_in(row, notes, Demand::Mail).await
+    }
+
+    /// As [`arrive`](Self::arrive), for what partners' gateways say about mail that is kept here: receipts end rows, so
+    /// a disk too full for mail still takes them, or it would stay full.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    pub async fn arrive_control(&self, row: NewRow, notes: Vec<Note>) -> Result<Arrival, SpoolError> {
+        self.take_in(row, notes, Demand::Control).await
+    }
+
+    async fn take_in(&self, row: NewRow, notes: Vec<Note>, demand: Demand) -> Result<Arrival, SpoolError> {
         if !arrives(row.direction, row.kind) {
             return Err(SpoolError::Refused("only inbound messages arrive".to_owned()));
         }
-        self.submit(weight(&row), true, move |desk| {
+        self.submit(weight(&row), demand, move |desk| {
             Ok(match desk.insert(&row, &notes)? {
                 Some(_seq) => Arrival::Fresh,
                 None => Arrival::Duplicate,
@@ -51,7 +65,7 @@ impl Spool {
         consumed: Vec<i64>,
     ) -> Result<(), SpoolError> {
         // Not new mail: it shrinks the spool, so a nearly full disk does not refuse it.
-        self.submit(weight(&row), false, move |desk| {
+        self.submit(weight(&row), Demand::Housework, move |desk| {
             let mut forget = desk.conn.prepare_cached("DELETE FROM receipts WHERE id = ?1")?;
             for id in &consumed {
                 if forget.execute([id])? == 0 {

@@ -73,7 +73,7 @@ use desk::Desk;
 use lease::Leases;
 use readers::Readers;
 use stats::Stats;
-use writer::{Command, Errand, Writer};
+use writer::{Command, Demand, Errand, Writer};
 
 /// The door to the spool. Clones share everything.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl Spool {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        self.submit(0, false, move |desk| Ok(work(desk.conn)?)).await
+        self.submit(0, Demand::Housework, move |desk| Ok(work(desk.conn)?)).await
     }
 
     /// Looks something up on a read-only connection, on a blocking thread.
@@ -222,11 +222,11 @@ impl Spool {
     async fn submit<T: Send + 'static>(
         &self,
         bytes: usize,
-        brings_mail: bool,
+        demand: Demand,
         work: impl FnOnce(&mut Desk<'_>) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let (reply, answer) = oneshot::channel();
-        let job = Errand { bytes, brings_mail, work: Some(work), done: None, reply };
+        let job = Errand { bytes, demand, work: Some(work), done: None, reply };
         self.0.jobs.send(Command::Do(Box::new(job))).await.map_err(|_closed| SpoolError::Closed)?;
         answer.await.unwrap_or(Err(SpoolError::Closed))
     }

@@ -5,6 +5,7 @@ use rusqlite::{named_params, params};
 
 use super::config::MOVE_BYTES;
 use super::desk::{Desk, Standing};
+use super::writer::Demand;
 use super::{
     Direction, Kind, Learned, Moved, Note, RowId, Spool, SpoolError, State, UnixMillis, journal, time,
 };
@@ -98,7 +99,7 @@ impl Spool {
         digest: [u8; 32],
         notes: Vec<Note>,
     ) -> Result<Moved, SpoolError> {
-        self.submit(MOVE_BYTES + body.len(), false, move |desk| {
+        self.submit(MOVE_BYTES + body.len(), Demand::Housework, move |desk| {
             let row = desk.standing(id)?;
             if let Some(ended) = row.ended() {
                 desk.give_back(id);
@@ -114,7 +115,7 @@ impl Spool {
     where
         W: FnOnce(&mut Desk<'_>, &Standing, i64) -> Result<(), SpoolError> + Send + 'static,
     {
-        self.submit(MOVE_BYTES, false, move |desk| {
+        self.submit(MOVE_BYTES, Demand::Housework, move |desk| {
             let row = desk.standing(id)?;
             if let Some(ended) = row.ended() {
                 desk.give_back(id);

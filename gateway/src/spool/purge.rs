@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::config::SWEEP_ROWS_MAX;
 use super::desk::Desk;
+use super::writer::Demand;
 use super::{Direction, Spool, SpoolError, State, UnixMillis, time};
 
 /// What a purge forgot.
@@ -27,7 +28,7 @@ impl Spool {
         let mut purged = Purged::default();
         loop {
             let (rows, replay_keys) = self
-                .submit(0, false, move |desk| {
+                .submit(0, Demand::Housework, move |desk| {
                     Ok((desk.purge_rows(ended_before, expired_before)?, desk.purge_replay_keys(now)?))
                 })
                 .await?;

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::config::{MOVE_BYTES, SWEEP_ROWS_MAX};
 use super::desk::Desk;
+use super::writer::Demand;
 use super::{Note, RowId, Spool, SpoolError, Stage, State, UnixMillis, time};
 
 impl Spool {
@@ -21,7 +22,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::ImpossibleMove`] if it is not held.
     pub async fn release_held_row(&self, id: RowId, now: UnixMillis) -> Result<(), SpoolError> {
-        self.submit(MOVE_BYTES, false, move |desk| desk.release(id, now)).await
+        self.submit(MOVE_BYTES, Demand::Housework, move |desk| desk.release(id, now)).await
     }
 
     /// The partner is reachable again: what was put off for it is due now.
@@ -41,7 +42,7 @@ impl Spool {
     {
         let mut all = 0;
         loop {
-            let rows = self.submit(MOVE_BYTES * SWEEP_ROWS_MAX, false, step.clone()).await?;
+            let rows = self.submit(MOVE_BYTES * SWEEP_ROWS_MAX, Demand::Housework, step.clone()).await?;
             all += rows as u64;
             if rows < SWEEP_ROWS_MAX {
                 return Ok(all);

@@ -7,6 +7,7 @@ use super::config::MOVE_BYTES;
 use super::desk::Desk;
 use super::entry::weight;
 use super::moves::moment;
+use super::writer::Demand;
 use super::{Moved, Note, Settlement, Spool, SpoolError, Stage, time};
 
 impl Spool {
@@ -18,7 +19,8 @@ impl Spool {
     /// [`SpoolError::UnknownRow`], [`SpoolError::ImpossibleMove`] for a state that is no end, or temporary ones.
     pub async fn settle(&self, settlement: Settlement) -> Result<Moved, SpoolError> {
         let skew_ms = self.config().replay_skew_ms;
-        self.submit(weight_of(&settlement), false, move |desk| desk.settle(&settlement, skew_ms)).await
+        self.submit(weight_of(&settlement), Demand::Housework, move |desk| desk.settle(&settlement, skew_ms))
+            .await
     }
 
     /// Several ends in one step, answered in order: what a batch of receipts settles costs one wait for the disk.
@@ -28,7 +30,7 @@ impl Spool {
     pub async fn settle_all(&self, settlements: Vec<Settlement>) -> Result<Vec<Moved>, SpoolError> {
         let skew_ms = self.config().replay_skew_ms;
         let bytes = settlements.iter().map(weight_of).sum();
-        self.submit(bytes, false, move |desk| {
+        self.submit(bytes, Demand::Housework, move |desk| {
             settlements.iter().map(|end| desk.settle(end, skew_ms)).collect()
         })
         .await

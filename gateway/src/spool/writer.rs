@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::SpoolError;
 use super::bell::Bells;
-use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX};
+use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, PAGE_BYTES};
 use super::desk::{Desk, Effects, Tallies};
 use super::disk;
 use super::lease::Leases;
@@ -35,17 +35,36 @@ pub(super) trait Job: Send {
     /// How much it adds to the log, for the size of a batch.
     fn bytes(&self) -> usize;
     /// Whether it brings in new mail, which a nearly full disk refuses.
-    fn brings_mail(&self) -> bool;
+    fn demand(&self) -> Demand;
     /// Does the work, once.
     fn perform(&mut self, desk: &mut Desk<'_>) -> Result<(), SpoolError>;
     /// Tells the caller. Returns whether the caller was still there.
     fn answer(self: Box<Self>, outcome: Result<(), SpoolError>) -> bool;
 }
 
+/// Bytes that can still be written.
+struct Room {
+    /// On the file system; `u64::MAX` from one that cannot tell.
+    on_disk: u64,
+    /// In free pages of the database file; counted only when the disk has little.
+    in_file: u64,
+}
+
+/// What a job wants the last free bytes of the disk for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// Takes in new mail: refused below the floor, so that mail already accepted can still be finished.
+    Mail,
+    /// Takes in what ends mail (receipts): refused only when there is hardly room to end anything.
+    Control,
+    /// Moves or ends what is there.
+    Housework,
+}
+
 /// A job made of a closure and the channel its answer goes to.
 pub(super) struct Errand<W, T> {
     pub(super) bytes: usize,
-    pub(super) brings_mail: bool,
+    pub(super) demand: Demand,
     pub(super) work: Option<W>,
     pub(super) done: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, SpoolError>>,
@@ -60,8 +79,8 @@ where
         self.bytes
     }
 
-    fn brings_mail(&self) -> bool {
-        self.brings_mail
+    fn demand(&self) -> Demand {
+        self.demand
     }
 
     fn perform(&mut self, desk: &mut Desk<'_>) -> Result<(), SpoolError> {
@@ -147,13 +166,13 @@ impl Writer {
 
     /// Performs the batch. On error nothing of it is kept, and `performed` has every job.
     fn transact(&self, batch: Vec<Box<dyn Job>>, performed: &mut Vec<Performed>) -> Result<(), SpoolError> {
+        let room = self.room();
         let mut lost = self.execute("BEGIN IMMEDIATE").err();
-        let room = self.has_room();
         let mut tallies = Tallies::default();
         for mut job in batch {
             let outcome = match &lost {
                 Some(error) => Err(error.clone()),
-                None if job.brings_mail() && !room => Err(SpoolError::Full),
+                None if !self.has_room(&room, job.demand()) => Err(SpoolError::Full),
                 None => self.perform(job.as_mut()).map_err(|failure| match failure {
                     Failure::OfTheJob(error) => error,
                     Failure::OfTheDisk(error) => lost.insert(error).clone(),
@@ -247,9 +266,29 @@ impl Writer {
         }
     }
 
-    /// The floor below which new mail is refused. A file system that cannot tell is taken to have room.
-    fn has_room(&self) -> bool {
-        disk::free_bytes(&self.directory).is_none_or(|free| free >= self.free_bytes_min)
+    /// How much room there is. Once the disk has little, the log is folded back first: its bytes return to the disk,
+    /// and pages that ended mail left free in it can be counted.
+    fn room(&self) -> Room {
+        let free = |writer: &Self| disk::free_bytes(&writer.directory).unwrap_or(u64::MAX);
+        let on_disk = free(self);
+        if on_disk >= self.free_bytes_min {
+            return Room { on_disk, in_file: 0 };
+        }
+        self.fold_back();
+        let pages: i64 = self.conn.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap_or(0);
+        let in_file = u64::try_from(pages).unwrap_or(0).saturating_mul(u64::from(PAGE_BYTES));
+        Room { on_disk: free(self), in_file }
+    }
+
+    /// Whether that is enough for such a job. Even what fits into free pages of the file goes through the log first,
+    /// so mail always leaves half the floor on the disk, and receipts a quarter.
+    fn has_room(&self, room: &Room, demand: Demand) -> bool {
+        let floor = self.free_bytes_min;
+        match demand {
+            Demand::Mail => room.on_disk >= floor / 2 && room.on_disk.saturating_add(room.in_file) >= floor,
+            Demand::Control => room.on_disk >= floor / 4,
+            Demand::Housework => true,
+        }
     }
 
     /// A clean end leaves one file and an empty log. Not needed for durability: opening folds back just as well.

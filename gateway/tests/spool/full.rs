@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bytes::Bytes;
-use gateway::spool::{Direction, NewRow, Settlement, Spool, SpoolConfig, SpoolError, State};
+use gateway::spool::{Arrival, Direction, NewRow, Settlement, Spool, SpoolConfig, SpoolError, State};
 
 use crate::fixture::{House, NOW, arrival, mail};
 use crate::moves::tallies_are_true;
@@ -25,6 +25,24 @@ async fn a_nearly_full_disk_refuses_new_mail_and_still_finishes_the_old() {
     let end = Settlement { new_rows: vec![report], ..Settlement::plain(old, State::Failed, vec![]) };
     house.spool.settle(end).await.unwrap();
     assert_eq!(house.state(old).await, State::Failed);
+}
+
+#[tokio::test]
+async fn receipts_still_arrive_when_mail_does_not_so_that_the_disk_can_empty() {
+    let mut house = House::new();
+    let free = disk_free(&house);
+    house
+        .restart_with(SpoolConfig { free_bytes_min: free.saturating_mul(2), ..SpoolConfig::default() })
+        .await;
+    assert_eq!(house.spool.arrive(arrival(), vec![]).await, Err(SpoolError::Full));
+    assert_eq!(house.spool.arrive_control(arrival(), vec![]).await, Ok(Arrival::Fresh));
+    house.restart_with(SpoolConfig { free_bytes_min: u64::MAX, ..SpoolConfig::default() }).await;
+    assert_eq!(house.spool.arrive_control(arrival(), vec![]).await, Err(SpoolError::Full));
+}
+
+fn disk_free(house: &House) -> u64 {
+    let stat = rustix::fs::statvfs(house.path().parent().expect("a folder")).expect("a file system");
+    stat.f_bavail * stat.f_frsize
 }
 
 #[tokio::test]

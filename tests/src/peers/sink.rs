@@ -32,10 +32,18 @@ impl SmtpSink {
     /// With options of `smtp-sink(1)`: `-L` for LMTP, `-w 3` for slow answers to DATA, `-r .` or `-f rcpt` for
     /// refusals. Mails are kept only with `-d %s.`.
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_at(free_port(), options)
+    }
+
+    /// One that comes (back) up where it is expected.
+    pub fn start_on(port: u16) -> Self {
+        Self::start_at(port, &["-d", "%s."])
+    }
+
+    fn start_at(port: u16, options: &[&str]) -> Self {
         let mut command = process::command("smtp-sink", PACKAGES);
         let folder = open_folder("smtp-sink");
         process::run(std::process::Command::new("chown").arg("nobody").arg(folder.path()));
-        let port = free_port();
         let log = folder.path().join("log");
         // It insists on giving up root.
         let sink = command.current_dir(folder.path()).args(["-u", "nobody"]).args(options);

@@ -1,0 +1,74 @@
+//! What a chain takes from the machine while it is loaded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::proc::{self, Memory};
+
+/// Often enough to see a peak that lasts, seldom enough to cost nothing.
+const SAMPLE_EVERY: Duration = Duration::from_millis(300);
+
+/// What was taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// CPU seconds of the chain's processes, ended ones included.
+    pub cpu_s: f64,
+    /// The largest memory seen in one sample.
+    pub peak: Memory,
+    /// Share of the machine's CPU (0 to 1) that went to others than the bench and its chains: neighbours and the
+    /// kernel's own threads. Much of it makes a round worthless.
+    pub others: f64,
+}
+
+/// A running measurement.
+pub struct Meter {
+    roots: [u32; 2],
+    begin: Instant,
+    cpu_s: f64,
+    others_cpu_s: f64,
+    stop: Arc<AtomicBool>,
+    sampler: JoinHandle<Memory>,
+}
+
+impl Meter {
+    /// Starts measuring everything at and below `roots`.
+    pub fn start(roots: [u32; 2]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let sampler = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || sample(roots, &stop)
+        });
+        let (cpu_s, others_cpu_s) = (proc::cpu_s(&roots), others_cpu_s());
+        Self { roots, begin: Instant::now(), cpu_s, others_cpu_s, stop, sampler }
+    }
+
+    /// Ends it.
+    pub fn stop(self) -> Usage {
+        let cpu_s = proc::cpu_s(&self.roots) - self.cpu_s;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let others = (others_cpu_s() - self.others_cpu_s) / (self.begin.elapsed().as_secs_f64() * cores);
+        self.stop.store(true, Ordering::Relaxed);
+        self.sampler.thread().unpark();
+        let peak = self.sampler.join().expect("the sampler ends");
+        Usage { cpu_s, peak, others: others.clamp(0.0, 1.0) }
+    }
+}
+
+/// CPU seconds of the machine that are not ours: sources, sinks and chains are all below this process.
+fn others_cpu_s() -> f64 {
+    proc::machine_cpu_s() - proc::cpu_s(&[std::process::id()])
+}
+
+fn sample(roots: [u32; 2], stop: &AtomicBool) -> Memory {
+    let mut peak = Memory::default();
+    while !stop.load(Ordering::Relaxed) {
+        let now = proc::memory(&roots);
+        if now.pss > peak.pss {
+            peak = now;
+        }
+        std::thread::park_timeout(SAMPLE_EVERY);
+    }
+    peak
+}
