@@ -2,7 +2,7 @@
 CARGO ?= cargo
 PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl
 
-.PHONY: help run test test-quick bench check fmt deny advisories peers build
+.PHONY: help run test test-quick bench check fmt deny advisories config-docs peers build
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,8 @@ test-quick: ## the tests that need no other software
 
 bench: ## throughput and latency against a Postfix pair, in one run on this machine
 	$(CARGO) build --release --locked --workspace
+	$(CARGO) run --release --locked --quiet -p dccp --example speed
+	$(CARGO) run --release --locked --quiet -p policies --example cost
 	$(CARGO) run --release --locked -p tests --bin bench
 
 check: fmt deny ## format, lints, licences and bans, documentation
@@ -37,6 +39,10 @@ deny: ## licences, bans and sources (needs cargo-deny: cargo install --locked ca
 
 advisories: ## known vulnerabilities; fetches the RustSec database
 	$(CARGO) deny check advisories
+
+config-docs: ## print docs/CONFIG.md and deploy/dccp-config.yaml again, from the code
+	$(CARGO) run --quiet --locked -p gateway -- config --markdown > docs/CONFIG.md
+	$(CARGO) run --quiet --locked -p gateway -- config --sample > deploy/dccp-config.yaml
 
 peers: ## install the real servers and clients that the tests talk to (Debian)
 	@deploy/demo/install $(PEERS)

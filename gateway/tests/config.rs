@@ -257,7 +257,7 @@ fn a_file_that_is_no_configuration_is_refused_whole() {
 #[test]
 fn the_sample_that_is_shipped_loads_and_is_the_one_the_code_prints() {
     let shipped = repository().join("deploy/dccp-config.yaml");
-    let printed = config::commented_yaml(&sample());
+    let printed = config::sample();
     assert_eq!(fs::read_to_string(&shipped).unwrap_or_default(), printed, "{REPRINT}");
     let read = Config::read(&shipped).unwrap();
     assert_eq!(read.smtp.hostname, "gateway.acme.test");
@@ -269,16 +269,7 @@ fn the_documentation_is_the_one_the_code_prints() {
     assert_eq!(page, config::markdown(), "{REPRINT}");
 }
 
-const REPRINT: &str = "print it again: cargo test -p gateway --test config -- --ignored";
-
-#[test]
-#[ignore = "writes docs/CONFIG.md and deploy/dccp-config.yaml"]
-fn print_the_documentation_again() {
-    fs::create_dir_all(repository().join("docs")).unwrap();
-    fs::create_dir_all(repository().join("deploy")).unwrap();
-    fs::write(repository().join("docs/CONFIG.md"), config::markdown()).unwrap();
-    fs::write(repository().join("deploy/dccp-config.yaml"), config::commented_yaml(&sample())).unwrap();
-}
+const REPRINT: &str = "print it again: make config-docs";
 
 #[test]
 fn every_key_of_the_complete_example_in_the_documentation_is_accepted() {
@@ -293,13 +284,6 @@ fn every_key_of_the_complete_example_in_the_documentation_is_accepted() {
         smtp
     });
     assert_eq!(read.queue, Config::example().queue);
-}
-
-/// The example without rules of its own: a new gateway has none.
-fn sample() -> Config {
-    let mut sample = Config::example();
-    sample.policies.rules = None;
-    sample
 }
 
 fn repository() -> &'static Path {

@@ -49,7 +49,7 @@ impl Account {
         }
         let lost: Vec<_> = self.acknowledged.iter().filter(|id| !delivered.contains_key(*id)).collect();
         let duplicated: usize = delivered.values().map(|copies| copies - 1).sum();
-        println!(
+        eprintln!(
             "sent {}, acknowledged {}, delivered {}, lost {}, duplicated {duplicated}",
             self.sent,
             self.acknowledged.len(),

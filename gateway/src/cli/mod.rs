@@ -68,6 +68,9 @@ struct DescriptionArgs {
     /// As the page docs/CONFIG.md.
     #[arg(long)]
     markdown: bool,
+    /// As a commented file with every default, deploy/dccp-config.yaml.
+    #[arg(long)]
+    sample: bool,
     /// As a JSON schema, for editors.
     #[arg(long)]
     schema: bool,
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
+        Command::Config(DescriptionArgs { sample: true, .. }) => Ok(config::sample()),
         Command::Config(_) => Ok(format!("{:#}\n", config::schema())),
         Command::Version => Ok(format!("dccp-gateway {}\n", env!("CARGO_PKG_VERSION"))),
     };

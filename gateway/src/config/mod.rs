@@ -35,7 +35,7 @@ pub use model::{
     Config, Control, Delivery, DeliveryProtocol, Keys, Log, LogFormat, LogLevel, Organisation, Overlay,
     Policies, Queue, Smtp, SmtpLimits, Tls,
 };
-pub use print::{commented_yaml, markdown};
+pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;
 pub use value::{HostPort, Network, Wrong};

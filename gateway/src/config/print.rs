@@ -92,6 +92,13 @@ fn everything() -> Value {
     serde_json::to_value(Config::example()).unwrap_or_default()
 }
 
+/// The example as a commented file, without rules of its own: a new gateway has none.
+pub fn sample() -> String {
+    let mut sample = Config::example();
+    sample.policies.rules = None;
+    commented_yaml(&sample)
+}
+
 /// The file that `init` writes: what `config` sets stands as it is, what it leaves at its default stands commented
 /// out, each key below its doc comment.
 pub fn commented_yaml(config: &Config) -> String {

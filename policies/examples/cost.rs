@@ -1,5 +1,5 @@
-//! What a decision costs. Ignored by default, because a busy machine would fail it:
-//! `cargo test -p policies --release --test cost -- --ignored --nocapture`
+//! What a decision costs: `cargo run --release -p policies --example cost`. The judge is asked once per recipient and
+//! once per mail; above some 30 µs it would show beside the cryptography.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,12 +9,7 @@ use policies::{
     decide_recipient,
 };
 
-/// The judge is asked once per recipient and once per mail; above this it would show beside the cryptography.
-const DECISION_MEDIAN_MAX: Duration = Duration::from_micros(30);
-
-#[test]
-#[ignore = "a measurement, not a promise of a busy machine"]
-fn a_decision_is_cheap_beside_the_sealing() {
+fn main() {
     let rules = Rules::standard();
     let did = "did:dccp:1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse().expect("a DID");
     let destination = Destination::Partner { did: &did, standing: PartnerStanding::Pinned };
@@ -48,9 +43,6 @@ fn a_decision_is_cheap_beside_the_sealing() {
         assert!(black_box(decide_mail(&rules, black_box(&mail))).verdict.is_allow());
     });
     eprintln!("decide_recipient: {per_recipient:?}, decide_mail: {per_mail:?} (medians)");
-    if !cfg!(debug_assertions) {
-        assert!(per_recipient < DECISION_MEDIAN_MAX && per_mail < DECISION_MEDIAN_MAX);
-    }
 }
 
 fn median(mut act: impl FnMut()) -> Duration {
