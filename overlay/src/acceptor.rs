@@ -19,14 +19,14 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::end::{End, Fault};
 use crate::flight::FIRST_SEQ;
 use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWriter, MESSAGES_BUFFER_BYTES};
 use crate::gate::Gate;
-use crate::greeting::{Caller, Hello, Known, hello_gate, recognise};
+use crate::greeting::{Caller, Known, hello_gate, recognise};
 use crate::ground::{Ground, Report};
 use crate::house::{DUPLICATE, House, Kept, refusal_label};
 use crate::streams::Place;
@@ -70,17 +70,15 @@ pub(crate) async fn run<H: House, S>(
     let (read, write) = stream.split();
     let mut reader = FrameReader::new(read, MESSAGES_BUFFER_BYTES, ground.limits.stall_timeout);
     let mut writer = FrameWriter::new(write, ACKS_BUFFER_BYTES, ground.limits.stall_timeout);
-    let mut hello = ground.hello.subscribe();
 
-    let greeted =
-        timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, &mut hello, &peer, &ground));
+    let greeted = timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, &peer, &ground));
     let end = match greeted.await.unwrap_or(Err(Fault::HelloTimeout.into())) {
         Ok(caller) => {
             let Caller { known, record, prekeys } = caller;
             ground.house.prekeys(&known.did, prekeys);
             let did = known.did.clone();
             ground.report(Report::Recognised { did, peer, connection, record: Box::new(record) }).await;
-            converse(&mut reader, &mut writer, &mut hello, &known, &peer, &ground).await
+            converse(&mut reader, &mut writer, &known, &peer, &ground).await
         }
         Err(end) => end,
     };
@@ -91,7 +89,6 @@ pub(crate) async fn run<H: House, S>(
 async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut FrameReader<R>,
     writer: &mut FrameWriter<W>,
-    hello: &mut watch::Receiver<Arc<Hello>>,
     peer: &PeerId,
     ground: &Ground<H>,
 ) -> Result<Caller, End> {
@@ -102,7 +99,7 @@ async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     }
     // Nothing of ours is shown before the caller has proved itself.
     let caller = recognise(theirs, peer, &ground.book(), (ground.clock)())?;
-    let ours = Arc::clone(&hello.borrow_and_update());
+    let ours = Arc::clone(&ground.hello.borrow());
     writer.put(&ours.frame()).await?;
     writer.flush().await?;
     Ok(caller)
@@ -111,7 +108,6 @@ async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 async fn converse<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut FrameReader<R>,
     writer: &mut FrameWriter<W>,
-    hello: &mut watch::Receiver<Arc<Hello>>,
     known: &Arc<Known>,
     peer: &PeerId,
     ground: &Arc<Ground<H>>,
@@ -119,7 +115,7 @@ async fn converse<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     // The window bounds what is in the channel; its capacity only must not be smaller.
     let (arrived, arrivals) = mpsc::channel(ground.limits.in_flight_messages_max.max(1));
     let reading = read_loop(reader, arrived, known, peer, ground);
-    let acking = ack_loop(writer, arrivals, hello, known, ground);
+    let acking = ack_loop(writer, arrivals, known, ground);
     tokio::pin!(reading, acking);
     tokio::select! {
         // Reading is over: what has arrived may still be kept and acknowledged.
@@ -209,7 +205,6 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
 async fn ack_loop<H: House, W: AsyncWrite + Unpin>(
     writer: &mut FrameWriter<W>,
     mut arrivals: mpsc::Receiver<Arrived>,
-    hello: &mut watch::Receiver<Arc<Hello>>,
     known: &Arc<Known>,
     ground: &Arc<Ground<H>>,
 ) -> Result<(), End> {
@@ -223,11 +218,6 @@ async fn ack_loop<H: House, W: AsyncWrite + Unpin>(
                 Some(arrived) => keeping.push_back(keep(arrived, Arc::clone(known), Arc::clone(ground))),
                 None => reading = false,
             },
-            Ok(()) = hello.changed(), if reading => {
-                let frame = hello.borrow_and_update().frame();
-                writer.put(&frame).await?;
-                writer.flush().await?;
-            }
             else => return Ok(()),
         }
     }

@@ -24,7 +24,7 @@ pub(crate) struct Ground<H> {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) clock: fn() -> UnixMillis,
-    /// What we present; a change is pushed to live streams.
+    /// What we present; a change is pushed on the streams we opened.
     pub(crate) hello: watch::Sender<Arc<Hello>>,
     /// Cancelled when the node shuts down: finish, then end.
     pub(crate) draining: CancellationToken,

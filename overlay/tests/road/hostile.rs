@@ -241,6 +241,25 @@ async fn our_stream(acme: &Node, globex: &Org) -> (Mallory, RawStream) {
 }
 
 #[tokio::test]
+async fn a_partner_that_calls_us_is_called_back_at_once() {
+    let globex = Org::found("globex", 2);
+    let hour = Duration::from_secs(3600);
+    let limits = Limits { redial_delay_min: hour, redial_delay_max: hour, ..quick() };
+    let acme = acme_with(limits, &globex).await;
+    let mut partner = Mallory::connect(globex.node_seed, &acme).await;
+    let mut ours = partner.accept().await;
+    ours.say(&Frame::Goodbye { code: GoodbyeCode::NotNow, reason: "moving house".to_owned() }).await;
+    drop(ours);
+    acme.link(&globex.did, |l| l.last_error.as_deref().is_some_and(|e| e.contains("moving house"))).await;
+
+    let mut theirs = partner.open().await;
+    theirs.say(&hello_of(&globex)).await;
+    let mut again = partner.accept().await;
+    again.say(&hello_of(&globex)).await;
+    acme.link_up(&globex.did).await;
+}
+
+#[tokio::test]
 async fn an_acknowledgement_of_what_was_never_sent_ends_the_stream() {
     let globex = Org::found("globex", 2);
     let acme = acme_with(quick(), &globex).await;
