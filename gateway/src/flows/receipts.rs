@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dccp::receipt::{self, Action, Receipt};
+use dccp::receipt::{self, Action, Outcome, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, UnixMillis};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,7 @@ impl Receipts {
             settlements.extend(self.original(receipt, partner, now).await?);
         }
         let vault = self.custody.vault();
-        let note = Note::new(now, Stage::Receipt, format!("{} receipts", receipts.len()));
+        let note = Note::new(now, Stage::Receipt, counted(receipts.len(), "receipt"));
         let mut settlement = Settlement::plain(batch, State::Delivered, vec![note]);
         settlement.replay_key = Some(key);
         settlement.evidence = Some(vault.seal(purpose::EVIDENCE, &opened.evidence));
@@ -107,17 +107,29 @@ impl Receipts {
             return Ok(None);
         };
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
-        let words =
-            receipt.outcomes.iter().map(|o| format!("{}: {} {}", o.recipient, o.status, o.diagnostic));
-        let detail =
-            self.custody.vault().seal(purpose::NOTE, words.collect::<Vec<_>>().join("; ").as_bytes());
+        let words: Vec<_> = receipt.outcomes.iter().map(words_of).collect();
+        let detail = self.custody.vault().seal(purpose::NOTE, words.join("; ").as_bytes());
         let (state, stage) =
             if delivered { (State::Delivered, Stage::Delivered) } else { (State::Failed, Stage::Failed) };
-        let reason = format!("signed receipt of {}, {} recipients", partner.domain(), receipt.outcomes.len());
+        let count = counted(receipt.outcomes.len(), "recipient");
+        let reason = format!("signed receipt of {}, {count}", partner.domain());
         let notes = vec![Note::new(now, stage, reason).with_sealed(detail)];
         self.metrics.settled_out(delivered, original.row.accepted_at, now);
         Ok(Some(self.reporter.settlement(&original, state, &receipt.outcomes, notes, now)))
     }
+}
+
+/// What became of one recipient. A mail server's reply mostly names the status itself.
+fn words_of(outcome: &Outcome) -> String {
+    let Outcome { recipient, status, diagnostic, .. } = outcome;
+    match diagnostic.contains(status.as_str()) {
+        true => format!("{recipient}: {diagnostic}"),
+        false => format!("{recipient}: {status} {diagnostic}"),
+    }
+}
+
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Gathers what we owe partners and sends it in batches.
