@@ -79,5 +79,5 @@ fn stages_of(site: &Site) -> Vec<String> {
         (count > 0.0).then(|| format!("{:<12} {name:<60} {count:>9.0} × {:.6}", site.domain, sum / count))
     };
     let is_sum = |line: &&str| line.split(['{', ' ']).next().is_some_and(|name| name.ends_with("_sum"));
-    metrics.lines().filter(is_sum).filter_map(mean).collect()
+    metrics.lines().filter(is_sum).filter(|line| line.starts_with("dccp_")).filter_map(mean).collect()
 }

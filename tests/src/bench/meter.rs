@@ -17,9 +17,9 @@ pub struct Usage {
     pub cpu_s: f64,
     /// The largest memory seen in one sample.
     pub peak: Memory,
-    /// Share of the machine's CPU (0 to 1) that went to others than the bench and its chains: neighbours and the
-    /// kernel's own threads. Much of it makes a round worthless.
-    pub others: f64,
+    /// Share of the machine's CPU (0 to 1) that went to processes which are neither the bench nor its chains, or
+    /// was stolen by other machines. Much of it makes a round worthless.
+    pub neighbours: f64,
 }
 
 /// A running measurement.
@@ -27,7 +27,7 @@ pub struct Meter {
     roots: [u32; 2],
     begin: Instant,
     cpu_s: f64,
-    others_cpu_s: f64,
+    neighbours_cpu_s: f64,
     stop: Arc<AtomicBool>,
     sampler: JoinHandle<Memory>,
 }
@@ -40,25 +40,27 @@ impl Meter {
             let stop = Arc::clone(&stop);
             move || sample(roots, &stop)
         });
-        let (cpu_s, others_cpu_s) = (proc::cpu_s(&roots), others_cpu_s());
-        Self { roots, begin: Instant::now(), cpu_s, others_cpu_s, stop, sampler }
+        let (cpu_s, neighbours_cpu_s) = (proc::cpu_s(&roots), neighbours_cpu_s());
+        Self { roots, begin: Instant::now(), cpu_s, neighbours_cpu_s, stop, sampler }
     }
 
     /// Ends it.
     pub fn stop(self) -> Usage {
         let cpu_s = proc::cpu_s(&self.roots) - self.cpu_s;
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        let others = (others_cpu_s() - self.others_cpu_s) / (self.begin.elapsed().as_secs_f64() * cores);
+        let neighbours_cpu_s = neighbours_cpu_s() - self.neighbours_cpu_s;
+        let neighbours = neighbours_cpu_s / (self.begin.elapsed().as_secs_f64() * cores);
         self.stop.store(true, Ordering::Relaxed);
         self.sampler.thread().unpark();
         let peak = self.sampler.join().expect("the sampler ends");
-        Usage { cpu_s, peak, others: others.clamp(0.0, 1.0) }
+        Usage { cpu_s, peak, neighbours: neighbours.clamp(0.0, 1.0) }
     }
 }
 
-/// CPU seconds of the machine that are not ours: sources, sinks and chains are all below this process.
-fn others_cpu_s() -> f64 {
-    proc::machine_cpu_s() - proc::cpu_s(&[std::process::id()])
+/// CPU seconds that are neither ours (sources, sinks and chains are all below this process) nor the kernel's, which
+/// works for whoever is running.
+fn neighbours_cpu_s() -> f64 {
+    proc::processes_cpu_s() - proc::cpu_s(&[std::process::id()])
 }
 
 fn sample(roots: [u32; 2], stop: &AtomicBool) -> Memory {

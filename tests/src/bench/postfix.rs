@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use super::chain::Chain;
 use super::{proc, syncs, tools};
-use crate::site::{eventually, free_ports, loopback};
+use crate::peers::free_port;
+use crate::site::{eventually, loopback};
 
 /// `main.cf` of both instances; `@RELAY@` is the next hop, literally, so that no DNS is asked.
 pub const MAIN_CF: &str = "\
@@ -69,7 +70,7 @@ impl PostfixPair {
         let folder =
             tempfile::Builder::new().prefix("postfix").tempdir_in(ground).expect("a temporary folder");
         let_in(folder.path());
-        let [first, second] = free_ports().map(loopback);
+        let [first, second] = [(); 2].map(|()| loopback(free_port()));
         let wrapper = |file| counted.map(|folder| syncs::wrapper(&folder.join(file))).unwrap_or_default();
         Self {
             second: Postfix::start(&folder.path().join("second"), second, deliver, &wrapper(syncs::SECOND)),

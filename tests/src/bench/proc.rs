@@ -23,8 +23,9 @@ pub fn cpu_s(roots: &[u32]) -> f64 {
     below(roots, &all()).iter().map(|stat| stat.ticks).sum::<u64>() as f64 / TICKS_PER_S
 }
 
-/// CPU seconds of the whole machine since it started, everything that is not idle.
-pub fn machine_cpu_s() -> f64 {
+/// CPU seconds of all processes since the machine started, and what other machines stole from it; without the kernel's
+/// interrupts and threads.
+pub fn processes_cpu_s() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let times: Vec<f64> = stat
         .lines()
@@ -34,8 +35,10 @@ pub fn machine_cpu_s() -> f64 {
         .skip(1)
         .filter_map(|time| time.parse().ok())
         .collect();
-    // user, nice, system, (idle, iowait), irq, softirq, steal; guest times are part of user and nice.
-    [0, 1, 2, 5, 6, 7].iter().filter_map(|&at| times.get(at)).sum::<f64>() / TICKS_PER_S
+    // user, nice, system, (idle, iowait, irq, softirq), steal; guest times are part of user and nice.
+    let busy = [0, 1, 2, 7].iter().filter_map(|&at| times.get(at)).sum::<f64>() / TICKS_PER_S;
+    let kernel_is_visible = fs::read_to_string("/proc/2/comm").is_ok_and(|name| name.trim() == "kthreadd");
+    busy - if kernel_is_visible { cpu_s(&[2]) } else { 0.0 }
 }
 
 /// Memory of some processes together, in bytes.

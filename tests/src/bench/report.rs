@@ -12,21 +12,20 @@ use super::{Measured, Results, Section, median};
 /// A line of the table: what, and a value for each chain; `None` if it was not measured.
 type Row = (String, Vec<Option<f64>>);
 
-/// The share of the CPU from which neighbours decide the figures. Below are the kernel's own threads, which write.
-const OTHERS_MAX: f64 = 0.15;
+/// The share of the CPU from which neighbours decide the figures.
+const NEIGHBOURS_PERCENT_MAX: f64 = 10.0;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.machine)?;
-        let others = self.sections.iter().flat_map(|section| &section.chains).flat_map(|chain| &chain.rounds);
-        let others = others.map(|round| round.usage.others).fold(0.0, f64::max);
-        if others > OTHERS_MAX {
-            let percent = others * 100.0;
+        let rounds = self.sections.iter().flat_map(|section| &section.chains).flat_map(|chain| &chain.rounds);
+        let neighbours = rounds.map(|round| round.usage.neighbours).fold(0.0, f64::max) * 100.0;
+        if neighbours > NEIGHBOURS_PERCENT_MAX {
             writeln!(
                 f,
-                "BEWARE: others took up to {percent:.0} % of the CPU. Repeat on a machine that is calm.\n"
+                "BEWARE: neighbours took up to {neighbours:.0} % of the CPU. Repeat on a calm machine.\n"
             )?;
         }
         for section in &self.sections {
@@ -86,7 +85,7 @@ fn rows(section: &Section, calm_per_s: usize) -> Vec<Row> {
         middle("CPU s per 1,000 messages", Round::cpu_s_per_1000),
         middle("memory at peak, PSS, MiB", |round| round.usage.peak.pss as f64 / MIB),
         middle("memory at peak, RSS, MiB", |round| round.usage.peak.rss as f64 / MIB),
-        middle("CPU that others took, %", |round| round.usage.others * 100.0),
+        middle("CPU that neighbours took, %", |round| round.usage.neighbours * 100.0),
         of_chains("syncs per message, accepting side", &|chain| Some(chain.syncs?.first)),
         of_chains("syncs per message, delivering side", &|chain| Some(chain.syncs?.second)),
         latency("250 after, p50, ms", busy, |latency| latency.answer()[0]),
@@ -151,7 +150,7 @@ fn chain_json(chain: &Measured) -> Value {
         json!({
             "accepted_s": round.accepted_s, "delivered_s": round.delivered_s, "settled_s": round.settled_s,
             "cpu_s": round.usage.cpu_s, "pss_bytes": round.usage.peak.pss, "rss_bytes": round.usage.peak.rss,
-            "processes": round.usage.peak.processes, "others_cpu_share": round.usage.others,
+            "processes": round.usage.peak.processes, "neighbours_cpu_share": round.usage.neighbours,
         })
     };
     let latency = |latency: &Latency| json!({ "answer_ms_p50_p99": latency.answer(), "mailbox_ms_p50_p99": latency.mailbox() });

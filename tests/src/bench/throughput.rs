@@ -11,7 +11,8 @@ use super::chain::{Chain, Kind, ROUND_MAX};
 use super::meter::{Meter, Usage};
 use super::plan::{Load, Plan};
 use super::{Section, tools};
-use crate::site::{eventually, free_ports, loopback};
+use crate::peers::free_port;
+use crate::site::{eventually, loopback};
 
 /// One load of one chain.
 #[derive(Debug, Clone, Copy)]
@@ -106,9 +107,9 @@ impl std::fmt::Display for Round {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (accepted, delivered, cpu) =
             (self.accepted_per_s(), self.delivered_per_s(), self.cpu_s_per_1000());
-        let others = self.usage.others * 100.0;
+        let neighbours = self.usage.neighbours * 100.0;
         write!(f, "{accepted:.0}/s accepted, {delivered:.0}/s delivered, {cpu:.2} CPU s per 1,000, ")?;
-        write!(f, "settled after {:.1} s, others {others:.0} % of the CPU", self.settled_s)
+        write!(f, "settled after {:.1} s, neighbours {neighbours:.0} % of the CPU", self.settled_s)
     }
 }
 
@@ -155,7 +156,7 @@ struct Counter {
 impl SmtpSink {
     /// Starts it; ready when it listens.
     pub fn start() -> Self {
-        let [port] = free_ports();
+        let port = free_port();
         let listen = loopback(port);
         let mut process = Command::new("smtp-sink")
             .args(["-c", "-u", "postfix", &listen.to_string(), "1000"])
