@@ -31,7 +31,7 @@ pub struct Receipt {
 /// What became of a mail for one recipient (RFC 3464 §2.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The forward path.
+    /// The forward path; empty: the whole message, whose recipients the speaker could not read.
     pub recipient: String,
     /// What happened.
     pub action: Action,
@@ -118,7 +118,7 @@ fn decode_receipt(number: u32, bytes: Bytes) -> Result<Receipt, ReceiptError> {
 
 fn check_outcome(outcome: wire::Outcome) -> Result<Outcome, ReceiptError> {
     let one_line = |text: &str, bytes_max| text.len() <= bytes_max && !text.chars().any(char::is_control);
-    if outcome.recipient.is_empty() || !one_line(&outcome.recipient, PATH_BYTES_MAX) {
+    if !one_line(&outcome.recipient, PATH_BYTES_MAX) {
         return Err(ReceiptError::OutOfBounds("recipient"));
     }
     if !is_status(&outcome.status) {

@@ -83,7 +83,10 @@ fn receipt() -> Receipt {
 
 #[test]
 fn receipts_come_out_as_they_went_in() {
-    let batch = vec![receipt(), Receipt { outcomes: vec![], ..receipt() }];
+    let mut unopened = Receipt { message_id: Uuid::nil(), ..receipt() };
+    unopened.outcomes.remove(0);
+    unopened.outcomes[0].recipient.clear();
+    let batch = vec![receipt(), Receipt { outcomes: vec![], ..receipt() }, unopened];
     assert_eq!(receipt::decode(&receipt::encode(&batch)), Ok(batch));
     assert_eq!(receipt::decode(&[]), Ok(vec![]));
 }
@@ -106,7 +109,6 @@ fn receipts_out_of_bounds_are_refused() {
         change(&mut receipt.outcomes[0]);
         receipt::decode(&receipt::encode(&[receipt])).unwrap_err()
     };
-    assert_eq!(refused(|o| o.recipient.clear()), ReceiptError::OutOfBounds("recipient"));
     assert_eq!(refused(|o| o.recipient = "a\nb".into()), ReceiptError::OutOfBounds("recipient"));
     for status in ["", "2", "2.1", "3.1.1", "2.1.1.1", "2.1000.1", "2.a.1", "2..1"] {
         let mut receipt = receipt();
