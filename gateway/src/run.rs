@@ -32,6 +32,7 @@ use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
+use crate::flows::under_way::UnderWay;
 use crate::housekeeping::Housekeeping;
 use crate::http::{Answers, HttpState, Vouch};
 use crate::metrics::{Metrics, watch_spool};
@@ -233,6 +234,7 @@ impl Ground {
             spool: self.spool.clone(),
             pool: smtp::client::Pool::new(target(&self.config)),
             receipts,
+            under_way: UnderWay::default(),
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
             schedule: self.schedule(),

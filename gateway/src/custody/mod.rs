@@ -26,6 +26,7 @@ use std::sync::{Arc, RwLock};
 
 use dccp::did::{DidDocument, Log, Manifest};
 use dccp::keys::{KeyId, SigningKey};
+use dccp::message::FsClass;
 use dccp::node::NodeRecord;
 use dccp::xwing::DecapsulationKey;
 use dccp::{Did, UnixMillis};
@@ -166,6 +167,14 @@ impl Custody {
             return Some(self.device_kem.clone());
         }
         self.read_epochs(|epochs| epochs.ring.key(key_id))
+    }
+
+    /// The kind of the key that [`device_kem`](Self::device_kem) gives for `key_id`.
+    pub fn fs_class_of(&self, key_id: &KeyId) -> FsClass {
+        match self.device_kem.encapsulation_key().key_id() == *key_id {
+            true => FsClass::Static,
+            false => FsClass::Epoch,
+        }
     }
 
     /// The seed of the overlay node's key.

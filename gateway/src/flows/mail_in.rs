@@ -11,11 +11,12 @@
 //! A temporary answer of the mail server is never final: what is still to be done is kept and tried again until the
 //! message expires. What cannot be opened is never acknowledged as delivered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dccp::mail::{self, Mail};
-use dccp::message::Message;
+use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, UnixMillis};
@@ -30,6 +31,7 @@ use crate::clock::{Clock, system_time};
 use crate::custody::{Custody, Vault};
 use crate::flows::receipts::Receipts;
 use crate::flows::records::{Done, Progress, Summary, purpose, queue_id_of, sha256};
+use crate::flows::under_way::UnderWay;
 use crate::flows::{Knowledge, Snapshot, words};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
@@ -50,6 +52,8 @@ pub struct MailIn {
     pub pool: Pool,
     /// What to do when the message turns out to be receipts.
     pub receipts: Receipts,
+    /// What is being delivered at this moment.
+    pub under_way: UnderWay,
     /// Counters.
     pub metrics: Metrics,
     /// Our name in trace headers.
@@ -89,6 +93,8 @@ enum Undeliverable {
     UnknownSender(Did),
     #[error("its signing key {0} is not one of the sender's devices")]
     UnknownSigner(dccp::keys::KeyId),
+    #[error("it claims the protection of a {0} key, but another kind of key opens it")]
+    OtherKind(FsClass),
     #[error("it does not open: {0}")]
     Sealed(#[from] dccp::seal::OpenError),
     #[error("its content is not readable: {0}")]
@@ -105,6 +111,7 @@ impl MailIn {
             Err(reason) => self.give_up(&row, &reason).await,
             Ok((partner, opened)) => {
                 let key = replay_key(&opened.message);
+                let Some(_turn) = self.under_way.begin(key) else { return self.put_off_copy(&row).await };
                 if self.spool.seen(key).await? {
                     return self.drop_replay(&row).await;
                 }
@@ -138,6 +145,9 @@ impl MailIn {
             .signing_key(&unverified.signer())
             .ok_or_else(|| Undeliverable::UnknownSigner(unverified.signer()))?;
         let opened = unverified.verify(signer, self.custody.did(), (self.clock)())?;
+        if opened.message.fs_class != self.custody.fs_class_of(&key_id) {
+            return Err(Undeliverable::OtherKind(opened.message.fs_class)); // protocol §8.1, step 5
+        }
         self.metrics.stage_since(metrics::Stage::Open, started, (self.clock)());
         Ok((partner, opened))
     }
@@ -157,8 +167,15 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
-        let mut work =
-            Work { row, mail, message_id: id, key, notes: Vec::new(), progress: Progress::default() };
+        let mut work = Work {
+            row,
+            mail,
+            message_id: id,
+            key,
+            notes: Vec::new(),
+            progress: Progress::default(),
+            given_up: None,
+        };
         work.note(
             (self.clock)(),
             Stage::Opened,
@@ -191,16 +208,25 @@ impl MailIn {
             work.progress = progress;
             return;
         }
+        let mut refusals = BTreeSet::new(); // the same words for many recipients are noted once
         for recipient in &work.mail.envelope.forward_paths {
-            match decide_recipient(snapshot, partner, &work.mail, recipient).verdict {
+            let decision = decide_recipient(snapshot, partner, &work.mail, recipient);
+            let reason = words(&decision);
+            match decision.verdict {
                 Verdict::Allow(()) | Verdict::Hold => work.progress.pending.push(recipient.clone()),
-                Verdict::Refuse(refusal) => work.progress.done.push(Done {
-                    recipient: recipient.clone(),
-                    delivered: false,
-                    status: refusal.enhanced,
-                    diagnostic: refusal.text,
-                }),
+                Verdict::Refuse(refusal) => {
+                    refusals.insert(reason);
+                    work.progress.done.push(Done {
+                        recipient: recipient.clone(),
+                        delivered: false,
+                        status: refusal.enhanced,
+                        diagnostic: refusal.text,
+                    });
+                }
             }
+        }
+        for reason in refusals {
+            work.note((self.clock)(), Stage::Decided, reason);
         }
     }
 
@@ -358,6 +384,15 @@ impl MailIn {
         Ok(())
     }
 
+    /// Another seal of the same message (sender and id) is being delivered; what becomes of it decides about this copy.
+    async fn put_off_copy(&self, row: &Arrived) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let next = self.schedule.next(row.attempts + 1, now, row.expires, rand::random());
+        let note = Note::new(now, Stage::Deferred, "the same message is being delivered");
+        self.spool.defer(row.id, next, vec![note]).await?;
+        Ok(())
+    }
+
     /// The same message (sender and id) was settled before: its receipt is on its way, the copy is dropped.
     async fn drop_replay(&self, row: &Arrived) -> Result<(), SpoolError> {
         self.metrics.duplicates.inc();
@@ -376,6 +411,8 @@ struct Work<'a> {
     key: [u8; 32],
     notes: Vec<Note>,
     progress: Progress,
+    /// Why those who were still to be served never will be.
+    given_up: Option<String>,
 }
 
 impl Work<'_> {
@@ -417,7 +454,11 @@ impl Work<'_> {
             .push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
     }
 
+    /// `why` goes into the journal too: no addresses, no content.
     fn fail_pending(&mut self, status: &str, why: &str) {
+        if !self.progress.pending.is_empty() {
+            self.given_up = Some(why.to_owned());
+        }
         for recipient in std::mem::take(&mut self.progress.pending) {
             let (status, diagnostic) = (status.to_owned(), why.to_owned());
             self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
@@ -431,7 +472,8 @@ impl Work<'_> {
 
     fn counts(&self) -> String {
         let delivered = self.progress.done.iter().filter(|done| done.delivered).count();
-        format!("{delivered} of {} recipients", self.progress.done.len())
+        let counts = format!("{delivered} of {} recipients", self.progress.done.len());
+        self.given_up.as_ref().map_or(counts.clone(), |why| format!("{counts}: {why}"))
     }
 
     /// What the trace finds this row by, now that it is open.

@@ -29,6 +29,7 @@ pub mod release;
 mod replies;
 pub mod report;
 pub mod sealing;
+pub mod under_way;
 
 /// What the house knows at one moment: immutable values, so that a message is decided by one state of the world.
 #[derive(Clone)]
