@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Custody;
 use crate::partners::{Partner, Partners};
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Spool, SpoolError, State};
 
 /// Presentations of prekeys that may wait to be looked at; a partner presents at most a few a day.
 const PRESENTED_MAX: usize = 64;
@@ -27,7 +27,7 @@ const PRESENTED_MAX: usize = 64;
 /// What a partner presented on a stream: not verified yet.
 pub type Presented = (Did, Vec<Vec<u8>>);
 
-/// The way of prekeys from the overlay to here; beyond [`PRESENTED_MAX`] they are dropped and come again with the
+/// The way of prekeys from the overlay to here; beyond `PRESENTED_MAX` they are dropped and come again with the
 /// next stream.
 pub fn presentations() -> (mpsc::Sender<Presented>, mpsc::Receiver<Presented>) {
     mpsc::channel(PRESENTED_MAX)
@@ -113,24 +113,43 @@ impl Acquaintance {
             &self.tasks,
             &self.stop,
         );
-        for domain in cleared(&before, &fresh) {
-            let released = self.spool.release_held(&domain, now).await?;
-            tracing::info!(%domain, released, "the doubt about this partner is gone; held mail is decided anew");
+        for domain in in_doubt(&before).difference(&in_doubt(&fresh)) {
+            self.release(domain, &fresh, now).await?;
         }
+        Ok(())
+    }
+
+    /// Decides anew about everything that is held for partners who are not in doubt. Meant for the start: the doubt
+    /// may have been cleared, or the rules changed, while no gateway was running to notice.
+    ///
+    /// # Errors
+    /// The spool's; what was not released stays held.
+    pub async fn release_settled(&self) -> Result<(), SpoolError> {
+        let partners = self.partners.borrow().clone();
+        let in_doubt = in_doubt(&partners);
+        let held = self.spool.backlog().await?.into_iter().filter(|backlog| backlog.state == State::Held);
+        let held: BTreeSet<String> = held.map(|backlog| backlog.partner_domain).collect();
+        for domain in held.difference(&in_doubt).filter(|domain| partners.by_domain(domain).is_some()) {
+            self.release(domain, &partners, (self.clock)()).await?;
+        }
+        Ok(())
+    }
+
+    /// Held mail of `domain` goes on, towards whoever is pinned now.
+    async fn release(&self, domain: &str, partners: &Partners, now: UnixMillis) -> Result<(), SpoolError> {
+        if let Some(pinned) = partners.by_domain(domain) {
+            self.spool.readdress_held(domain, pinned.did().as_str()).await?;
+        }
+        let released = self.spool.release_held(domain, now).await?;
+        tracing::info!(%domain, released, "this partner is in no doubt (any more); held mail is decided anew");
         Ok(())
     }
 }
 
-/// Domains that were in doubt and are not any more, by acceptance, rejection or removal.
-fn cleared(before: &Partners, after: &Partners) -> BTreeSet<String> {
-    let in_doubt = |partners: &Partners| -> BTreeSet<String> {
-        partners
-            .iter()
-            .filter(|partner| partner.is_in_conflict())
-            .map(|partner| partner.domain().to_owned())
-            .collect()
-    };
-    in_doubt(before).difference(&in_doubt(after)).cloned().collect()
+/// Domains whose mail waits for a person: their identity is disputed, or their records have lapsed.
+fn in_doubt(partners: &Partners) -> BTreeSet<String> {
+    let doubtful = partners.iter().filter(|partner| partner.is_in_conflict() || partner.has_lapsed());
+    doubtful.map(|partner| partner.domain().to_owned()).collect()
 }
 
 /// What we present on each stream.

@@ -2,6 +2,7 @@
 //!
 //! | every | what |
 //! |---|---|
+//! | start | decide anew what is held for partners who are not in doubt |
 //! | second | notice partners that another process imported; give up what has expired |
 //! | minute | keep the epoch prekeys current and present them to partners |
 //! | hour | purge the journal |
@@ -40,6 +41,7 @@ impl Housekeeping {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
+        complain("decide anew what is held", self.acquaintance.release_settled().await);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

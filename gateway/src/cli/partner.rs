@@ -112,7 +112,7 @@ fn conflict_page(candidate: &Did, clashes: &[Clash]) -> String {
     let _ = write!(
         page,
         "
-Nothing was changed, but mail with this partner is held from now on, because one of the two is not your partner:
+The pinned identity stays, but mail to this partner is held from now on, because one of the two is not your partner:
 either the partner founded its organisation anew, or somebody wants its mail. Call a person you know there and
 compare fingerprints. Then:
 

@@ -165,6 +165,7 @@ impl MailOut {
         let (row, sealed, note) = match decision.verdict {
             Verdict::Refuse(refusal) => return Err(self.refuse(&refusal, &decision.reasons)),
             Verdict::Hold => {
+                self.metrics.held.inc();
                 let body = self.vault().seal(purpose::MAIL, &mail.encode());
                 let note = Note::new((self.clock)(), Stage::Held, "waits for an administrator".to_owned());
                 (self.row(id, letter, partner, &mail, Kind::Draft, body.into(), [0; 32]), None, note)

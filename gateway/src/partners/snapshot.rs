@@ -172,7 +172,7 @@ impl Partner {
         &self.candidates
     }
 
-    /// Whether another DID claims one of its domains: mail in both directions waits for an administrator.
+    /// Whether another DID claims one of its domains: mail to it waits for an administrator.
     pub fn is_in_conflict(&self) -> bool {
         !self.candidates.is_empty()
     }

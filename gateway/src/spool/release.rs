@@ -17,6 +17,23 @@ impl Spool {
         self.in_steps(move |desk| desk.release_domain(&domain, now)).await
     }
 
+    /// What is held for this domain and not sealed yet is for `partner` from now on, who has been pinned in place of
+    /// the one it was accepted for. Sealed rows stay with whom they are sealed to.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn readdress_held(&self, partner_domain: &str, partner: &str) -> Result<(), SpoolError> {
+        let (domain, partner) = (partner_domain.to_owned(), partner.to_owned());
+        self.write(move |conn| {
+            conn.prepare_cached(
+                "UPDATE rows SET partner = ?2 WHERE state = 2 AND partner_domain = ?1 AND kind = 4 AND partner <> ?2",
+            )?
+            .execute(params![domain, partner])
+        })
+        .await
+        .map(|_rows| ())
+    }
+
     /// Lets one held row go on.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use gateway::spool::config::SWEEP_ROWS_MAX;
-use gateway::spool::{Count, Direction, Kind, Moved, NewRow, Settlement, SpoolError, Stage, State, Work};
+use gateway::spool::{
+    Count, Direction, Kind, Moved, NewRow, RowId, Settlement, SpoolError, Stage, State, Work,
+};
 
 use crate::fixture::{GLOBEX, House, INITECH, NOW, later, mail, note};
 use crate::moves::tallies_are_true;
@@ -22,6 +24,19 @@ async fn what_is_held_goes_on_when_its_domain_is_released() {
     assert_eq!(house.state(other).await, State::Held);
     house.spool.release_held_row(other, later(2)).await.unwrap();
     assert_eq!(house.due_ids(Direction::Out, later(2)).await, [other]);
+}
+
+#[tokio::test]
+async fn a_held_draft_is_readdressed_and_a_sealed_mail_is_not() {
+    let house = House::new();
+    let held = NewRow { state: State::Held, ..mail() };
+    let sealed = house.keep(held.clone()).await;
+    let draft = house.keep(NewRow { id: RowId::fresh(), kind: Kind::Draft, ..held }).await;
+    house.spool.readdress_held("globex.example", INITECH).await.unwrap();
+    for (id, partner) in [(sealed, GLOBEX), (draft, INITECH)] {
+        let row = house.spool.by_row_id(id).await.unwrap().unwrap();
+        assert_eq!(row.partner.as_deref(), Some(partner));
+    }
 }
 
 #[tokio::test]
