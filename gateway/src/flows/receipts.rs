@@ -100,6 +100,13 @@ impl Receipts {
         partner: &Partner,
         now: UnixMillis,
     ) -> Result<Option<Settlement>, SpoolError> {
+        if !is_final(&receipt.outcomes) {
+            tracing::debug!(
+                partner = partner.domain(),
+                "a receipt says nothing final; its message goes on waiting"
+            );
+            return Ok(None);
+        }
         let did = partner.did().to_string();
         let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await?
         else {
@@ -117,6 +124,11 @@ impl Receipts {
         self.metrics.settled_out(delivered, original.row.accepted_at, now);
         Ok(Some(self.reporter.settlement(&original, state, &receipt.outcomes, notes, now)))
     }
+}
+
+/// Whether a receipt ends the wait for it: it speaks of somebody, and of nobody who is still to be served.
+fn is_final(outcomes: &[Outcome]) -> bool {
+    !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.action != Action::Delayed)
 }
 
 /// What became of one recipient. A mail server's reply mostly names the status itself.
@@ -149,7 +161,7 @@ pub struct Answering {
 }
 
 impl Answering {
-    /// Runs until `stop`: whenever receipts are pending, waits [`LINGER`] for company and sends them.
+    /// Runs until `stop`: whenever receipts are pending, waits `LINGER` for company and sends them.
     pub async fn run(self, stop: CancellationToken) {
         let mut bell = self.spool.listen(Work::Receipts);
         bell.mark_changed(); // a crash may have left receipts pending
