@@ -8,6 +8,7 @@
 //! Deliberately absent: fakes, except where hostile behaviour must be forged.
 
 pub mod bench;
+pub mod mallory;
 pub mod peers;
 pub mod site;
 pub mod submit;
