@@ -10,7 +10,7 @@
 //! Invariants:
 //! - A page is a function of what [`control::Control`] answers: no state, no keys, no storage here.
 //! - Text from outside (addresses, Message-IDs, reasons, errors) passes the template's HTML escaping and
-//!   [`words::visible`], so that it can neither become markup nor reorder or hide what stands beside it.
+//!   `words::visible`, so that it can neither become markup nor reorder or hide what stands beside it.
 //! - Every page works without JavaScript; the script only keeps it fresh. Nothing is inline, so the strictest
 //!   content security policy holds.
 //!

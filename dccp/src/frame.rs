@@ -85,18 +85,21 @@ pub enum RefusalCode {
     UnknownKey,
     /// The receiver's rules say no.
     Policy,
+    /// Durable at the receiver since an earlier delivery: as good as acknowledged.
+    Duplicate,
     /// A later version's code.
     Other(u32),
 }
 
 impl RefusalCode {
-    const NAMED: [(u32, Self); 6] = [
+    const NAMED: [(u32, Self); 7] = [
         (1, Self::Malformed),
         (2, Self::Unsupported),
         (3, Self::TooLarge),
         (4, Self::Expired),
         (5, Self::UnknownKey),
         (6, Self::Policy),
+        (7, Self::Duplicate),
     ];
 
     /// The number on the wire.

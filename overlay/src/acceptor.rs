@@ -28,7 +28,7 @@ use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWrit
 use crate::gate::Gate;
 use crate::greeting::{Caller, Known, hello_gate, recognise};
 use crate::ground::{Ground, Report};
-use crate::house::{DUPLICATE, House, Kept, refusal_label};
+use crate::house::{House, Kept, refusal_label};
 use crate::streams::Place;
 use crate::window::Room;
 
@@ -276,7 +276,7 @@ fn refusal<H: House>(seq: u64, kept: Kept, ground: &Ground<H>) -> Option<Refusal
         }
         Kept::Duplicate => {
             ground.metrics.messages_duplicate.inc();
-            Some(Refusal { seq, code: DUPLICATE, reason: String::new() })
+            Some(Refusal { seq, code: RefusalCode::Duplicate, reason: String::new() })
         }
         Kept::Refused { code, reason } => {
             ground.metrics.refused_by_us(refusal_label(code));

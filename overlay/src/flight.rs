@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 
 use crate::end::Fault;
 use crate::error::SendError;
-use crate::house::DUPLICATE;
 use crate::opener::{Answer, HopAck};
 use crate::window::Room;
 
@@ -58,7 +57,7 @@ impl Flight {
             let Some(waiting) = self.waiting.pop_front() else { break };
             let answer = match refused.next_if(|refusal| refusal.seq == seq) {
                 None => Ok(HopAck { duplicate: false }),
-                Some(Refusal { code: DUPLICATE, .. }) => Ok(HopAck { duplicate: true }),
+                Some(Refusal { code: RefusalCode::Duplicate, .. }) => Ok(HopAck { duplicate: true }),
                 Some(Refusal { code, reason, .. }) => {
                     landed.refused.push(code);
                     Err(SendError::Refused { code, reason })
@@ -127,7 +126,7 @@ mod tests {
     #[test]
     fn a_duplicate_is_an_acknowledgement() {
         let (mut flight, mut answers) = flight_of(1);
-        assert_eq!(flight.land(1, vec![refusal(1, DUPLICATE)]).unwrap().acknowledged, 1);
+        assert_eq!(flight.land(1, vec![refusal(1, RefusalCode::Duplicate)]).unwrap().acknowledged, 1);
         assert_eq!(answers[0].try_recv(), Ok(Ok(HopAck { duplicate: true })));
     }
 

@@ -36,10 +36,6 @@ pub enum Kept {
     },
 }
 
-/// Wire code of an acknowledgement that says "I had it already". It stands in the list of refusals
-/// because that list is what an acknowledgement says about single messages; it refuses nothing.
-pub(crate) const DUPLICATE: RefusalCode = RefusalCode::Other(64);
-
 /// One word for counters.
 pub(crate) fn refusal_label(code: RefusalCode) -> &'static str {
     match code {
@@ -49,6 +45,7 @@ pub(crate) fn refusal_label(code: RefusalCode) -> &'static str {
         RefusalCode::Expired => "expired",
         RefusalCode::UnknownKey => "unknown_key",
         RefusalCode::Policy => "policy",
+        RefusalCode::Duplicate => "duplicate",
         _ => "other",
     }
 }

@@ -185,7 +185,8 @@ pub struct Overlay {
     /// Multiaddrs under which partners reach this node, when they differ from `listen` (NAT, 0.0.0.0).
     #[schemars(with = "Vec<text::Multiaddr>")]
     pub announce: Vec<String>,
-    /// Find partners' nodes on the local network by multicast DNS.
+    /// Find partners' nodes on the local network by multicast DNS. For networks whose every host is trusted not
+    /// to flood it.
     pub mdns: bool,
 }
 
@@ -394,7 +395,7 @@ impl Default for Overlay {
         Overlay {
             listen: vec!["/ip4/127.0.0.1/udp/4001/quic-v1".into(), "/ip4/127.0.0.1/tcp/4001".into()],
             announce: vec![],
-            mdns: true,
+            mdns: false,
         }
     }
 }
