@@ -24,10 +24,11 @@ pub(super) async fn run(
 ) -> Result<Vec<Outcome>, HandOverError> {
     let mut ledger = Ledger::new(&envelope.forward_paths);
     let capabilities = connection.capabilities;
+    // What is wrong with one address is said before what is wrong with the whole message: it is the nearer cause.
+    ledger.refuse_unsendable(&capabilities);
     if let Err(reply) = require(envelope, content, &capabilities, connection.protocol) {
         ledger.settle_open(&reply, SaidBy::Client);
     }
-    ledger.refuse_unsendable(&capabilities);
     if ledger.open().next().is_none() {
         return Ok(ledger.outcomes());
     }

@@ -102,6 +102,8 @@ async fn an_internationalized_sender_or_header_without_smtputf8_fails_for_all() 
     assert_eq!(refusal(Protocol::Lmtp, &["8BITMIME"], &sender, PLAIN).await, ["5.6.7", "5.6.7"]);
     let header = Envelope { smtputf8: true, ..envelope(&["a@corp.test"]) };
     assert_eq!(refusal(Protocol::Lmtp, &["8BITMIME"], &header, UTF8_HEADER).await, ["5.6.9"]);
+    let both = Envelope { smtputf8: true, ..envelope(&["jürgen@corp.test", "b@corp.test"]) };
+    assert_eq!(refusal(Protocol::Lmtp, &["8BITMIME"], &both, UTF8_HEADER).await, ["5.6.7", "5.6.9"]);
 }
 
 #[tokio::test]

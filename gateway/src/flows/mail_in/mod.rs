@@ -11,6 +11,10 @@
 //! A temporary answer of the mail server is never final: what is still to be done is kept and tried again until the
 //! message expires. What cannot be opened is never acknowledged as delivered.
 
+mod ask;
+mod attempt;
+mod own;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,25 +24,22 @@ use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, UnixMillis};
-use federation::Recognition;
-use policies::{
-    Decision, Destination, Direction as Way, MailFacts, Permit, Purpose, RecipientFacts, SenderStanding,
-    Verdict,
-};
-use smtp::client::{Envelope, Outcome, Pool};
+use policies::{Permit, Purpose, Verdict};
+use smtp::client::{Envelope, Pool};
 
 use crate::clock::{Clock, system_time};
-use crate::custody::{Custody, Vault};
+use crate::custody::Custody;
 use crate::flows::receipts::Receipts;
-use crate::flows::records::{Done, Progress, Summary, purpose, queue_id_of, sha256};
+use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
 use crate::flows::under_way::UnderWay;
 use crate::flows::{Knowledge, Snapshot, words};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
 use crate::schedule::Schedule;
-use crate::spool::{
-    DueRow, Kind, Learned, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
-};
+use crate::spool::{Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State};
+
+use ask::{decide_mail, decide_recipient};
+use attempt::Attempt;
 
 /// Hands arrived mail over.
 pub struct MailIn {
@@ -167,7 +168,7 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
-        let mut work = Work {
+        let mut work = Attempt {
             row,
             mail,
             message_id: id,
@@ -201,7 +202,7 @@ impl MailIn {
     }
 
     /// What an earlier attempt left, or a decision about every recipient.
-    fn recall(&self, work: &mut Work<'_>, snapshot: &Snapshot, partner: &Partner) {
+    fn recall(&self, work: &mut Attempt<'_>, snapshot: &Snapshot, partner: &Partner) {
         let earlier =
             work.row.progress.as_ref().and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
         if let Some(progress) = earlier {
@@ -231,7 +232,7 @@ impl MailIn {
     }
 
     /// The mail leaves the house in clear, towards our own mail server only: `permit` is the judge's word for it.
-    async fn hand_over(&self, permit: Permit, partner: &Partner, work: &mut Work<'_>) {
+    async fn hand_over(&self, permit: Permit, partner: &Partner, work: &mut Attempt<'_>) {
         let started = (self.clock)();
         if *permit.purpose() != Purpose::HandOver {
             return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
@@ -252,7 +253,7 @@ impl MailIn {
         }
     }
 
-    fn received(&self, work: &Work<'_>, partner_domain: &str, at: UnixMillis) -> String {
+    fn received(&self, work: &Attempt<'_>, partner_domain: &str, at: UnixMillis) -> String {
         let facts = smtp::trace::Received {
             from: partner_domain,
             address: None,
@@ -266,7 +267,7 @@ impl MailIn {
     }
 
     /// Everything final: settle, with a receipt. Something pending: keep what is known and try again, or give up at the deadline.
-    async fn conclude(&self, mut work: Work<'_>, partner: &Partner) -> Result<(), SpoolError> {
+    async fn conclude(&self, mut work: Attempt<'_>, partner: &Partner) -> Result<(), SpoolError> {
         let now = (self.clock)();
         let vault = self.custody.vault();
         if !work.progress.pending.is_empty() && now < work.row.expires {
@@ -292,7 +293,7 @@ impl MailIn {
 
     async fn settle(
         &self,
-        work: Work<'_>,
+        work: Attempt<'_>,
         state: State,
         to: &Did,
         receipt: Receipt,
@@ -331,59 +332,6 @@ impl MailIn {
         Ok(())
     }
 
-    /// A report of ours (vault-sealed) goes to our mail server like any mail; if that fails for good there is nobody
-    /// left to tell (RFC 5321 §6.1), and the journal keeps the reason.
-    pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
-        let vault = self.custody.vault();
-        let now = (self.clock)();
-        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into()))
-        {
-            Ok(Ok(mail)) => mail,
-            _ => return self.drop_unreadable(due).await,
-        };
-        let envelope = Envelope {
-            reverse_path: mail.envelope.reverse_path,
-            forward_paths: mail.envelope.forward_paths,
-            body_8bit: mail.envelope.body_8bit,
-            smtputf8: mail.envelope.smtputf8,
-        };
-        let given_up = now >= due.row.expires_at;
-        let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
-            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
-                (None, words_of(&outcomes))
-            }
-            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => {
-                (Some(State::Delivered), words_of(&outcomes))
-            }
-            Ok(outcomes) => (Some(State::Failed), words_of(&outcomes)),
-            Err(error) if given_up || error.is_permanent() => (Some(State::Failed), error.to_string()),
-            Err(error) => (None, error.to_string()),
-        };
-        let detail = vault.seal(purpose::NOTE, words.as_bytes());
-        match state {
-            Some(state) => {
-                let stage = if state == State::Delivered { Stage::Delivered } else { Stage::Failed };
-                let note = Note::new(now, stage, "report to our mail server").with_sealed(detail);
-                self.spool.settle(Settlement::plain(due.row.id, state, vec![note])).await?;
-            }
-            None => {
-                let note = Note::new(now, Stage::Deferred, "our mail server did not take the report")
-                    .with_sealed(detail);
-                let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());
-                self.spool.defer(due.row.id, next, vec![note]).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A row of ours that the disk gave back changed: nothing can be delivered from it. The journal says so, loudly.
-    pub async fn drop_unreadable(&self, due: DueRow) -> Result<(), SpoolError> {
-        tracing::error!(row = %due.row.id, "a stored message is not readable any more; it cannot be delivered");
-        let note = Note::new((self.clock)(), Stage::Failed, "the stored form is not readable".to_owned());
-        self.spool.settle(Settlement::plain(due.row.id, State::Failed, vec![note])).await?;
-        Ok(())
-    }
-
     /// Another seal of the same message (sender and id) is being delivered; what becomes of it decides about this copy.
     async fn put_off_copy(&self, row: &Arrived) -> Result<(), SpoolError> {
         let now = (self.clock)();
@@ -403,157 +351,7 @@ impl MailIn {
     }
 }
 
-/// One mail in the hands of one attempt.
-struct Work<'a> {
-    row: &'a Arrived,
-    mail: Mail,
-    message_id: uuid::Uuid,
-    key: [u8; 32],
-    notes: Vec<Note>,
-    progress: Progress,
-    /// Why those who were still to be served never will be.
-    given_up: Option<String>,
-}
-
-impl Work<'_> {
-    fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
-        self.notes.push(Note::new(at, stage, reason));
-    }
-
-    /// Sorts the mail server's answers: final ones are done, temporary ones stay pending.
-    fn apply(&mut self, outcomes: Vec<Outcome>, vault: &Vault, at: UnixMillis) {
-        self.progress.pending.clear();
-        for outcome in outcomes {
-            let words = outcome.reply.to_string();
-            let accepted = outcome.is_delivered();
-            let (stage, reason) = if accepted {
-                (Stage::HandedOver, "taken by our mail server")
-            } else {
-                (Stage::Deferred, "our mail server answered")
-            };
-            let detail = format!("{}: {words}", outcome.recipient);
-            self.notes
-                .push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
-            if outcome.is_temporary() {
-                self.progress.pending.push(outcome.recipient);
-            } else {
-                let status = outcome.reply.status().to_string();
-                self.progress.done.push(Done {
-                    recipient: outcome.recipient,
-                    delivered: accepted,
-                    status,
-                    diagnostic: words,
-                });
-            }
-        }
-    }
-
-    fn put_off(&mut self, why: &str, vault: &Vault, at: UnixMillis) {
-        let detail = vault.seal(purpose::NOTE, why.as_bytes());
-        self.notes
-            .push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
-    }
-
-    /// `why` goes into the journal too: no addresses, no content.
-    fn fail_pending(&mut self, status: &str, why: &str) {
-        if !self.progress.pending.is_empty() {
-            self.given_up = Some(why.to_owned());
-        }
-        for recipient in std::mem::take(&mut self.progress.pending) {
-            let (status, diagnostic) = (status.to_owned(), why.to_owned());
-            self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
-        }
-    }
-
-    fn notes_for_hold(mut self, at: UnixMillis) -> Vec<Note> {
-        self.note(at, Stage::Held, "waits for an administrator".to_owned());
-        self.notes
-    }
-
-    fn counts(&self) -> String {
-        let delivered = self.progress.done.iter().filter(|done| done.delivered).count();
-        let counts = format!("{delivered} of {} recipients", self.progress.done.len());
-        self.given_up.as_ref().map_or(counts.clone(), |why| format!("{counts}: {why}"))
-    }
-
-    /// What the trace finds this row by, now that it is open.
-    fn learned(&self, vault: &Vault) -> Learned {
-        let facts = smtp::message::read(&self.mail.octets, &smtp::message::Limits::default()).ok();
-        let message_id = facts.and_then(|facts| facts.message_id);
-        Learned {
-            kind: Kind::Mail,
-            message_id: self.message_id,
-            message_id_tag: message_id.as_ref().map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
-            summary: Summary {
-                from: self.mail.envelope.reverse_path.clone(),
-                to: self.mail.envelope.forward_paths.clone(),
-                message_id,
-            }
-            .seal(vault),
-            size: self.mail.octets.len() as u64,
-        }
-    }
-}
-
 /// Recognises a message however often it is sealed: by who sent it and which it is (protocol §7).
 fn replay_key(message: &Message) -> [u8; 32] {
     sha256(&[b"DCCP-replay-v1\0", message.sender.as_str().as_bytes(), message.message_id.as_bytes()])
-}
-
-fn sender_standing(snapshot: &Snapshot, partner: &Partner, reverse_path: &str) -> SenderStanding {
-    match snapshot.directory.recognise(reverse_path) {
-        Recognition::Null => SenderStanding::Null,
-        Recognition::Ours(_) => SenderStanding::Ours,
-        Recognition::NotOurs => {
-            let domain = reverse_path.rsplit_once('@').map_or("", |(_, domain)| domain);
-            if partner.owns(domain) { SenderStanding::ThePartner } else { SenderStanding::Foreign }
-        }
-    }
-}
-
-fn decide_recipient(snapshot: &Snapshot, partner: &Partner, mail: &Mail, recipient: &str) -> Decision<()> {
-    let destination = match snapshot.directory.recognise(recipient) {
-        Recognition::Ours(_) => Destination::Ours,
-        _ => Destination::Unknown,
-    };
-    policies::decide_recipient(
-        &snapshot.rules,
-        &RecipientFacts {
-            direction: Way::Inbound,
-            sender: &mail.envelope.reverse_path,
-            sender_standing: sender_standing(snapshot, partner, &mail.envelope.reverse_path),
-            recipient,
-            recipient_domain: recipient.rsplit_once('@').map_or("", |(_, domain)| domain),
-            destination,
-            client_trusted: false,
-        },
-    )
-}
-
-fn decide_mail(
-    snapshot: &Snapshot,
-    partner: &Partner,
-    mail: &Mail,
-    recipients: usize,
-    size_max: u64,
-) -> Decision<Permit> {
-    policies::decide_mail(
-        &snapshot.rules,
-        &MailFacts {
-            direction: Way::Inbound,
-            sender: &mail.envelope.reverse_path,
-            sender_standing: sender_standing(snapshot, partner, &mail.envelope.reverse_path),
-            destination: Destination::Ours,
-            client_trusted: false,
-            recipients,
-            size: mail.octets.len() as u64,
-            size_max,
-            content_type: "",
-        },
-    )
-}
-
-/// What a mail server said, for the journal.
-fn words_of(outcomes: &[Outcome]) -> String {
-    outcomes.iter().map(|o| format!("{}: {}", o.recipient, o.reply)).collect::<Vec<_>>().join("; ")
 }

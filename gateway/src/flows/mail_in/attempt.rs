@@ -1,0 +1,103 @@
+//! One mail in the hands of one attempt: whom it still has to reach, what became of the others, and what the journal
+//! will say. Pure: the mail server's answers and the time are arguments.
+
+use dccp::UnixMillis;
+use dccp::mail::Mail;
+use smtp::client::Outcome;
+
+use super::Arrived;
+use crate::custody::Vault;
+use crate::flows::records::{Done, Progress, Summary, purpose};
+use crate::spool::{Kind, Learned, Note, Stage};
+
+/// One mail in the hands of one attempt.
+pub(super) struct Attempt<'a> {
+    pub(super) row: &'a Arrived,
+    pub(super) mail: Mail,
+    pub(super) message_id: uuid::Uuid,
+    pub(super) key: [u8; 32],
+    pub(super) notes: Vec<Note>,
+    pub(super) progress: Progress,
+    /// Why those who were still to be served never will be.
+    pub(super) given_up: Option<String>,
+}
+
+impl Attempt<'_> {
+    pub(super) fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
+        self.notes.push(Note::new(at, stage, reason));
+    }
+
+    /// Sorts the mail server's answers: final ones are done, temporary ones stay pending.
+    pub(super) fn apply(&mut self, outcomes: Vec<Outcome>, vault: &Vault, at: UnixMillis) {
+        self.progress.pending.clear();
+        for outcome in outcomes {
+            let words = outcome.reply.to_string();
+            let accepted = outcome.is_delivered();
+            let (stage, reason) = if accepted {
+                (Stage::HandedOver, "taken by our mail server")
+            } else {
+                (Stage::Deferred, "our mail server answered")
+            };
+            let detail = format!("{}: {words}", outcome.recipient);
+            self.notes
+                .push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
+            if outcome.is_temporary() {
+                self.progress.pending.push(outcome.recipient);
+            } else {
+                let status = outcome.reply.status().to_string();
+                self.progress.done.push(Done {
+                    recipient: outcome.recipient,
+                    delivered: accepted,
+                    status,
+                    diagnostic: words,
+                });
+            }
+        }
+    }
+
+    pub(super) fn put_off(&mut self, why: &str, vault: &Vault, at: UnixMillis) {
+        let detail = vault.seal(purpose::NOTE, why.as_bytes());
+        self.notes
+            .push(Note::new(at, Stage::Deferred, "our mail server cannot be reached").with_sealed(detail));
+    }
+
+    /// `why` goes into the journal too: no addresses, no content.
+    pub(super) fn fail_pending(&mut self, status: &str, why: &str) {
+        if !self.progress.pending.is_empty() {
+            self.given_up = Some(why.to_owned());
+        }
+        for recipient in std::mem::take(&mut self.progress.pending) {
+            let (status, diagnostic) = (status.to_owned(), why.to_owned());
+            self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
+        }
+    }
+
+    pub(super) fn notes_for_hold(mut self, at: UnixMillis) -> Vec<Note> {
+        self.note(at, Stage::Held, "waits for an administrator".to_owned());
+        self.notes
+    }
+
+    pub(super) fn counts(&self) -> String {
+        let delivered = self.progress.done.iter().filter(|done| done.delivered).count();
+        let counts = format!("{delivered} of {} recipients", self.progress.done.len());
+        self.given_up.as_ref().map_or(counts.clone(), |why| format!("{counts}: {why}"))
+    }
+
+    /// What the trace finds this row by, now that it is open.
+    pub(super) fn learned(&self, vault: &Vault) -> Learned {
+        let facts = smtp::message::read(&self.mail.octets, &smtp::message::Limits::default()).ok();
+        let message_id = facts.and_then(|facts| facts.message_id);
+        Learned {
+            kind: Kind::Mail,
+            message_id: self.message_id,
+            message_id_tag: message_id.as_ref().map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
+            summary: Summary {
+                from: self.mail.envelope.reverse_path.clone(),
+                to: self.mail.envelope.forward_paths.clone(),
+                message_id,
+            }
+            .seal(vault),
+            size: self.mail.octets.len() as u64,
+        }
+    }
+}

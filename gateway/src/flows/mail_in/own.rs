@@ -1,0 +1,68 @@
+//! Reports of our own on their way to our own mail server.
+
+use dccp::mail::Mail;
+use smtp::client::{Envelope, Outcome};
+
+use super::MailIn;
+use crate::flows::records::purpose;
+use crate::spool::{DueRow, Note, Settlement, SpoolError, Stage, State};
+
+impl MailIn {
+    /// A report of ours (vault-sealed) goes to our mail server like any mail; if that fails for good there is nobody
+    /// left to tell (RFC 5321 §6.1), and the journal keeps the reason.
+    pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
+        let vault = self.custody.vault();
+        let now = (self.clock)();
+        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into()))
+        {
+            Ok(Ok(mail)) => mail,
+            _ => return self.drop_unreadable(due).await,
+        };
+        let envelope = Envelope {
+            reverse_path: mail.envelope.reverse_path,
+            forward_paths: mail.envelope.forward_paths,
+            body_8bit: mail.envelope.body_8bit,
+            smtputf8: mail.envelope.smtputf8,
+        };
+        let given_up = now >= due.row.expires_at;
+        let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
+            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
+                (None, words_of(&outcomes))
+            }
+            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => {
+                (Some(State::Delivered), words_of(&outcomes))
+            }
+            Ok(outcomes) => (Some(State::Failed), words_of(&outcomes)),
+            Err(error) if given_up || error.is_permanent() => (Some(State::Failed), error.to_string()),
+            Err(error) => (None, error.to_string()),
+        };
+        let detail = vault.seal(purpose::NOTE, words.as_bytes());
+        match state {
+            Some(state) => {
+                let stage = if state == State::Delivered { Stage::Delivered } else { Stage::Failed };
+                let note = Note::new(now, stage, "report to our mail server").with_sealed(detail);
+                self.spool.settle(Settlement::plain(due.row.id, state, vec![note])).await?;
+            }
+            None => {
+                let note = Note::new(now, Stage::Deferred, "our mail server did not take the report")
+                    .with_sealed(detail);
+                let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());
+                self.spool.defer(due.row.id, next, vec![note]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of ours that the disk gave back changed: nothing can be delivered from it. The journal says so, loudly.
+    pub async fn drop_unreadable(&self, due: DueRow) -> Result<(), SpoolError> {
+        tracing::error!(row = %due.row.id, "a stored message is not readable any more; it cannot be delivered");
+        let note = Note::new((self.clock)(), Stage::Failed, "the stored form is not readable".to_owned());
+        self.spool.settle(Settlement::plain(due.row.id, State::Failed, vec![note])).await?;
+        Ok(())
+    }
+}
+
+/// What a mail server said, for the journal.
+fn words_of(outcomes: &[Outcome]) -> String {
+    outcomes.iter().map(|o| format!("{}: {}", o.recipient, o.reply)).collect::<Vec<_>>().join("; ")
+}
