@@ -65,7 +65,9 @@ fn await_standing(site: &Site, domain: &str, wanted: &str) {
 }
 
 fn nothing_clear_rests_at(site: &Site) {
-    for entry in fs::read_dir(site.data()).expect("the data folder").map(|entry| entry.expect("an entry").path()) {
+    for entry in
+        fs::read_dir(site.data()).expect("the data folder").map(|entry| entry.expect("an entry").path())
+    {
         let octets = fs::read(&entry).unwrap_or_default();
         for secret in ["secret of the merger", "alice@acme.test", "bob@globex.test"] {
             let found = octets.windows(secret.len()).any(|window| window == secret.as_bytes());
@@ -77,10 +79,12 @@ fn nothing_clear_rests_at(site: &Site) {
 #[test]
 fn a_partner_imported_while_running_is_noticed_and_mail_flows_without_restart() {
     let dovecot = Dovecot::start();
-    let (mut acme, mut globex) = (Site::found("acme.test", NOWHERE), Site::found("globex.test", &lmtp(&dovecot)));
+    let (mut acme, mut globex) =
+        (Site::found("acme.test", NOWHERE), Site::found("globex.test", &lmtp(&dovecot)));
     acme.start();
     globex.start();
-    let refused = submit(acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("early@acme.test", "Hello"));
+    let refused =
+        submit(acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("early@acme.test", "Hello"));
     assert!(refused.starts_with("550 5.7.1") && refused.contains("no-gateway-known"), "{refused}");
     assert!(done(&acme, &["partner", "list"]).contains("No partners yet"));
 
@@ -126,7 +130,14 @@ impl Refounded {
         let conflict = import(&acme, &second);
         assert_eq!(conflict.status.code(), CONFLICT, "{}", said(&conflict));
         let page = String::from_utf8_lossy(&conflict.stderr).into_owned();
-        for fact in ["CONFLICT", "globex.test", &fingerprint(&first), &fingerprint(&second), "partner accept", "partner reject"] {
+        for fact in [
+            "CONFLICT",
+            "globex.test",
+            &fingerprint(&first),
+            &fingerprint(&second),
+            "partner accept",
+            "partner reject",
+        ] {
             assert!(page.contains(fact), "{fact} is on the page:\n{page}");
         }
         await_standing(&acme, "globex.test", "conflict");
@@ -161,7 +172,11 @@ fn after_reject_what_was_held_goes_to_the_identity_that_was_pinned() {
     assert!(trace.contains("\"released\"") && trace.contains("\"sealed\""), "{trace}");
     assert_eq!((house.old_mail.mailbox("bob").len(), house.new_mail.mailbox("bob").len()), (1, 0));
     let again = house.acme.command(&["partner", "reject", "globex.test"]);
-    assert!(again.status.code() == REFUSED && said(&again).contains("there is no candidate"), "{}", said(&again));
+    assert!(
+        again.status.code() == REFUSED && said(&again).contains("there is no candidate"),
+        "{}",
+        said(&again)
+    );
     house.settled();
 }
 
@@ -176,7 +191,10 @@ fn after_accept_what_was_held_goes_to_the_new_identity_and_not_to_the_old_one() 
     house.acme.await_state(&queue_id, "held");
 
     let right = fingerprint(&house.new.export());
-    assert!(done(&house.acme, &["partner", "accept", "globex.test", "--fingerprint", &right]).contains("Pinned globex.test anew"));
+    assert!(
+        done(&house.acme, &["partner", "accept", "globex.test", "--fingerprint", &right])
+            .contains("Pinned globex.test anew")
+    );
     house.acme.await_state(&queue_id, "delivered");
     let later = send(&house.acme, "later@acme.test");
     house.acme.await_state(&later, "delivered");
@@ -206,7 +224,8 @@ fn a_removed_partner_gets_no_mail_and_the_sender_of_held_mail_is_told() {
     let report = eventually("alice has the report", || house.acme_mail.mailbox("alice").into_iter().next());
     let report = String::from_utf8_lossy(&report).into_owned();
     assert!(report.contains("Status: 5.7.1") && report.contains("bob@globex.test"), "{report}");
-    let refused = submit(house.acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("late@acme.test", "Hello"));
+    let refused =
+        submit(house.acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("late@acme.test", "Hello"));
     assert!(refused.starts_with("550 5.7.1") && refused.contains("no-gateway-known"), "{refused}");
     assert!(done(&house.acme, &["partner", "list"]).contains("No partners yet"));
     let again = house.acme.command(&["partner", "remove", "globex.test"]);
@@ -217,8 +236,11 @@ fn a_removed_partner_gets_no_mail_and_the_sender_of_held_mail_is_told() {
 
 #[test]
 fn a_file_that_is_not_what_it_seems_is_refused_in_clear_words() {
-    let (acme, globex, mallory) =
-        (Site::found("acme.test", NOWHERE), Site::found("globex.test", NOWHERE), Site::found("globex.test", NOWHERE));
+    let (acme, globex, mallory) = (
+        Site::found("acme.test", NOWHERE),
+        Site::found("globex.test", NOWHERE),
+        Site::found("globex.test", NOWHERE),
+    );
     let impostor = Site::found("acme.test", NOWHERE);
     let text = String::from_utf8(globex.export()).expect("ASCII");
     let begin = text.find("DCCP PARTNER-----\n").expect("armour") + "DCCP PARTNER-----\n".len();
@@ -232,8 +254,16 @@ fn a_file_that_is_not_what_it_seems_is_refused_in_clear_words() {
     let mut files: Vec<(String, Vec<u8>, &str)> = vec![
         ("empty".into(), Vec::new(), "this is not a partner file"),
         ("a letter".into(), b"Dear partner, call me.\n".to_vec(), "this is not a partner file"),
-        ("cut in the middle".into(), text.as_bytes()[..text.len() / 2].to_vec(), "this is not a partner file"),
-        ("cut, with the end glued on".into(), [&text[..begin + 650], &text[end..]].concat().into_bytes(), "the file is refused"),
+        (
+            "cut in the middle".into(),
+            text.as_bytes()[..text.len() / 2].to_vec(),
+            "this is not a partner file",
+        ),
+        (
+            "cut, with the end glued on".into(),
+            [&text[..begin + 650], &text[end..]].concat().into_bytes(),
+            "the file is refused",
+        ),
         ("two files".into(), text.repeat(2).into_bytes(), "this is not a partner file"),
         ("not text".into(), vec![0xff; 100], "UTF-8"),
         ("endless".into(), "a".repeat(20 << 20).into_bytes(), "larger than"),
@@ -256,11 +286,19 @@ fn a_file_that_is_not_what_it_seems_is_refused_in_clear_words() {
         assert!(!said(&refused).contains("panicked"), "{name}: {}", said(&refused));
     }
     let missing = acme.command(&["partner", "import", "/nowhere/globex.partner"]);
-    assert!(missing.status.code() == REFUSED && said(&missing).contains("/nowhere/globex.partner"), "{}", said(&missing));
-    assert!(done(&acme, &["partner", "list"]).contains("No partners yet"), "nothing of all this left a trace");
+    assert!(
+        missing.status.code() == REFUSED && said(&missing).contains("/nowhere/globex.partner"),
+        "{}",
+        said(&missing)
+    );
+    assert!(
+        done(&acme, &["partner", "list"]).contains("No partners yet"),
+        "nothing of all this left a trace"
+    );
 
     // What stands outside the armour is for people and decides nothing.
-    let dressed_up = text.replace("globex.test", "initech.test").replace(&fingerprint(text.as_bytes()), "aaaa bbbb");
+    let dressed_up =
+        text.replace("globex.test", "initech.test").replace(&fingerprint(text.as_bytes()), "aaaa bbbb");
     let taken = import(&acme, dressed_up.as_bytes());
     assert!(taken.status.success() && said(&taken).contains("Pinned globex.test"), "{}", said(&taken));
     assert!(said(&taken).contains(&fingerprint(text.as_bytes())), "{}", said(&taken));
@@ -284,7 +322,11 @@ fn a_file_whose_records_have_expired_is_refused() {
     let file = six_years_ago(&["partner", "export", "--config", config]).stdout;
     let refused = import(&acme, &file);
     assert_eq!(refused.status.code(), REFUSED, "{}", said(&refused));
-    assert!(said(&refused).contains("the file is refused: ") && said(&refused).contains("expired"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("the file is refused: ") && said(&refused).contains("expired"),
+        "{}",
+        said(&refused)
+    );
 }
 
 #[test]
@@ -302,12 +344,14 @@ fn a_second_gateway_on_the_same_data_refuses_to_start() {
     let mut acme = Site::found("acme.test", NOWHERE);
     acme.start();
     let config = fs::read_to_string(acme.config()).expect("the configuration");
-    let elsewhere = [acme.smtp.port(), acme.control.port(), acme.overlay_port]
-        .iter()
-        .fold(config, |config, port| config.replace(&port.to_string(), &tests::peers::free_port().to_string()));
+    let elsewhere =
+        [acme.smtp.port(), acme.control.port(), acme.overlay_port].iter().fold(config, |config, port| {
+            config.replace(&port.to_string(), &tests::peers::free_port().to_string())
+        });
     let second = acme.folder().join("second.yaml");
     fs::write(&second, elsewhere).expect("a file");
-    let refused = Command::new(gateway_binary()).arg("run").arg("--config").arg(&second).output().expect("a gateway");
+    let refused =
+        Command::new(gateway_binary()).arg("run").arg("--config").arg(&second).output().expect("a gateway");
     assert_eq!(refused.status.code(), REFUSED, "{}", said(&refused));
     assert!(said(&refused).contains("another gateway is running on"), "{}", said(&refused));
     assert!(acme.is_running() && acme.get("/readyz").0 == 200, "the first one goes on");
@@ -323,12 +367,20 @@ fn check_lists_every_problem_of_a_broken_configuration_at_once() {
     acme.set("retry_delay_ms_min", "-5");
     acme.set("protocol", "pigeon");
     acme.set("level", "loud");
-    let config = fs::read_to_string(acme.config()).expect("the configuration").replace("  hostname: ", "  hostnam: ");
+    let config =
+        fs::read_to_string(acme.config()).expect("the configuration").replace("  hostname: ", "  hostnam: ");
     fs::write(acme.config(), config).expect("the configuration is writable");
     let broken = acme.command(&["check"]);
     let page = String::from_utf8_lossy(&broken.stderr).into_owned();
     assert_eq!(broken.status.code(), PROBLEMS, "{page}");
-    for key in ["smtp.size_bytes_max", "queue.retry_delay_ms_min", "delivery.protocol", "log.level", "smtp.hostnam:", "smtp.hostname"] {
+    for key in [
+        "smtp.size_bytes_max",
+        "queue.retry_delay_ms_min",
+        "delivery.protocol",
+        "log.level",
+        "smtp.hostnam:",
+        "smtp.hostname",
+    ] {
         assert!(page.contains(key), "{key} is named:\n{page}");
     }
     assert!(page.starts_with("6 problems in "), "{page}");
