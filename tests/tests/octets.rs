@@ -16,6 +16,29 @@ fn mail(name: &str, rest: &[u8]) -> Vec<u8> {
     octets
 }
 
+/// After the signed example of RFC 8463 §A.3: such a signature covers header fields and body, so one changed octet would
+/// break it.
+const DKIM_SIGNED: &str = "\
+DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;
+ d=football.example.com; i=@football.example.com;
+ q=dns/txt; s=brisbane; t=1528637909; h=from : to :
+ subject : date : message-id : from : subject : date;
+ bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
+ b=/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus
+ Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==
+From: Joe SixPack <joe@football.example.com>
+To: Suzie Q <suzie@shopping.example.net>
+Subject: Is dinner ready?
+Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)
+Message-ID: <dkim-signed@acme.test>
+
+Hi.
+
+We lost the game.  Are you hungry yet?
+
+Joe.
+";
+
 /// Mails that software in between likes to change.
 fn delicate_mails() -> Vec<(&'static str, Vec<u8>)> {
     let long_line = format!("Subject: long\r\n\r\n{}\r\n", "x".repeat(5_000));

@@ -147,3 +147,20 @@ fn what_waits_too_long_expires_and_is_reported() {
     assert!(String::from_utf8_lossy(&reports[0]).contains("Status: 5.4.7"));
     sites.acme.settled();
 }
+
+#[test]
+fn a_mail_to_more_people_than_one_seal_may_name_reaches_them_all() {
+    let globex_mail = SmtpSink::start();
+    let mut sites = TwoSites::found(NOWHERE, &format!("smtp:127.0.0.1:{}", globex_mail.port()));
+    sites.acme.set("recipients_max", "2000");
+    sites.start();
+    let everybody: Vec<String> = (0..1_500).map(|n| format!("person-{n}@globex.test")).collect();
+    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    let octets = letter("everybody@acme.test", "Hello all");
+    let queue_id = submitted(sites.acme.smtp, "alice@acme.test", &everybody, &octets);
+    sites.settled();
+    let rows = sites.acme.trace(&queue_id).expect("a trace")["messages"].as_array().expect("rows").clone();
+    assert_eq!(rows.len(), 2, "1,000 and 500");
+    assert!(rows.iter().all(|row| row["state"] == "delivered"), "{rows:?}");
+    assert_eq!(globex_mail.messages().len(), 2);
+}

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
+use dccp::limits::FORWARD_PATHS_MAX;
 use dccp::mail::{Mail, MailEnvelope};
 use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
@@ -329,15 +330,18 @@ impl Transaction {
         }
     }
 
-    /// The recipients, one group per organisation: each is sealed once.
-    fn destinations(&self) -> BTreeMap<Did, Vec<Address>> {
-        let mut groups: BTreeMap<Did, Vec<Address>> = BTreeMap::new();
+    /// The recipients by organisation: each group is sealed once. A group holds what one sealed mail may name.
+    fn destinations(&self) -> Vec<(Did, Vec<Address>)> {
+        let mut groups: BTreeMap<&Did, Vec<Address>> = BTreeMap::new();
         for to in &self.recipients {
             if let Some(partner) = self.snapshot.partners.by_domain(to.domain()) {
-                groups.entry(partner.did().clone()).or_default().push(to.clone());
+                groups.entry(partner.did()).or_default().push(to.clone());
             }
         }
-        groups
+        let portions = |(did, to): (&Did, Vec<Address>)| {
+            to.chunks(FORWARD_PATHS_MAX).map(|some| (did.clone(), some.to_vec())).collect::<Vec<_>>()
+        };
+        groups.into_iter().flat_map(portions).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 //! A batch is one message with one hybrid signature, so its `Signed` bytes are the evidence for every receipt in it;
 //! they are kept, sealed to ourselves, with the row of the batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Custody;
 use crate::flows::Knowledge;
-use crate::flows::records::{Summary, purpose, queue_id_of};
+use crate::flows::records::{Slip, Summary, purpose, queue_id_of};
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
 use crate::metrics::Metrics;
@@ -31,6 +32,10 @@ use crate::spool::{
 
 /// Receipts in one batch: one signature and one seal are shared by this many mails (protocol §5, batches of 64).
 const BATCH_MAX: usize = 64;
+
+/// Octets of receipts in one batch: far below what a partner decodes (4 MiB), and small enough for a full disk's reserve.
+/// A single receipt may be larger; it then travels alone.
+const BATCH_BYTES_MAX: usize = 128 * 1024;
 
 /// How long a receipt may wait for company: long enough to share a signature under load, too short to notice.
 const LINGER: Duration = Duration::from_millis(20);
@@ -113,6 +118,11 @@ impl Receipts {
             tracing::debug!(partner = partner.domain(), "a receipt speaks of no message that waits for one");
             return Ok(None);
         };
+        let slip = original.slip.as_ref().and_then(|sealed| Slip::open(self.custody.vault(), sealed).ok());
+        if slip.is_some_and(|slip| !speaks_of_all(&receipt.outcomes, &slip.recipients)) {
+            tracing::warn!(partner = partner.domain(), queue_id = original.row.queue_id, "a receipt does not speak of the recipients of its message; it is ignored");
+            return Ok(None);
+        }
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
         let words: Vec<_> = receipt.outcomes.iter().map(words_of).collect();
         let detail = self.custody.vault().seal(purpose::NOTE, words.join("; ").as_bytes());
@@ -129,6 +139,25 @@ impl Receipts {
 /// Whether a receipt ends the wait for it: it speaks of somebody, and of nobody who is still to be served.
 fn is_final(outcomes: &[Outcome]) -> bool {
     !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.action != Action::Delayed)
+}
+
+/// Whether a receipt speaks of every recipient that its message had and of nobody else. An outcome without a recipient
+/// speaks of them all.
+fn speaks_of_all(outcomes: &[Outcome], recipients: &[String]) -> bool {
+    let named: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.recipient.as_str()).collect();
+    let had: BTreeSet<&str> = recipients.iter().map(String::as_str).collect();
+    named == had || named == BTreeSet::from([""])
+}
+
+/// The first of `pending`, as many as one batch may hold in octets.
+fn batch_of(pending: &[(i64, Vec<u8>)]) -> &[(i64, Vec<u8>)] {
+    let mut bytes = 0;
+    let fitting = pending.iter().take_while(|(_, sealed)| {
+        bytes += sealed.len();
+        bytes <= BATCH_BYTES_MAX
+    });
+    let count = fitting.count().max(1).min(pending.len());
+    pending.get(..count).unwrap_or(pending)
 }
 
 /// What became of one recipient. A mail server's reply mostly names the status itself.
@@ -184,8 +213,7 @@ impl Answering {
         for partner in self.spool.partners_with_receipts().await? {
             loop {
                 let pending = self.spool.receipts_pending(&partner, BATCH_MAX).await?;
-                if pending.is_empty() || !self.answer(&partner, &pending).await? || pending.len() < BATCH_MAX
-                {
+                if pending.is_empty() || !self.answer(&partner, batch_of(&pending)).await? {
                     break;
                 }
             }
@@ -227,9 +255,15 @@ impl Answering {
         Ok(true)
     }
 
+    /// A pending receipt as it was written. One that the disk gives back changed cannot be sent; the partner's sender
+    /// learns from the expiry of the mail.
     fn recall(&self, sealed: &[u8]) -> Option<Receipt> {
-        let clear = self.sealer.custody.vault().open(purpose::RECEIPT, sealed).ok()?;
-        receipt::decode(&clear).ok()?.into_iter().next()
+        let clear = self.sealer.custody.vault().open(purpose::RECEIPT, sealed);
+        let receipt = clear.ok().and_then(|clear| receipt::decode(&clear).ok()?.into_iter().next());
+        if receipt.is_none() {
+            tracing::error!("a pending receipt is not readable any more; it cannot be sent");
+        }
+        receipt
     }
 
     fn row(&self, id: RowId, partner: &Partner, sealed: &SealedMessage, now: UnixMillis) -> NewRow {
@@ -252,5 +286,34 @@ impl Answering {
             state: State::Queued,
             leased: true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(recipient: &str) -> Outcome {
+        let (status, diagnostic) = ("2.0.0".to_owned(), String::new());
+        Outcome { recipient: recipient.to_owned(), action: Action::Delivered, status, diagnostic }
+    }
+
+    #[test]
+    fn a_receipt_must_speak_of_every_recipient_and_of_nobody_else() {
+        let had = ["bob@globex.test".to_owned(), "eve@globex.test".to_owned()];
+        assert!(speaks_of_all(&[outcome("eve@globex.test"), outcome("bob@globex.test")], &had));
+        assert!(speaks_of_all(&[outcome("")], &had), "no recipient means all of them");
+        assert!(!speaks_of_all(&[outcome("bob@globex.test")], &had));
+        assert!(!speaks_of_all(&[outcome("bob@globex.test"), outcome("")], &had));
+        let more = [outcome("bob@globex.test"), outcome("eve@globex.test"), outcome("mallory@globex.test")];
+        assert!(!speaks_of_all(&more, &had));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_octets_but_never_empty() {
+        let pending = |sizes: &[usize]| sizes.iter().map(|size| (0, vec![0; *size])).collect::<Vec<_>>();
+        assert_eq!(batch_of(&pending(&[100, 200])).len(), 2);
+        assert_eq!(batch_of(&pending(&[BATCH_BYTES_MAX, 1])).len(), 1);
+        assert_eq!(batch_of(&pending(&[BATCH_BYTES_MAX + 1, 1])).len(), 1);
     }
 }

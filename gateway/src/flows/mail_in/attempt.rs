@@ -33,10 +33,10 @@ impl Attempt<'_> {
         for outcome in outcomes {
             let words = outcome.reply.to_string();
             let accepted = outcome.is_delivered();
-            let (stage, reason) = if accepted {
-                (Stage::HandedOver, "taken by our mail server")
-            } else {
-                (Stage::Deferred, "our mail server answered")
+            let (stage, reason) = match (accepted, outcome.is_temporary()) {
+                (true, _) => (Stage::HandedOver, "taken by our mail server"),
+                (false, true) => (Stage::Deferred, "our mail server says: not now"),
+                (false, false) => (Stage::Failed, "our mail server says: never"),
             };
             let detail = format!("{}: {words}", outcome.recipient);
             self.notes
