@@ -120,7 +120,11 @@ impl Receipts {
         };
         let slip = original.slip.as_ref().and_then(|sealed| Slip::open(self.custody.vault(), sealed).ok());
         if slip.is_some_and(|slip| !speaks_of_all(&receipt.outcomes, &slip.recipients)) {
-            tracing::warn!(partner = partner.domain(), queue_id = original.row.queue_id, "a receipt does not speak of the recipients of its message; it is ignored");
+            tracing::warn!(
+                partner = partner.domain(),
+                queue_id = original.row.queue_id,
+                "a receipt does not speak of the recipients of its message; it is ignored"
+            );
             return Ok(None);
         }
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);

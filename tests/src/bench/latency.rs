@@ -10,7 +10,7 @@ use super::chain::{Chain, Kind, ROUND_MAX};
 use super::plan::{Load, Plan};
 use super::sink::Sink;
 use super::source::{self, Drive, Sent};
-use super::{Section, percentile};
+use super::{Section, meter, percentile};
 
 /// What a run of messages waited, in milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,7 @@ pub fn phase(plan: &Plan, ground: &Path, sections: &mut [Section]) {
         let load = Load { messages: plan.latency_messages_of(*load), ..*load };
         for pace in [None, Some(plan.calm_per_s)] {
             for (stand, measured) in stands.iter_mut().zip(&mut sections[at].chains) {
+                meter::await_calm();
                 let latency = stand.run(plan, load, pace);
                 let ([p50, p99], [mailbox50, mailbox99]) = (latency.answer(), latency.mailbox());
                 let way = if pace.is_some() { "calm" } else { "busy" };

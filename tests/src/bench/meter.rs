@@ -10,6 +10,13 @@ use super::proc::{self, Memory};
 /// Often enough to see a peak that lasts, seldom enough to cost nothing.
 const SAMPLE_EVERY: Duration = Duration::from_millis(300);
 
+/// Neighbours below this share (0 to 1) do not move a figure by more than the disk does.
+const CALM_SHARE_MAX: f64 = 0.05;
+/// Long enough to tell a build from a moment.
+const CALM_SAMPLE: Duration = Duration::from_secs(1);
+/// Before each round. All rounds together stay within what somebody waits for.
+const CALM_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// What was taken.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
@@ -47,14 +54,31 @@ impl Meter {
     /// Ends it.
     pub fn stop(self) -> Usage {
         let cpu_s = proc::cpu_s(&self.roots) - self.cpu_s;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        let neighbours_cpu_s = neighbours_cpu_s() - self.neighbours_cpu_s;
-        let neighbours = neighbours_cpu_s / (self.begin.elapsed().as_secs_f64() * cores);
+        let neighbours = share_of_machine(neighbours_cpu_s() - self.neighbours_cpu_s, self.begin);
         self.stop.store(true, Ordering::Relaxed);
         self.sampler.thread().unpark();
         let peak = self.sampler.join().expect("the sampler ends");
-        Usage { cpu_s, peak, neighbours: neighbours.clamp(0.0, 1.0) }
+        Usage { cpu_s, peak, neighbours }
     }
+}
+
+/// Waits until neighbours leave the CPU alone, but not longer than [`CALM_WAIT_MAX`]: on a shared machine somebody
+/// may always be busy, and then the report says so.
+pub fn await_calm() {
+    let deadline = Instant::now() + CALM_WAIT_MAX;
+    while Instant::now() < deadline && neighbours_share_during(CALM_SAMPLE) > CALM_SHARE_MAX {}
+}
+
+fn neighbours_share_during(time: Duration) -> f64 {
+    let (begin, before) = (Instant::now(), neighbours_cpu_s());
+    std::thread::sleep(time);
+    share_of_machine(neighbours_cpu_s() - before, begin)
+}
+
+/// CPU seconds since `begin` as a share of what the machine has.
+fn share_of_machine(cpu_s: f64, begin: Instant) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    (cpu_s / (begin.elapsed().as_secs_f64() * cores)).clamp(0.0, 1.0)
 }
 
 /// CPU seconds that are neither ours (sources, sinks and chains are all below this process) nor the kernel's, which

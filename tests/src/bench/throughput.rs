@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::chain::{Chain, Kind, ROUND_MAX};
-use super::meter::{Meter, Usage};
+use super::meter::{self, Meter, Usage};
 use super::plan::{Load, Plan};
 use super::{Section, tools};
 use crate::peers::free_port;
@@ -56,6 +56,7 @@ pub fn phase(plan: &Plan, ground: &Path, sections: &mut [Section], stages: &mut 
     for (at, load) in plan.loads.iter().enumerate() {
         for turn in 1..=plan.rounds {
             for (stand, measured) in stands.iter_mut().zip(&mut sections[at].chains) {
+                meter::await_calm();
                 // Nobody pays for what the one before left to be written.
                 tools::run("sync", &["-f", ground.to_str().expect("a printable path")]);
                 let round = stand.round(plan, *load);

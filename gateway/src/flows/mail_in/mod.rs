@@ -216,7 +216,8 @@ impl MailIn {
             match decision.verdict {
                 Verdict::Allow(()) | Verdict::Hold => work.progress.pending.push(recipient.clone()),
                 Verdict::Refuse(refusal) => {
-                    self.metrics.refused(decision.reasons.first().map_or("none", |reason| reason.rule.as_str()));
+                    self.metrics
+                        .refused(decision.reasons.first().map_or("none", |reason| reason.rule.as_str()));
                     refusals.insert(reason);
                     work.progress.done.push(Done {
                         recipient: recipient.clone(),
