@@ -61,6 +61,7 @@ fn delicate_mails() -> Vec<(&'static str, Vec<u8>)> {
         ("eight-bit", mail("eight-bit", eight_bit)),
         ("latin", mail("latin", latin)),
         ("odd-headers", mail("odd-headers", odd_headers)),
+        ("dkim-signed", DKIM_SIGNED.replace('\n', "\r\n").into_bytes()),
         ("trailing-blank-lines", mail("trailing-blank-lines", b"Subject: blank\r\n\r\nend\r\n\r\n\r\n\r\n")),
         (
             "large",
