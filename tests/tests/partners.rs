@@ -350,8 +350,10 @@ fn a_second_gateway_on_the_same_data_refuses_to_start() {
         });
     let second = acme.folder().join("second.yaml");
     fs::write(&second, elsewhere).expect("a file");
-    let refused =
-        Command::new(gateway_binary()).arg("run").arg("--config").arg(&second).output().expect("a gateway");
+    // If it did start, it would run for ever.
+    let mut second_gateway = Command::new("timeout");
+    second_gateway.args(["-s", "KILL", "20"]).arg(gateway_binary()).arg("run").arg("--config").arg(&second);
+    let refused = second_gateway.output().expect("a gateway");
     assert_eq!(refused.status.code(), REFUSED, "{}", said(&refused));
     assert!(said(&refused).contains("another gateway is running on"), "{}", said(&refused));
     assert!(acme.is_running() && acme.get("/readyz").0 == 200, "the first one goes on");
