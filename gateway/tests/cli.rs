@@ -178,7 +178,7 @@ fn a_changed_identity_is_impossible_to_overlook() {
         "CONFLICT",
         &globex.fingerprint(),
         &impostor.fingerprint(),
-        "mail with this partner is held",
+        "mail to this partner is held",
         "partner reject",
     ] {
         assert!(said.contains(expected), "{expected}\n{said}");

@@ -7,7 +7,8 @@
 //!
 //! A **chain** is two mail servers in a row with a way in and a sink behind it. Each phase founds its chains anew,
 //! loads them in turn (A, B, A, B, …, so that a noisy machine is unfair to neither) and waits until nothing is left
-//! in them. Every wait has an end, all traffic stays on 127.0.0.1, and everything is in one folder that is removed.
+//! in them. Every wait has an end, all traffic stays on 127.0.0.1, and everything is in one folder that is removed,
+//! also after Ctrl-C.
 //!
 //! - [`throughput`]: `smtp-source` against `smtp-sink`, with CPU and memory of the whole process tree
 //! - [`latency`]: our own source and sink, which know each message by name
@@ -19,6 +20,7 @@
 pub mod chain;
 pub mod disk;
 pub mod gateways;
+pub mod interrupt;
 pub mod latency;
 pub mod machine;
 pub mod meter;

@@ -153,7 +153,7 @@ impl Drop for Postfix {
         let stopped = Command::new("postfix").arg("-c").arg(conf).arg("stop").stderr(Stdio::null()).status();
         let tree = proc::tree(self.foreground.id());
         if !stopped.is_ok_and(|status| status.success()) {
-            tools::kill_all(&tree);
+            tools::signal_all("KILL", &tree);
         }
         _ = self.foreground.wait();
         if !std::thread::panicking() {

@@ -26,11 +26,11 @@ pub fn run(name: &str, words: &[&str]) {
     assert!(done.status.success(), "{name} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// `kill -9` of processes that we started.
-pub fn kill_all(pids: &[u32]) {
-    for pid in pids {
-        run_quietly("kill", &["-KILL", &pid.to_string()]);
-    }
+/// `kill -NAME` of processes that we started; those that are gone already do not matter.
+pub fn signal_all(name: &str, pids: &[u32]) {
+    let words: Vec<String> =
+        std::iter::once(format!("-{name}")).chain(pids.iter().map(u32::to_string)).collect();
+    run_quietly("kill", &words.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 fn run_quietly(name: &str, words: &[&str]) -> bool {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tests::bench::plan::{HELP, Plan};
-use tests::bench::{self, postfix, tools};
+use tests::bench::{self, interrupt, postfix, tools};
 
 #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
 fn main() -> ExitCode {
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let ground =
         tempfile::Builder::new().prefix("dccp-bench").tempdir_in(parent).expect("a folder to work in");
     postfix::let_in(ground.path());
+    interrupt::clean_up_when_told(ground.path().to_owned());
     // The gateways' folders are on the same disk as Postfix's queues.
     tempfile::env::override_temp_dir(ground.path()).expect("nobody else chose a folder");
     let json = plan.json.clone();
