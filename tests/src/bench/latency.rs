@@ -7,10 +7,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::chain::{Chain, Kind, ROUND_MAX};
+use super::meter::{self, DISTURBED_FROM, Neighbours};
 use super::plan::{Load, Plan};
 use super::sink::Sink;
 use super::source::{self, Drive, Sent};
-use super::{Section, meter, percentile};
+use super::{Section, percentile};
+
+/// Runs of which the least disturbed one counts.
+const ATTEMPTS: usize = 3;
 
 /// What a run of messages waited, in milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +23,8 @@ pub struct Latency {
     pub answer_ms: Vec<f64>,
     /// From the `250` to the arrival at the sink, of each message; 0 if it arrived first.
     pub mailbox_ms: Vec<f64>,
+    /// What neighbours took of the CPU meanwhile (0 to 1).
+    pub neighbours: f64,
 }
 
 impl Latency {
@@ -43,8 +49,7 @@ pub fn phase(plan: &Plan, ground: &Path, sections: &mut [Section]) {
         let load = Load { messages: plan.latency_messages_of(*load), ..*load };
         for pace in [None, Some(plan.calm_per_s)] {
             for (stand, measured) in stands.iter_mut().zip(&mut sections[at].chains) {
-                meter::await_calm();
-                let latency = stand.run(plan, load, pace);
+                let latency = stand.least_disturbed(plan, load, pace);
                 let ([p50, p99], [mailbox50, mailbox99]) = (latency.answer(), latency.mailbox());
                 let way = if pace.is_some() { "calm" } else { "busy" };
                 eprintln!(
@@ -72,9 +77,27 @@ impl Stand {
         Self { kind, chain: kind.start(ground, sink.listen, None), sink, runs: 0 }
     }
 
+    /// Runs again while neighbours disturb, but not for ever.
+    fn least_disturbed(&mut self, plan: &Plan, load: Load, per_s: Option<usize>) -> Latency {
+        let mut best: Option<Latency> = None;
+        for _ in 0..ATTEMPTS {
+            meter::await_calm();
+            let latency = self.run(plan, load, per_s);
+            let is_better = best.as_ref().is_none_or(|best| latency.neighbours < best.neighbours);
+            if is_better {
+                best = Some(latency);
+            }
+            if best.as_ref().is_some_and(|best| best.neighbours < DISTURBED_FROM) {
+                break;
+            }
+        }
+        best.expect("there was an attempt")
+    }
+
     fn run(&mut self, plan: &Plan, load: Load, per_s: Option<usize>) -> Latency {
         self.runs += 1;
         let drive = Drive { sessions: plan.sessions, messages: load.messages, bytes: load.bytes, per_s };
+        let neighbours = Neighbours::watch();
         let sent = source::send(self.chain.entrance(), drive, &format!("bench.{}", self.runs));
         let arrivals = self.sink.take_arrivals(sent.len(), Instant::now() + ROUND_MAX);
         self.chain.settle();
@@ -83,7 +106,7 @@ impl Stand {
             None => panic!("{} never arrived:\n{}", sent.id, self.chain.log_tail()),
         };
         let answer_ms = sent.iter().map(|sent| ms(sent.dot, sent.accepted)).collect();
-        Latency { answer_ms, mailbox_ms: sent.iter().map(mailbox).collect() }
+        Latency { answer_ms, mailbox_ms: sent.iter().map(mailbox).collect(), neighbours: neighbours.share() }
     }
 }
 

@@ -10,8 +10,11 @@ use super::proc::{self, Memory};
 /// Often enough to see a peak that lasts, seldom enough to cost nothing.
 const SAMPLE_EVERY: Duration = Duration::from_millis(300);
 
-/// Neighbours below this share (0 to 1) do not move a figure by more than the disk does.
-const CALM_SHARE_MAX: f64 = 0.05;
+/// From this share (0 to 1) on neighbours decide a figure, and against the chain with fewer processes: the scheduler
+/// divides the CPU among those that want it.
+pub const DISTURBED_FROM: f64 = 0.10;
+/// Neighbours below this share leave room for a round.
+const CALM_BELOW: f64 = 0.05;
 /// Long enough to tell a build from a moment.
 const CALM_SAMPLE: Duration = Duration::from_secs(1);
 /// Before each round. All rounds together stay within what somebody waits for.
@@ -32,9 +35,8 @@ pub struct Usage {
 /// A running measurement.
 pub struct Meter {
     roots: [u32; 2],
-    begin: Instant,
     cpu_s: f64,
-    neighbours_cpu_s: f64,
+    neighbours: Neighbours,
     stop: Arc<AtomicBool>,
     sampler: JoinHandle<Memory>,
 }
@@ -47,14 +49,13 @@ impl Meter {
             let stop = Arc::clone(&stop);
             move || sample(roots, &stop)
         });
-        let (cpu_s, neighbours_cpu_s) = (proc::cpu_s(&roots), neighbours_cpu_s());
-        Self { roots, begin: Instant::now(), cpu_s, neighbours_cpu_s, stop, sampler }
+        Self { roots, cpu_s: proc::cpu_s(&roots), neighbours: Neighbours::watch(), stop, sampler }
     }
 
     /// Ends it.
     pub fn stop(self) -> Usage {
         let cpu_s = proc::cpu_s(&self.roots) - self.cpu_s;
-        let neighbours = share_of_machine(neighbours_cpu_s() - self.neighbours_cpu_s, self.begin);
+        let neighbours = self.neighbours.share();
         self.stop.store(true, Ordering::Relaxed);
         self.sampler.thread().unpark();
         let peak = self.sampler.join().expect("the sampler ends");
@@ -62,23 +63,37 @@ impl Meter {
     }
 }
 
-/// Waits until neighbours leave the CPU alone, but not longer than `CALM_WAIT_MAX`: on a shared machine somebody
+/// What neighbours take from a moment on.
+pub struct Neighbours {
+    begin: Instant,
+    cpu_s: f64,
+}
+
+impl Neighbours {
+    /// Starts watching them.
+    pub fn watch() -> Self {
+        Self { begin: Instant::now(), cpu_s: neighbours_cpu_s() }
+    }
+
+    /// Their share of the machine's CPU (0 to 1) since then.
+    pub fn share(&self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let share = (neighbours_cpu_s() - self.cpu_s) / (self.begin.elapsed().as_secs_f64() * cores);
+        share.clamp(0.0, 1.0)
+    }
+}
+
+/// Waits until neighbours leave the CPU alone, but not longer than [`CALM_WAIT_MAX`]: on a shared machine somebody
 /// may always be busy, and then the report says so.
 pub fn await_calm() {
     let deadline = Instant::now() + CALM_WAIT_MAX;
-    while Instant::now() < deadline && neighbours_share_during(CALM_SAMPLE) > CALM_SHARE_MAX {}
-}
-
-fn neighbours_share_during(time: Duration) -> f64 {
-    let (begin, before) = (Instant::now(), neighbours_cpu_s());
-    std::thread::sleep(time);
-    share_of_machine(neighbours_cpu_s() - before, begin)
-}
-
-/// CPU seconds since `begin` as a share of what the machine has.
-fn share_of_machine(cpu_s: f64, begin: Instant) -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-    (cpu_s / (begin.elapsed().as_secs_f64() * cores)).clamp(0.0, 1.0)
+    while Instant::now() < deadline {
+        let neighbours = Neighbours::watch();
+        std::thread::sleep(CALM_SAMPLE);
+        if neighbours.share() < CALM_BELOW {
+            return;
+        }
+    }
 }
 
 /// CPU seconds that are neither ours (sources, sinks and chains are all below this process) nor the kernel's, which

@@ -39,6 +39,7 @@ use std::path::Path;
 use chain::Kind;
 use machine::Machine;
 use plan::{Load, Plan};
+use throughput::Round;
 
 /// Everything that was measured.
 pub struct Results {
@@ -65,7 +66,7 @@ pub struct Measured {
     /// Which chain.
     pub kind: Kind,
     /// The throughput rounds, in the order they ran.
-    pub rounds: Vec<throughput::Round>,
+    pub rounds: Vec<Round>,
     /// Latency with every session always busy.
     pub busy: latency::Latency,
     /// Latency at a rate that no chain finds hard.
@@ -84,6 +85,14 @@ pub fn run(plan: Plan, ground: &Path) -> Results {
     latency::phase(&plan, ground, &mut sections);
     syncs::phase(&plan, ground, &mut sections);
     Results { machine, plan, sections, stages }
+}
+
+impl Measured {
+    /// The rounds that neighbours did not disturb; all of them if there are none of those.
+    pub fn good_rounds(&self) -> Vec<&Round> {
+        let good: Vec<&Round> = self.rounds.iter().filter(|round| !round.is_disturbed()).collect();
+        if good.is_empty() { self.rounds.iter().collect() } else { good }
+    }
 }
 
 impl Section {
@@ -137,5 +146,22 @@ mod tests {
         assert_eq!(percentile(&values, 0.99), 198.0);
         assert_eq!(percentile(&[7.0], 0.99), 7.0);
         assert_eq!(percentile(&[], 0.5), 0.0);
+    }
+
+    #[test]
+    fn a_disturbed_round_counts_only_if_there_is_no_better_one() {
+        let round = |neighbours| Round {
+            messages: 1,
+            accepted_s: 1.0,
+            delivered_s: 1.0,
+            settled_s: 1.0,
+            usage: meter::Usage { neighbours, ..meter::Usage::default() },
+        };
+        let load = Load { bytes: 1, messages: 1 };
+        let mut chain = Section::empty(load, &Plan::default()).chains.remove(0);
+        chain.rounds = vec![round(0.5), round(0.4)];
+        assert_eq!(chain.good_rounds().len(), 2);
+        chain.rounds.push(round(0.01));
+        assert_eq!(chain.good_rounds().len(), 1);
     }
 }

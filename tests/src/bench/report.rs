@@ -6,26 +6,25 @@ use serde_json::{Value, json};
 
 use super::chain::Kind;
 use super::latency::Latency;
+use super::meter::DISTURBED_FROM;
 use super::throughput::Round;
 use super::{Measured, Results, Section, median};
 
 /// A line of the table: what, and a value for each chain; `None` if it was not measured.
 type Row = (String, Vec<Option<f64>>);
 
-/// The share of the CPU from which neighbours decide the figures.
-const NEIGHBOURS_PERCENT_MAX: f64 = 10.0;
-
 const MIB: f64 = 1024.0 * 1024.0;
 
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.machine)?;
-        let rounds = self.sections.iter().flat_map(|section| &section.chains).flat_map(|chain| &chain.rounds);
-        let neighbours = rounds.map(|round| round.usage.neighbours).fold(0.0, f64::max) * 100.0;
-        if neighbours > NEIGHBOURS_PERCENT_MAX {
+        let neighbours = self.sections.iter().flat_map(|section| &section.chains).map(neighbours_of);
+        let neighbours = neighbours.fold(0.0, f64::max);
+        if neighbours >= DISTURBED_FROM {
+            let percent = neighbours * 100.0;
             writeln!(
                 f,
-                "BEWARE: neighbours took up to {neighbours:.0} % of the CPU. Repeat on a calm machine.\n"
+                "BEWARE: neighbours took up to {percent:.0} % of the CPU. Repeat on a calm machine.\n"
             )?;
         }
         for section in &self.sections {
@@ -33,7 +32,7 @@ impl fmt::Display for Results {
             let kilobytes = load.bytes / 1024;
             writeln!(
                 f,
-                "{kilobytes} KB bodies, {} sessions, {} messages a round, median of {} rounds\n",
+                "{kilobytes} KB bodies, {} sessions, {} messages a round, median of {} undisturbed rounds\n",
                 plan.sessions, load.messages, plan.rounds
             )?;
             f.write_str(&table(&plan.chains, &rows(section, plan.calm_per_s)))?;
@@ -67,8 +66,9 @@ impl Results {
 
 fn rows(section: &Section, calm_per_s: usize) -> Vec<Row> {
     let middle = |what: &str, of: fn(&Round) -> f64| -> Row {
-        let value =
-            |chain: &Measured| (!chain.rounds.is_empty()).then(|| median(chain.rounds.iter().map(of)));
+        let value = |chain: &Measured| {
+            (!chain.rounds.is_empty()).then(|| median(chain.good_rounds().into_iter().map(of)))
+        };
         (what.to_owned(), section.chains.iter().map(value).collect())
     };
     let of_chains = |what: &str, value: &dyn Fn(&Measured) -> Option<f64>| -> Row {
@@ -136,6 +136,12 @@ fn figure(value: f64) -> String {
     }
 }
 
+/// The most that neighbours took during anything of a chain that is in the table.
+fn neighbours_of(chain: &Measured) -> f64 {
+    let rounds = chain.good_rounds().into_iter().map(|round| round.usage.neighbours);
+    rounds.chain([chain.busy.neighbours, chain.calm.neighbours]).fold(0.0, f64::max)
+}
+
 fn section_json(section: &Section) -> Value {
     let chains = section.chains.iter().map(|chain| (chain.kind.word().to_owned(), chain_json(chain)));
     json!({
@@ -153,11 +159,16 @@ fn chain_json(chain: &Measured) -> Value {
             "processes": round.usage.peak.processes, "neighbours_cpu_share": round.usage.neighbours,
         })
     };
-    let latency = |latency: &Latency| json!({ "answer_ms_p50_p99": latency.answer(), "mailbox_ms_p50_p99": latency.mailbox() });
+    let latency = |latency: &Latency| {
+        json!({
+            "neighbours_cpu_share": latency.neighbours,
+            "answer_ms_p50_p99": latency.answer(), "mailbox_ms_p50_p99": latency.mailbox(),
+        })
+    };
     json!({
         "rounds": chain.rounds.iter().map(round).collect::<Vec<_>>(),
-        "accepted_per_s": median(chain.rounds.iter().map(Round::accepted_per_s)),
-        "delivered_per_s": median(chain.rounds.iter().map(Round::delivered_per_s)),
+        "accepted_per_s": median(chain.good_rounds().into_iter().map(Round::accepted_per_s)),
+        "delivered_per_s": median(chain.good_rounds().into_iter().map(Round::delivered_per_s)),
         "busy": latency(&chain.busy),
         "calm": latency(&chain.calm),
         "syncs_per_message": chain.syncs.map(|syncs| [syncs.first, syncs.second]),
