@@ -83,7 +83,7 @@ impl Neighbours {
     }
 }
 
-/// Waits until neighbours leave the CPU alone, but not longer than [`CALM_WAIT_MAX`]: on a shared machine somebody
+/// Waits until neighbours leave the CPU alone, but not longer than `CALM_WAIT_MAX`: on a shared machine somebody
 /// may always be busy, and then the report says so.
 pub fn await_calm() {
     let deadline = Instant::now() + CALM_WAIT_MAX;
