@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::Section;
 use super::chain::Kind;
 use super::plan::{Load, Plan};
 use super::throughput::{SmtpSink, smtp_source};
+use super::{Section, meter};
 
 /// strace's file about the side that accepts.
 pub const FIRST: &str = "first.syncs";
@@ -46,6 +46,7 @@ pub fn phase(plan: &Plan, ground: &Path, sections: &mut [Section]) {
     for (number, &kind) in plan.chains.iter().enumerate() {
         for (at, load) in plan.loads.iter().enumerate() {
             let load = Load { messages: plan.sync_messages, ..*load };
+            meter::await_calm();
             let counted = count(kind, plan, load, ground);
             eprintln!(
                 "syncs per message {} B, {kind}: {:.2} + {:.2}",
