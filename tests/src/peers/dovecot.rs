@@ -40,6 +40,8 @@ impl Dovecot {
         let mut server = process::Server::start("dovecot", command.arg("-F").arg("-c").arg(&config), &log);
         server.await_greeting(imap_port, "* OK");
         server.await_greeting(lmtp_port, "220");
+        // The log is written behind: whoever counts connections in it must find our own greeting there already.
+        server.await_log("(state=GREETING)");
         Self { imap_port, lmtp_port, sasl_port, _server: server, folder }
     }
 

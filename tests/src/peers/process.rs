@@ -72,6 +72,13 @@ impl Server {
         });
     }
 
+    /// Waits until the log contains `text`.
+    pub(super) fn await_log(&self, text: &str) {
+        await_within(START_WAIT, &format!("{} writes {text} to its log", self.name), || {
+            fs::read_to_string(&self.log).ok().filter(|log| log.contains(text))
+        });
+    }
+
     fn log_end(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
