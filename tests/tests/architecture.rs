@@ -9,16 +9,35 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Who may name whom among our own rooms. `gateway` is the house and may name every room but the proof.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("dccp", &[]),
     ("smtp", &[]),
     ("control", &[]),
     ("overlay", &["dccp"]),
     ("policies", &["dccp"]),
     ("federation", &["dccp"]),
+    ("finding", &["dccp"]),
+    ("keystore", &[]),
     ("admin-ui", &["control"]),
-    ("gateway", &["admin-ui", "control", "dccp", "federation", "overlay", "policies", "smtp"]),
-    ("tests", &["admin-ui", "control", "dccp", "federation", "gateway", "overlay", "policies", "smtp"]),
+    (
+        "gateway",
+        &["admin-ui", "control", "dccp", "federation", "finding", "keystore", "overlay", "policies", "smtp"],
+    ),
+    (
+        "tests",
+        &[
+            "admin-ui",
+            "control",
+            "dccp",
+            "federation",
+            "finding",
+            "gateway",
+            "keystore",
+            "overlay",
+            "policies",
+            "smtp",
+        ],
+    ),
 ];
 
 /// All that the control types need: a console on another machine must be able to speak them.
@@ -41,7 +60,7 @@ const IMPURITIES: [&str; 9] = [
 ];
 
 /// Rooms that read bytes from outside.
-const WARY_ROOMS: [&str; 5] = ["dccp", "smtp", "overlay", "policies", "federation"];
+const WARY_ROOMS: [&str; 7] = ["dccp", "smtp", "overlay", "policies", "federation", "finding", "keystore"];
 
 /// The lints that keep hostile bytes from ending the process.
 const WARY_LINTS: [&str; 4] =
