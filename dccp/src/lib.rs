@@ -50,6 +50,7 @@ mod record;
 pub mod seal;
 mod suite;
 mod time;
+pub mod tree;
 mod wire;
 pub mod xwing;
 
