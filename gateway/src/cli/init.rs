@@ -92,14 +92,13 @@ pub(super) fn init(args: &InitArgs, now: UnixMillis) -> Result<String, Failure> 
 }
 
 fn chosen(args: &InitArgs) -> Config {
-    let mut config = Config::example();
+    let mut config = Config::fresh();
     let domain = args.domain.to_ascii_lowercase();
     config.smtp.hostname = format!("gateway.{domain}");
     config.organisation.domain = domain;
     config.organisation.also = args.also.iter().map(|domain| domain.to_ascii_lowercase()).collect();
     config.delivery.protocol = args.deliver.protocol;
     config.delivery.address = args.deliver.address.clone();
-    config.policies.rules = None;
     if !args.smtp_listen.is_empty() {
         config.smtp.listen.clone_from(&args.smtp_listen);
     }

@@ -14,7 +14,7 @@ use crate::custody::keyfile::{self, KeyFileError, Kind};
 /// A local rule file is typed by a person.
 const RULES_BYTES_MAX: u64 = 256 * 1024;
 
-/// Which kind of key each secret file must hold; `smtp.tls.key` is PEM and is checked with its certificate.
+/// Which kind of key each secret file must hold; `….tls.key` is PEM and is checked with its certificate.
 const KEY_KINDS: [(&str, Kind); 5] = [
     ("keys.operator", Kind::Operator),
     ("keys.device", Kind::Device),
@@ -41,7 +41,9 @@ pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
             _ => {}
         }
     }
-    certificate_and_key(leaves, problems);
+    for door in ["smtp", "publication"] {
+        certificate_and_key(door, leaves, problems);
+    }
     rules_compile(leaves, problems);
 }
 
@@ -189,11 +191,9 @@ fn writable(leaf: &Leaf, problems: &mut Vec<Problem>) {
 }
 
 /// Only when both files can be read: otherwise their own problems say enough.
-fn certificate_and_key(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let (Some(certificate), Some(key)) = (leaf(leaves, "smtp.tls.certificate"), leaf(leaves, "smtp.tls.key"))
-    else {
-        return;
-    };
+fn certificate_and_key(door: &str, leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let part = |name: &str| leaf(leaves, &format!("{door}.tls.{name}"));
+    let (Some(certificate), Some(key)) = (part("certificate"), part("key")) else { return };
     let pair = Tls { certificate: text(certificate).into(), key: text(key).into() };
     if [&pair.certificate, &pair.key].iter().any(|path: &&PathBuf| fs::read(path).is_err()) {
         return;

@@ -30,6 +30,15 @@ pub struct Config {
     /// The road between gateways (libp2p).
     #[serde(default)]
     pub overlay: Overlay,
+    /// How organisations, and the records behind their identities, are looked up.
+    #[serde(default)]
+    pub finding: Finding,
+    /// The HTTPS door where strangers find our identity. Without it only partners' gateways can ask us for it.
+    #[serde(default)]
+    pub publication: Option<Publication>,
+    /// Which cipher suites we take part in.
+    #[serde(default)]
+    pub suites: Suites,
     /// How long and how often delivery is tried, and what is kept.
     #[serde(default)]
     pub queue: Queue,
@@ -188,6 +197,72 @@ pub struct Overlay {
     /// Find partners' nodes on the local network by multicast DNS. For networks whose every host is trusted not
     /// to flood it.
     pub mdns: bool,
+    /// Take part in the distributed hash table in which organisations publish where their newest records are.
+    pub kad: bool,
+    /// Nodes through which the hash table is entered, besides our partners': multiaddrs that end in `/p2p/…`.
+    #[schemars(with = "Vec<text::Multiaddr>")]
+    pub bootstrap: Vec<String>,
+}
+
+/// How organisations are looked up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Finding {
+    /// DNS servers to ask, instead of those of the system. They should validate DNSSEC; we do it again.
+    #[schemars(with = "Vec<text::Server>")]
+    pub dns_servers: Vec<SocketAddr>,
+    /// DNSSEC trust anchors (DNSKEY or DS records in zone file form), instead of the root's.
+    #[schemars(with = "Option<text::File>")]
+    pub dns_trust_anchor: Option<PathBuf>,
+    /// Certificates in PEM that are trusted for HTTPS besides those of the system: an internal CA.
+    #[schemars(with = "Option<text::File>")]
+    pub extra_roots: Option<PathBuf>,
+    /// Let names of partners lead to private and loopback addresses. For laboratories: on the open network it lets
+    /// strangers make us connect to machines inside.
+    pub allow_private_addresses: bool,
+    /// The HTTPS port that is asked at other organisations. Anything but 443 is for laboratories.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub https_port: u16,
+    /// Hours between two looks at whether a partner's domain still names the identity that we pinned.
+    #[schemars(range(min = 1, max = 168))]
+    pub recheck_h: u64,
+}
+
+/// The HTTPS door where strangers find our identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// Addresses to listen on; `https://<domain>/.well-known/` or `https://dccp.<domain>/.well-known/` must lead here.
+    #[serde(default = "Publication::listen_default")]
+    #[schemars(with = "Vec<text::Listen>", length(min = 1))]
+    pub listen: Vec<SocketAddr>,
+    /// The certificate for these names.
+    pub tls: Tls,
+}
+
+/// Which cipher suites we take part in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Suites {
+    /// What partners may seal to us with, the preferred one first. It is written into our signed device manifest.
+    #[schemars(length(min = 1))]
+    pub accept: Vec<SuiteName>,
+    /// The weakest suite for any partner, in both directions; `partner minimum` sets another one for one partner.
+    pub minimum: SuiteName,
+}
+
+/// A cipher suite by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuiteName {
+    /// 0x0001: X-Wing (X25519 and ML-KEM-768), AES-256-GCM, Ed25519 and ML-DSA-65.
+    HybridAes,
+    /// 0x0002: the same with ChaCha20-Poly1305, for processors without AES instructions.
+    HybridChacha,
+    /// 0x0101: ML-KEM-768, AES-256-GCM, ML-DSA-65: post-quantum algorithms alone, without a classical second.
+    MlKemMlDsa,
+    /// 0x0102, experimental: X-Wing, ChaCha20-Poly1305, Ed25519 and FN-DSA-512 (Falcon), whose standard is not final.
+    ExperimentalFalcon,
 }
 
 /// How long and how often delivery is tried.
@@ -326,12 +401,28 @@ impl Config {
                 connections_max: Delivery::connections_max_default(),
             },
             overlay: Overlay::default(),
+            finding: Finding {
+                dns_trust_anchor: Some("trust-anchor.key".into()),
+                extra_roots: Some("tls/internal-ca.crt".into()),
+                ..Finding::default()
+            },
+            publication: Some(Publication {
+                listen: Publication::listen_default(),
+                tls: Tls { certificate: "tls/https.crt".into(), key: "tls/https.key".into() },
+            }),
+            suites: Suites::default(),
             queue: Queue::default(),
             policies: Policies { rules: Some("local.cedar".into()) },
             control: Control::default(),
             log: Log::default(),
             shutdown_grace_s: Config::shutdown_grace_s_default(),
         }
+    }
+
+    /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own.
+    pub fn fresh() -> Config {
+        let nothing_own = Policies { rules: None };
+        Config { policies: nothing_own, publication: None, finding: Finding::default(), ..Config::example() }
     }
 
     fn data_dir_default() -> PathBuf {
@@ -396,7 +487,41 @@ impl Default for Overlay {
             listen: vec!["/ip4/127.0.0.1/udp/4001/quic-v1".into(), "/ip4/127.0.0.1/tcp/4001".into()],
             announce: vec![],
             mdns: false,
+            kad: true,
+            bootstrap: vec![],
         }
+    }
+}
+
+impl Finding {
+    /// `recheck_h` in milliseconds.
+    pub fn recheck_ms(&self) -> u64 {
+        self.recheck_h * 3_600_000
+    }
+}
+
+impl Default for Finding {
+    fn default() -> Finding {
+        Finding {
+            dns_servers: vec![],
+            dns_trust_anchor: None,
+            extra_roots: None,
+            allow_private_addresses: false,
+            https_port: 443,
+            recheck_h: 24,
+        }
+    }
+}
+
+impl Publication {
+    fn listen_default() -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([0, 0, 0, 0], 443))]
+    }
+}
+
+impl Default for Suites {
+    fn default() -> Suites {
+        Suites { accept: vec![SuiteName::HybridAes, SuiteName::HybridChacha], minimum: SuiteName::HybridAes }
     }
 }
 

@@ -92,11 +92,9 @@ fn everything() -> Value {
     serde_json::to_value(Config::example()).unwrap_or_default()
 }
 
-/// The example as a commented file, without rules of its own: a new gateway has none.
+/// What a new gateway starts from, as a commented file.
 pub fn sample() -> String {
-    let mut sample = Config::example();
-    sample.policies.rules = None;
-    commented_yaml(&sample)
+    commented_yaml(&Config::fresh())
 }
 
 /// The file that `init` writes: what `config` sets stands as it is, what it leaves at its default stands commented
@@ -177,7 +175,9 @@ fn comment(description: &str, indent: &str, yaml: &mut String) {
 fn flow_of(shape: &Shape, value: &Value) -> String {
     match (shape, value) {
         // Paths and names read better without quotes; everything our formats allow is safe so, but for a leading `[`.
-        (Shape::Text(Format::HostPort | Format::Listen | Format::LoopbackListen), value) => flow(value),
+        (Shape::Text(Format::HostPort | Format::Listen | Format::LoopbackListen | Format::Server), value) => {
+            flow(value)
+        }
         (Shape::Text(_) | Shape::Choice(_), Value::String(text)) if is_plain(text) => text.clone(),
         _ => flow(value),
     }

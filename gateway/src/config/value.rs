@@ -19,6 +19,8 @@ pub(super) enum Format {
     Listen,
     /// `IP:PORT` to listen on, of this machine only.
     LoopbackListen,
+    /// `IP:PORT` of a server to ask.
+    Server,
     /// `HOST:PORT` to connect to.
     HostPort,
     /// A network, `ADDRESS/PREFIX`.
@@ -34,11 +36,12 @@ pub(super) enum Format {
 }
 
 /// Every format with its name in the schema and its words in the documentation.
-const FORMATS: [(Format, &str, &str); 10] = [
+const FORMATS: [(Format, &str, &str); 11] = [
     (Format::Text, "text", "text"),
     (Format::Domain, "domain", "domain name"),
     (Format::Listen, "listen-address", "IP:PORT"),
     (Format::LoopbackListen, "loopback-listen-address", "IP:PORT, loopback only"),
+    (Format::Server, "server-address", "IP:PORT"),
     (Format::HostPort, "host-port", "HOST:PORT"),
     (Format::Network, "network", "network (ADDRESS/PREFIX)"),
     (Format::Multiaddr, "multiaddr", "multiaddr"),
@@ -76,6 +79,7 @@ impl Format {
             Format::Domain => check_domain(text),
             Format::Listen => check_listen(text).map(|_| ()),
             Format::LoopbackListen => check_loopback(text),
+            Format::Server => check_server(text),
             Format::HostPort => HostPort::from_str(text).map(|_| ()),
             Format::Network => Network::from_str(text).map(|_| ()),
             Format::Multiaddr => check_multiaddr(text),
@@ -254,6 +258,16 @@ fn check_listen(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
+fn check_server(text: &str) -> Result<(), Wrong> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(()),
+        _ => Err(Wrong::new(
+            format!("\"{text}\" is not IP:PORT."),
+            "Write for example 127.0.0.1:53 or [::1]:53.",
+        )),
+    }
+}
+
 /// The control API has one token and no TLS yet, so it must not be reachable from the network.
 fn check_loopback(text: &str) -> Result<(), Wrong> {
     match check_listen(text)?.ip().to_canonical().is_loopback() {
@@ -325,6 +339,7 @@ pub(super) mod text {
         Domain = "domain",
         Listen = "listen-address",
         LoopbackListen = "loopback-listen-address",
+        Server = "server-address",
         HostPort = "host-port",
         Network = "network",
         Multiaddr = "multiaddr",
