@@ -34,6 +34,8 @@ pub enum Frame {
         node_record: Bytes,
         /// Signed prekeys of the speaker's organisation, unverified.
         prekeys: Vec<Bytes>,
+        /// The signed head record of the speaker's organisation, unverified; empty when it presents none.
+        head: Bytes,
     },
     /// A sealed message.
     Message {
@@ -189,10 +191,10 @@ const GOODBYE: u32 = 4;
 /// [`REASON_BYTES_MAX`] octets.
 pub fn encode(frame: &Frame) -> Bytes {
     match frame {
-        Frame::Hello { version, node_record, prekeys } => encode_as(
-            HELLO,
-            &wire::Hello { version: *version, node_record: node_record.clone(), prekeys: prekeys.clone() },
-        ),
+        Frame::Hello { version, node_record, prekeys, head } => {
+            let (node_record, prekeys, head) = (node_record.clone(), prekeys.clone(), head.clone());
+            encode_as(HELLO, &wire::Hello { version: *version, node_record, prekeys, head })
+        }
         Frame::Message { seq, sealed } => {
             encode_as(DELIVERY, &wire::Delivery { seq: *seq, sealed: sealed.clone() })
         }
@@ -264,14 +266,17 @@ fn split_kind(mut body: Bytes) -> Result<(u32, Bytes), FrameError> {
 }
 
 fn decode_hello(message: Bytes) -> Result<Frame, FrameError> {
-    let wire::Hello { version, node_record, prekeys } = wire::decode(message, 2 + PREKEYS_MAX)?;
+    let wire::Hello { version, node_record, prekeys, head } = wire::decode(message, 3 + PREKEYS_MAX)?;
     if node_record.len() > RECORD_BYTES_MAX {
         return Err(FrameError::OutOfBounds("node_record"));
     }
     if prekeys.iter().any(|prekey| prekey.len() > RECORD_BYTES_MAX) {
         return Err(FrameError::OutOfBounds("prekeys"));
     }
-    Ok(Frame::Hello { version, node_record, prekeys })
+    if head.len() > RECORD_BYTES_MAX {
+        return Err(FrameError::OutOfBounds("head"));
+    }
+    Ok(Frame::Hello { version, node_record, prekeys, head })
 }
 
 fn decode_ack(message: Bytes) -> Result<Frame, FrameError> {

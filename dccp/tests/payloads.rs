@@ -136,6 +136,7 @@ fn frames() -> Vec<Frame> {
             version: 1,
             node_record: vec![1; 4000].into(),
             prekeys: vec![vec![2; 4000].into(); 2],
+            head: vec![4; 9000].into(),
         },
         Frame::Message { seq: 1, sealed: vec![3; 100_000].into() },
         Frame::Message { seq: u64::MAX, sealed: Bytes::new() },
@@ -202,11 +203,14 @@ fn a_frame_is_one_known_kind_to_its_last_octet() {
 #[test]
 fn only_sealed_messages_make_large_frames() {
     let prekeys = vec![vec![0; RECORD_BYTES_MAX / 2].into(); 100];
-    let hello = Frame::Hello { version: 1, node_record: Bytes::new(), prekeys };
-    assert!(matches!(frame::decode(body(&hello)), Err(FrameError::TooLarge(_))));
-    let record =
-        Frame::Hello { version: 1, node_record: vec![0; RECORD_BYTES_MAX + 1].into(), prekeys: vec![] };
+    let hello = |node_record, prekeys, head| Frame::Hello { version: 1, node_record, prekeys, head };
+    let crowd = hello(Bytes::new(), prekeys, Bytes::new());
+    assert!(matches!(frame::decode(body(&crowd)), Err(FrameError::TooLarge(_))));
+    let large = Bytes::from(vec![0; RECORD_BYTES_MAX + 1]);
+    let record = hello(large.clone(), vec![], Bytes::new());
     assert_eq!(frame::decode(body(&record)), Err(FrameError::OutOfBounds("node_record")));
+    let head = hello(Bytes::new(), vec![], large);
+    assert_eq!(frame::decode(body(&head)), Err(FrameError::OutOfBounds("head")));
     // 60,000 empty refusals in 120 kB would take 2.4 MB: they are counted before they are read.
     let swarm = [&[0x1a, 0x80, 0xa9, 0x07][..], &[0x12, 0].repeat(60_032)].concat();
     assert!(swarm.len() < CONTROL_FRAME_BYTES_MAX);

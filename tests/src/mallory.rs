@@ -208,6 +208,7 @@ impl Mallory {
             version: dccp::frame::VERSION,
             node_record: node_record.into(),
             prekeys: Vec::new(),
+            head: Bytes::new(),
         });
         assert!(matches!(raw.hear(), Some(Frame::Hello { .. })), "the victim greets its partner");
         raw
