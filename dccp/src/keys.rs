@@ -41,6 +41,12 @@ pub enum Domain {
     Prekey,
     /// The body of a message.
     Message,
+    /// A head record: the state of a DID as it is published.
+    Head,
+    /// An organisation's answer to a question about an address or its tree of bindings.
+    FindAnswer,
+    /// The head of an organisation's tree of bindings.
+    TreeHead,
 }
 
 impl Domain {
@@ -52,6 +58,9 @@ impl Domain {
             Self::NodeRecord => b"DCCP-NODE-v1\0",
             Self::Prekey => b"DCCP-PREKEY-v1\0",
             Self::Message => b"DCCP-MSG-v1\0",
+            Self::Head => b"DCCP-HEAD-v1\0",
+            Self::FindAnswer => b"DCCP-FIND-v1\0",
+            Self::TreeHead => b"DCCP-TREE-HEAD-v1\0",
         }
     }
 

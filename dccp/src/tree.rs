@@ -1,6 +1,6 @@
 //! Merkle trees as in RFC 9162 §2.1 (those of RFC 6962): one hash that stands for a list, with short proofs.
 //!
-//! Three things stand on it: the signature of a batch , a stock of one-time prekeys
+//! Three things stand on it: the signature of a batch, a stock of one-time prekeys
 //! ([`crate::prekey`]) and the tree in which an organisation binds addresses to people.
 //!
 //! A leaf is hashed with one domain octet in front and an inner node with another, so that no node passes for a
@@ -90,21 +90,48 @@ impl Tree {
     /// The tree as it was with `size` leaves; `None` when it never had so many.
     pub fn head_at(&self, size: u64) -> Option<TreeHead> {
         (size <= self.size()).then_some(())?;
-        Some(TreeHead { size, root: self.hash_of(0, size)? })
+        Some(TreeHead { size, root: self.root_of(size)? })
     }
 
-    /// Proves that leaf `index` was in the tree of `size` leaves (RFC 9162 §2.1.3.1): siblings, leaf first.
+    /// Proves that leaf `index` was in the tree of `size` leaves: see [`Subtrees::prove_inclusion`].
     pub fn inclusion_proof(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
-        (index < size && size <= self.size()).then_some(())?;
+        (size <= self.size()).then(|| self.prove_inclusion(index, size)).flatten()
+    }
+
+    /// Proves that the tree of `new_size` leaves begins with that of `old_size`: see [`Subtrees::prove_consistency`].
+    pub fn consistency_proof(&self, old_size: u64, new_size: u64) -> Option<Vec<Hash>> {
+        (new_size <= self.size()).then(|| self.prove_consistency(old_size, new_size)).flatten()
+    }
+}
+
+impl Subtrees for Tree {
+    fn subtree(&self, level: u32, index: u64) -> Option<Hash> {
+        self.levels.get(level as usize)?.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
+/// Whoever keeps the hashes of complete subtrees, in memory or in a database, and so can prove.
+pub trait Subtrees {
+    /// The hash that stands for the leaves `index·2^level .. (index + 1)·2^level`; `None` when it is not kept.
+    fn subtree(&self, level: u32, index: u64) -> Option<Hash>;
+
+    /// The root of the first `size` leaves; `None` when a subtree is not kept.
+    fn root_of(&self, size: u64) -> Option<Hash> {
+        hash_of(self, 0, size)
+    }
+
+    /// Proves that leaf `index` is in the tree of the first `size` leaves (RFC 9162 §2.1.3.1): siblings, leaf first.
+    fn prove_inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        (index < size).then_some(())?;
         let (mut from, mut to) = (0, size);
         let mut siblings = Vec::new();
         while to - from > 1 {
             let middle = from + split(to - from);
             if index < middle {
-                siblings.push(self.hash_of(middle, to)?);
+                siblings.push(hash_of(self, middle, to)?);
                 to = middle;
             } else {
-                siblings.push(self.hash_of(from, middle)?);
+                siblings.push(hash_of(self, from, middle)?);
                 from = middle;
             }
         }
@@ -114,8 +141,8 @@ impl Tree {
 
     /// Proves that the tree of `new_size` leaves begins with that of `old_size` (RFC 9162 §2.1.4.1). Empty when the
     /// sizes are equal or the old tree was empty.
-    pub fn consistency_proof(&self, old_size: u64, new_size: u64) -> Option<Vec<Hash>> {
-        (old_size <= new_size && new_size <= self.size()).then_some(())?;
+    fn prove_consistency(&self, old_size: u64, new_size: u64) -> Option<Vec<Hash>> {
+        (old_size <= new_size).then_some(())?;
         let (mut from, mut to) = (0, new_size);
         let mut hashes = Vec::new();
         if old_size == 0 {
@@ -124,34 +151,34 @@ impl Tree {
         while old_size != to {
             let middle = from + split(to - from);
             if old_size <= middle {
-                hashes.push(self.hash_of(middle, to)?);
+                hashes.push(hash_of(self, middle, to)?);
                 to = middle;
             } else {
-                hashes.push(self.hash_of(from, middle)?);
+                hashes.push(hash_of(self, from, middle)?);
                 from = middle;
             }
         }
         // A subtree that is the old tree itself is known to whoever checks.
         if from > 0 {
-            hashes.push(self.hash_of(from, to)?);
+            hashes.push(hash_of(self, from, to)?);
         }
         hashes.reverse();
         Some(hashes)
     }
+}
 
-    /// The hash over the leaves `from .. to`, where `from` is a multiple of the largest power of two in `to - from`:
-    /// its complete subtrees, folded from the right.
-    fn hash_of(&self, from: u64, to: u64) -> Option<Hash> {
-        let mut end = to;
-        let mut folded: Option<Hash> = None;
-        while end > from {
-            let level = (end - from).trailing_zeros();
-            end -= 1 << level;
-            let node = self.levels.get(level as usize)?.get(usize::try_from(end >> level).ok()?)?;
-            folded = Some(folded.map_or(*node, |right| node_hash(node, &right)));
-        }
-        Some(folded.unwrap_or_else(nothing))
+/// The hash over the leaves `from .. to`, where `from` is a multiple of the largest power of two in `to - from`: its
+/// complete subtrees, folded from the right.
+fn hash_of(nodes: &(impl Subtrees + ?Sized), from: u64, to: u64) -> Option<Hash> {
+    let mut end = to;
+    let mut folded: Option<Hash> = None;
+    while end > from {
+        let level = (end - from).trailing_zeros();
+        end -= 1 << level;
+        let node = nodes.subtree(level, end >> level)?;
+        folded = Some(folded.map_or(node, |right| node_hash(&node, &right)));
     }
+    Some(folded.unwrap_or_else(nothing))
 }
 
 impl FromIterator<Hash> for Tree {

@@ -98,7 +98,7 @@ fn proofs_of_a_wrong_length_are_refused() {
 #[test]
 fn a_node_does_not_pass_for_a_leaf() {
     let tree = tree_of(4);
-    let [left, right] = [0, 2].map(|from| tree.hash_of(from, from + 2).unwrap());
+    let [left, right] = [0, 2].map(|from| hash_of(&tree, from, from + 2).unwrap());
     // The root of four leaves, presented as a tree of two whose leaves are the two inner nodes.
     let forged = TreeHead { size: 2, root: tree.head().root };
     let entry = [tree.levels[0][0], tree.levels[0][1]].concat();
