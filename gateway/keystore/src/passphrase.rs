@@ -1,0 +1,197 @@
+//! The master key wrapped by a passphrase: Argon2id (RFC 9106), then AES-256-GCM.
+//!
+//! ```text
+//! dccp-master-passphrase-v1: base64 of memory KiB (4) ‖ passes (4) ‖ lanes (4) ‖ salt (16) ‖ ciphertext (32) ‖ tag (16)
+//! ```
+//!
+//! Everything before the ciphertext is authenticated with it. The cost is read from the file, so that it can be raised
+//! for new files; it is bounded, so that a file cannot stop the machine.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::path::Path;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::master::{MASTER_BYTES, MasterError, exact};
+use crate::{aead, line};
+
+/// The fewest characters of a passphrase: what a few words have.
+pub const PASSPHRASE_CHARACTERS_MIN: usize = 12;
+
+/// A line on standard input that is longer is no passphrase.
+const PASSPHRASE_BYTES_MAX: u64 = 1024;
+
+pub(crate) const PREFIX: &str = "dccp-master-passphrase-v1:";
+const SALT_BYTES: usize = 16;
+const COST_BYTES: usize = 12;
+const HEAD_BYTES: usize = COST_BYTES + SALT_BYTES;
+
+/// 64 MiB, 3 passes, 4 lanes: the second recommended choice of RFC 9106 §4, some 100 ms for the owner.
+const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
+
+/// No file of ours asks for more; one that does would be an attempt to exhaust the machine.
+const COST_MAX: Cost = Cost { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
+
+/// What guessing one passphrase takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+}
+
+/// Whether a passphrase is chosen or repeated from memory.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Asked {
+    /// Twice on a terminal, and long enough.
+    New,
+    /// Once.
+    Known,
+}
+
+/// Asks a person at the terminal, or reads one line of standard input when that is no terminal, and says so. Never
+/// looks into the environment, which other processes can read.
+pub(crate) fn ask(asked: Asked) -> Result<Zeroizing<String>, MasterError> {
+    let first = secret_line("Passphrase of the master key: ")?;
+    if asked == Asked::Known {
+        return Ok(first);
+    }
+    if first.chars().count() < PASSPHRASE_CHARACTERS_MIN {
+        return Err(MasterError::PassphraseTooShort);
+    }
+    // What a script sends cannot be mistyped.
+    if io::stdin().is_terminal() && secret_line("The same once more: ")? != first {
+        return Err(MasterError::PassphrasesDiffer);
+    }
+    Ok(first)
+}
+
+/// One secret line from the terminal, unseen, or from standard input.
+pub(crate) fn secret_line(prompt: &str) -> Result<Zeroizing<String>, MasterError> {
+    if io::stdin().is_terminal() {
+        return rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(MasterError::NobodyToAsk);
+    }
+    // Without a standard error nobody waits for the words.
+    let _ = writeln!(io::stderr(), "{prompt}read from standard input, which is not a terminal");
+    let mut text = Zeroizing::new(String::with_capacity(PASSPHRASE_BYTES_MAX as usize));
+    let read = io::stdin().lock().take(PASSPHRASE_BYTES_MAX).read_line(&mut text);
+    let length = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(length);
+    match read {
+        Ok(0) => Err(MasterError::NobodyToAsk(io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) => Ok(text),
+        Err(error) => Err(MasterError::NobodyToAsk(error)),
+    }
+}
+
+/// The line of a wrapped master key.
+pub(crate) fn wrap(
+    passphrase: &str,
+    secret: &[u8; MASTER_BYTES],
+    rng: &mut impl CryptoRng,
+) -> Zeroizing<String> {
+    let mut salt = [0; SALT_BYTES];
+    rng.fill_bytes(&mut salt);
+    let cost = [COST.memory_kib, COST.passes, COST.lanes].map(u32::to_be_bytes).concat();
+    let head = [cost.as_slice(), &salt].concat();
+    #[expect(clippy::expect_used, reason = "our own cost is within the bounds of Argon2")]
+    let derived = derive(passphrase, COST, &salt).expect("64 MiB, 3 passes, 4 lanes");
+    let body = aead::seal(&derived, &context(&head), secret);
+    line::encode(PREFIX, &[head, body].concat())
+}
+
+/// Why a wrapped master key stays closed.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Closed {
+    NotWrapped,
+    WrongPassphrase,
+}
+
+impl Closed {
+    pub(crate) fn at(self, path: &Path) -> MasterError {
+        let path = path.to_owned();
+        match self {
+            Closed::NotWrapped => MasterError::NotAMasterKey { path, expected: PREFIX },
+            Closed::WrongPassphrase => MasterError::WrongPassphrase { path },
+        }
+    }
+}
+
+/// The master key of a line that [`wrap`] made.
+pub(crate) fn unwrap(text: &str, passphrase: &str) -> Result<Zeroizing<[u8; MASTER_BYTES]>, Closed> {
+    let bytes = line::decode(text, PREFIX).ok_or(Closed::NotWrapped)?;
+    let (head, body) = bytes.split_at_checked(HEAD_BYTES).ok_or(Closed::NotWrapped)?;
+    let (cost, salt) = head.split_at_checked(COST_BYTES).ok_or(Closed::NotWrapped)?;
+    let cost = Cost::read(cost).filter(Cost::is_bearable).ok_or(Closed::NotWrapped)?;
+    let derived = derive(passphrase, cost, salt).ok_or(Closed::NotWrapped)?;
+    let secret = aead::open(&derived, &context(head), body).ok_or(Closed::WrongPassphrase)?;
+    exact(&secret).ok_or(Closed::NotWrapped)
+}
+
+impl Cost {
+    fn read(bytes: &[u8]) -> Option<Cost> {
+        let mut numbers = bytes.chunks_exact(4).map(|four| four.try_into().map(u32::from_be_bytes));
+        let mut next = || numbers.next()?.ok();
+        Some(Cost { memory_kib: next()?, passes: next()?, lanes: next()? })
+    }
+
+    fn is_bearable(&self) -> bool {
+        self.memory_kib <= COST_MAX.memory_kib
+            && self.passes <= COST_MAX.passes
+            && self.lanes <= COST_MAX.lanes
+    }
+}
+
+fn derive(passphrase: &str, cost: Cost, salt: &[u8]) -> Option<Zeroizing<[u8; aead::DERIVED_BYTES]>> {
+    let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(aead::DERIVED_BYTES)).ok()?;
+    let mut derived = Zeroizing::new([0; aead::DERIVED_BYTES]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(passphrase.as_bytes(), salt, derived.as_mut_slice())
+        .ok()?;
+    Some(derived)
+}
+
+fn context(head: &[u8]) -> Vec<u8> {
+    [PREFIX.as_bytes(), head].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSPHRASE: &str = "four words are enough";
+
+    #[test]
+    fn the_right_passphrase_unwraps_and_another_does_not() {
+        let line = wrap(PASSPHRASE, &[7; 32], &mut rand::rng());
+        assert_eq!(unwrap(line.trim_end(), PASSPHRASE).unwrap().as_slice(), [7; 32]);
+        for wrong in ["", "four words are enoug", "Four words are enough"] {
+            assert_eq!(unwrap(line.trim_end(), wrong).unwrap_err(), Closed::WrongPassphrase, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_cost_cannot_be_lowered_by_editing_the_file_nor_raised_beyond_what_a_machine_bears() {
+        let line = wrap(PASSPHRASE, &[7; 32], &mut rand::rng());
+        let bytes = line::decode(line.trim_end(), PREFIX).unwrap();
+        let with_passes = |passes: u32| {
+            let mut altered = bytes.to_vec();
+            altered[4..8].copy_from_slice(&passes.to_be_bytes());
+            unwrap(line::encode(PREFIX, &altered).trim_end(), PASSPHRASE).unwrap_err()
+        };
+        assert_eq!(with_passes(1), Closed::WrongPassphrase);
+        assert_eq!(with_passes(u32::MAX), Closed::NotWrapped);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_named_for_what_it_is() {
+        let line = wrap(PASSPHRASE, &[7; 32], &mut rand::rng());
+        let bytes = line::decode(line.trim_end(), PREFIX).unwrap();
+        for length in 0..HEAD_BYTES {
+            let cut = line::encode(PREFIX, &bytes[..length]);
+            assert_eq!(unwrap(cut.trim_end(), PASSPHRASE).unwrap_err(), Closed::NotWrapped, "{length}");
+        }
+    }
+}
