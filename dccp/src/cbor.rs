@@ -136,6 +136,12 @@ impl Fields {
         }
     }
 
+    /// A text that may be absent.
+    pub(crate) fn text_if_present(&mut self, name: &'static str) -> Result<Option<String>, CborError> {
+        let present = self.0.iter().any(|(key, _)| key == name);
+        present.then(|| self.text(name)).transpose()
+    }
+
     pub(crate) fn array(&mut self, name: &'static str, max: usize) -> Result<Vec<Value>, CborError> {
         match self.take(name)? {
             Value::Array(items) if items.len() <= max => Ok(items),

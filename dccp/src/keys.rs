@@ -3,6 +3,9 @@
 //! The bytes that are signed are always `label ‖ SHA-512(message)`: the label keeps a signature made for one
 //! purpose from being presented for another, and the hash lets both algorithms read a 25 MB mail once.
 
+mod device;
+pub mod falcon;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,10 +16,16 @@ use aws_lc_rs::signature::{
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
+pub use device::{DeviceSigner, DeviceVerifier, NoSigningKey};
+
 /// Algorithm id of Ed25519 + ML-DSA-65, hashed into key ids and pre-rotation commitments.
 pub(crate) const ALGORITHM_HYBRID_SIGNATURE: u16 = 0x0001;
+/// Algorithm id of FN-DSA-512, hashed into key ids.
+pub(crate) const ALGORITHM_FN_DSA_512: u16 = 0x0002;
 /// Algorithm id of X-Wing, hashed into key ids.
 pub(crate) const ALGORITHM_XWING: u16 = 0x0101;
+/// Algorithm id of ML-KEM-768, hashed into key ids.
+pub(crate) const ALGORITHM_ML_KEM_768: u16 = 0x0102;
 
 const ED25519_KEY_BYTES: usize = 32;
 const ML_DSA_65_KEY_BYTES: usize = 1952;
@@ -39,8 +48,12 @@ pub enum Domain {
     NodeRecord,
     /// An epoch prekey.
     Prekey,
+    /// The root over a stock of one-time prekeys.
+    PrekeyStock,
     /// The body of a message.
     Message,
+    /// The root over a batch of messages.
+    Batch,
     /// A head record: the state of a DID as it is published.
     Head,
     /// An organisation's answer to a question about an address or its tree of bindings.
@@ -57,7 +70,9 @@ impl Domain {
             Self::Manifest => b"DCCP-MANIFEST-v1\0",
             Self::NodeRecord => b"DCCP-NODE-v1\0",
             Self::Prekey => b"DCCP-PREKEY-v1\0",
+            Self::PrekeyStock => b"DCCP-STOCK-v1\0",
             Self::Message => b"DCCP-MSG-v1\0",
+            Self::Batch => b"DCCP-BATCH-v1\0",
             Self::Head => b"DCCP-HEAD-v1\0",
             Self::FindAnswer => b"DCCP-FIND-v1\0",
             Self::TreeHead => b"DCCP-TREE-HEAD-v1\0",
@@ -108,14 +123,23 @@ impl SigningKey {
     }
 
     /// Signs `message` for one purpose. ML-DSA is hedged with randomness of the library's own generator.
-    #[expect(clippy::expect_used, reason = "signing fails only without memory; there is no honest fallback")]
     pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
-        let bytes = domain.signed_bytes(message);
-        let mut signature = vec![0; SIGNATURE_BYTES];
-        let (classical, lattice) = signature.split_at_mut(ED25519_SIGNATURE_BYTES);
-        classical.copy_from_slice(self.ed25519.sign(&bytes).as_ref());
-        self.ml_dsa.sign(&bytes, lattice).expect("ML-DSA-65 signing");
-        Signature(signature)
+        self.sign_bytes(&domain.signed_bytes(message))
+    }
+
+    fn sign_bytes(&self, bytes: &[u8]) -> Signature {
+        Signature([self.sign_ed25519(bytes), self.sign_ml_dsa(bytes)].concat())
+    }
+
+    fn sign_ed25519(&self, bytes: &[u8]) -> Vec<u8> {
+        self.ed25519.sign(bytes).as_ref().to_vec()
+    }
+
+    #[expect(clippy::expect_used, reason = "signing fails only without memory; there is no honest fallback")]
+    fn sign_ml_dsa(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut signature = vec![0; ML_DSA_65_SIGNATURE_BYTES];
+        self.ml_dsa.sign(bytes, &mut signature).expect("ML-DSA-65 signing");
+        signature
     }
 }
 
@@ -171,11 +195,22 @@ impl VerifyingKey {
     /// # Errors
     /// [`BadSignature`] when either half does not verify, without saying which.
     pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
-        let bytes = domain.signed_bytes(message);
+        self.verify_bytes(&domain.signed_bytes(message), &signature.0)
+    }
+
+    fn verify_bytes(&self, bytes: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let (classical, lattice) =
-            signature.0.split_at_checked(ED25519_SIGNATURE_BYTES).ok_or(BadSignature)?;
-        self.0.ed25519.verify_sig(&bytes, classical).map_err(|_| BadSignature)?;
-        self.0.ml_dsa.verify_sig(&bytes, lattice).map_err(|_| BadSignature)
+            signature.split_at_checked(ED25519_SIGNATURE_BYTES).ok_or(BadSignature)?;
+        self.verify_ed25519(bytes, classical)?;
+        self.verify_ml_dsa(bytes, lattice)
+    }
+
+    fn verify_ed25519(&self, bytes: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.0.ed25519.verify_sig(bytes, signature).map_err(|_| BadSignature)
+    }
+
+    fn verify_ml_dsa(&self, bytes: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.0.ml_dsa.verify_sig(bytes, signature).map_err(|_| BadSignature)
     }
 }
 

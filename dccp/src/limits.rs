@@ -16,16 +16,42 @@ pub const LIFETIME_MS_MAX: u64 = 30 * 24 * 3600 * 1000;
 /// How far two honest clocks may disagree before we call the other side wrong.
 pub const CLOCK_SKEW_MS_MAX: u64 = 5 * 60 * 1000;
 
+/// Messages under one signature: a proof of six hashes, and at 5 ms a batch the time to make them.
+pub const BATCH_MESSAGES_MAX: usize = 64;
+/// Messages in one live session: bounds what a secret that leaks from memory opens.
+pub const SESSION_MESSAGES_MAX: u64 = 1000;
+/// How long a live session lasts: bounds it in time, for the same reason.
+pub const SESSION_MS_MAX: u64 = 5 * 60 * 1000;
+/// One-time prekeys under one signature: a proof of eight hashes.
+pub const STOCK_KEYS_MAX: usize = 256;
+/// One-time prekeys in one answer: 32 of about 1.5 kB stay below the 64 KiB of an answer.
+pub const STOCK_SERVED_MAX: usize = 32;
+/// An answer with one-time prekeys, encoded.
+pub const STOCK_BYTES_MAX: usize = 64 * 1024;
+
 /// One operation of a DID log, encoded.
 pub const DID_OPERATION_BYTES_MAX: usize = 16 * 1024;
 /// Operations in one DID log.
 pub const DID_OPERATIONS_MAX: usize = 256;
 /// A whole DID log, encoded.
 pub const DID_LOG_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Keys of one rank of a DID: an operation that shows them is bounded anyway.
+pub const QUORUM_MEMBERS_MAX: usize = 16;
+/// Signatures beside one record: two full thresholds of a rotation that fits its limit.
+pub const SIGNATURES_MAX: usize = 16;
+/// Address commitments in one log: a person has few addresses.
+pub const AKA_MAX: usize = 16;
+/// An endpoint URI of a service in octets.
+pub const ENDPOINT_BYTES_MAX: usize = 256;
+/// Witnesses that one log may name.
+pub const WITNESSES_MAX: usize = 8;
 /// Domains that one organisation's log may name: the operation that carries them is bounded anyway.
 pub const DOMAINS_MAX: usize = 32;
 /// A domain name in octets (RFC 1035 §2.3.4, without the final dot).
 pub const DOMAIN_BYTES_MAX: usize = 253;
+
+/// A mail address in octets: RFC 5321 §4.5.3.1.3 gives a path 256 with its brackets.
+pub const ADDRESS_BYTES_MAX: usize = 254;
 
 /// Devices in one manifest: gateways of a cluster and their successors.
 pub const DEVICES_MAX: usize = 32;
@@ -45,7 +71,9 @@ pub const PEER_ID_BYTES_MAX: usize = 64;
 pub const PARTNER_NODES_MAX: usize = 16;
 /// Prekey records in a partner file or a hello: today's and tomorrow's, and room for a second suite.
 pub const PREKEYS_MAX: usize = 8;
-/// A partner file as text: the largest log in base64 and all records.
+/// A bundle of log, manifest, node records and prekeys, each at its own limit.
+pub const BUNDLE_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// A partner file as text: the largest bundle in base64.
 pub const PARTNER_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Forward paths of one mail: RFC 5321 §4.5.3.1.8 asks for 100 at least; ten times that is a mailing list's batch.

@@ -46,7 +46,7 @@ impl NodeRecord {
     /// Any [`RecordError`].
     pub fn verify(bytes: &[u8], document: &DidDocument, now: UnixMillis) -> Result<Self, RecordError> {
         let signed = SignedBody::from_bytes(bytes, RECORD_BYTES_MAX)?;
-        signed.verify(Domain::NodeRecord, document.operator())?;
+        signed.verify_any(Domain::NodeRecord, document.operators())?;
         let mut fields = signed.fields()?;
         expect_version(&mut fields)?;
         expect_did(&mut fields, document.did())?;

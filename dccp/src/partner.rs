@@ -1,4 +1,5 @@
-//! The partner file: everything one organisation needs to know of another, as text to carry by hand.
+//! The bundle: everything one organisation needs to know of another or of a person. As text to carry by hand it is
+//! the partner file.
 //!
 //! ```text
 //! Organisation: acme.example            ┐
@@ -17,7 +18,7 @@ use data_encoding::BASE64;
 
 use crate::cbor::{self, CborError, Fields, Value};
 use crate::did::{Devices, DidDocument, Log, LogError, Manifest};
-use crate::limits::{PARTNER_NODES_MAX, PARTNER_TEXT_BYTES_MAX, PREKEYS_MAX};
+use crate::limits::{BUNDLE_BYTES_MAX, PARTNER_NODES_MAX, PARTNER_TEXT_BYTES_MAX, PREKEYS_MAX};
 use crate::node::NodeRecord;
 use crate::prekey::Prekey;
 use crate::record::{RECORD_VERSION, RecordError};
@@ -94,11 +95,24 @@ impl PartnerFile {
         let _ = writeln!(text, "DCCP partner file. Compare the fingerprint by voice before you trust it.");
         let _ = writeln!(text, "Organisation: {domains}\nDID: {did}\nFingerprint: {}", fingerprint(&did));
         let _ = writeln!(text, "Nodes: {}\n\n{BEGIN}", self.nodes.len());
-        for line in cbor::encode(&self.to_value()).chunks(LINE_BYTES) {
+        for line in self.to_bytes().chunks(LINE_BYTES) {
             BASE64.encode_append(line, &mut text);
             text.push('\n');
         }
         text + END + "\n"
+    }
+
+    /// The bundle: what the armour contains, and what the overlay and the HTTPS mirror serve.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(&self.to_value())
+    }
+
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// Any [`PartnerError`] that does not need a signature to be checked, but for the armour.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PartnerError> {
+        Self::from_value(cbor::decode(bytes, BUNDLE_BYTES_MAX)?)
     }
 
     /// Reads a file. Everything outside the block is ignored.
@@ -116,16 +130,21 @@ impl PartnerFile {
         }
         let block: String = block.split_ascii_whitespace().collect();
         let bytes = BASE64.decode(block.as_bytes()).map_err(|_| PartnerError::NotAPartnerFile)?;
-        Self::from_value(cbor::decode(&bytes, PARTNER_TEXT_BYTES_MAX)?)
+        Self::from_bytes(&bytes)
     }
 
     /// Verifies everything inside against the log. Nodes and prekeys that have expired are left out, as a file may
-    /// be some days old; anything else that is wrong refuses the whole file.
+    /// be some days old; anything else that is wrong refuses the whole file. People have no nodes. Of a deactivated
+    /// DID only the log is looked at, and neither devices nor nodes nor prekeys come out.
     ///
     /// # Errors
     /// Any [`PartnerError`]; [`PartnerError::Node`] with [`RecordError::Expired`] when no node counts any more.
     pub fn verify(&self, now: UnixMillis) -> Result<VerifiedPartner, PartnerError> {
         let document = self.log.verify()?;
+        if document.is_deactivated() {
+            let devices = Devices::default();
+            return Ok(VerifiedPartner { document, devices, nodes: Vec::new(), prekeys: Vec::new() });
+        }
         let devices = self.manifest.verify(&document, now).map_err(PartnerError::Manifest)?;
         let nodes = self.nodes.iter().map(|bytes| NodeRecord::verify(bytes, &document, now));
         let nodes = current(nodes).map_err(PartnerError::Node)?;

@@ -69,7 +69,7 @@ impl Prekey {
     /// what is wrong with the bytes, the signature or the DID.
     pub fn verify(bytes: &[u8], document: &DidDocument, now: UnixMillis) -> Result<Self, RecordError> {
         let signed = SignedBody::from_bytes(bytes, RECORD_BYTES_MAX)?;
-        signed.verify(Domain::Prekey, document.operator())?;
+        signed.verify_any(Domain::Prekey, document.operators())?;
         let mut fields = signed.fields()?;
         expect_version(&mut fields)?;
         expect_did(&mut fields, document.did())?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use dccp::did::{DidDocument, Founding, found};
+use dccp::did::{Commitment, DidDocument, Founding, found};
 use dccp::keys::SigningKey;
 use dccp::message::{Class, FsClass, Message};
 use dccp::node::NodeRecord;
@@ -81,13 +81,11 @@ impl Org {
     fn found(number: u8) -> Org {
         let mut rng = StdRng::seed_from_u64(number.into());
         let operator = SigningKey::generate(&mut rng);
-        let founding = Founding {
-            domains: vec![format!("org{number}.example")],
-            operator: operator.verifying_key().clone(),
-            recovery: SigningKey::generate(&mut rng).verifying_key().clone(),
-            not_before: UnixMillis(0),
-        };
-        let document = found(&founding, &operator).expect("founded").verify().expect("verifies");
+        let recovery = Commitment::of(SigningKey::generate(&mut rng).verifying_key());
+        let domains = vec![format!("org{number}.example")];
+        let founding =
+            Founding::organisation(domains, operator.verifying_key().clone(), recovery, UnixMillis(0));
+        let document = found(&founding, &[&operator]).expect("founded").verify().expect("verifies");
         Org { document, operator, seed: [number; 32] }
     }
 

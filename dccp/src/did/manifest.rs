@@ -1,6 +1,7 @@
 //! The device manifest: which devices of an organisation sign and open messages, and who holds their keys.
 
-use super::log::{DidDocument, key_from_bytes, key_to_value};
+use super::DidDocument;
+use super::authority::{key_from_bytes, key_to_value};
 use crate::cbor::{self, CborError, Fields, Value};
 use crate::keys::{Domain, KeyId, SigningKey, VerifyingKey};
 use crate::limits::{DEVICE_ID_BYTES_MAX, DEVICES_MAX, MANIFEST_BYTES_MAX};
@@ -110,7 +111,7 @@ impl Manifest {
     /// [`RecordError::Expired`] or [`RecordError::NotYetValid`] when no device counts at `now`; otherwise what is
     /// wrong with the bytes, the signature or the DID.
     pub fn verify(&self, document: &DidDocument, now: UnixMillis) -> Result<Devices, RecordError> {
-        self.signed.verify(Domain::Manifest, document.operator())?;
+        self.signed.verify_quorum(Domain::Manifest, document.operators())?;
         let mut fields = self.signed.fields()?;
         expect_version(&mut fields)?;
         expect_did(&mut fields, document.did())?;
@@ -131,7 +132,7 @@ impl Manifest {
 }
 
 /// The devices of a verified manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Devices {
     epoch: u64,
     devices: Vec<Device>,

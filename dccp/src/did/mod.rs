@@ -10,8 +10,16 @@
 //!
 //! Built: `genesis` with custody `org`. `update`, `rotate` and `deactivate` are refused by name.
 
+mod aka;
+mod authority;
+mod document;
+mod fork;
+mod head;
 mod log;
 mod manifest;
+mod operation;
+mod service;
+pub mod w3c;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,8 +28,15 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE32_NOPAD;
 
-pub use log::{Custody, DidDocument, Founding, Log, LogError, found};
+pub use aka::{AKA_SALT_BYTES, Aka};
+pub use authority::{Commitment, Quorum};
+pub use document::{Custody, DidDocument};
+pub use fork::Comparison;
+pub use head::{Head, HeadNode};
+pub use log::{Founding, Log, LogError, Rotation, found};
 pub use manifest::{Device, Devices, HeldBy, Manifest};
+pub use operation::{Change, OperationKind};
+pub use service::{EndpointId, Service};
 
 const PREFIX: &str = "did:dccp:1";
 /// SHA-256 in unpadded base32: 256 bits in 52 characters of 5.

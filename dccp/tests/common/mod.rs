@@ -1,7 +1,7 @@
 //! Two organisations for the tests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use dccp::did::{Device, Founding, HeldBy, Log, Manifest, found};
+use dccp::did::{Commitment, Device, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::SigningKey;
 use dccp::node::NodeRecord;
 use dccp::partner::PartnerFile;
@@ -24,14 +24,15 @@ pub(crate) struct Organisation {
 impl Organisation {
     pub(crate) fn new(domain: &str, seed: u8) -> Self {
         let operator = SigningKey::from_seed(&[seed; 64]);
-        let founding = Founding {
-            domains: vec![domain.into()],
-            operator: operator.verifying_key().clone(),
-            recovery: SigningKey::from_seed(&[seed + 1; 64]).verifying_key().clone(),
-            not_before: NOW,
-        };
+        let recovery = SigningKey::from_seed(&[seed + 1; 64]);
+        let founding = Founding::organisation(
+            vec![domain.into()],
+            operator.verifying_key().clone(),
+            Commitment::of(recovery.verifying_key()),
+            NOW,
+        );
         Self {
-            log: found(&founding, &operator).unwrap(),
+            log: found(&founding, &[&operator]).unwrap(),
             operator,
             device: SigningKey::from_seed(&[seed + 2; 64]),
             device_kem: DecapsulationKey::from_seed(&[seed + 3; 32]),

@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dccp::UnixMillis;
-use dccp::did::{Device, Devices, DidDocument, Founding, HeldBy, Log, Manifest, found};
+use dccp::did::{Commitment, Device, Devices, DidDocument, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::{SigningKey, VerifyingKey};
 use dccp::limits::{DID_LOG_BYTES_MAX, MANIFEST_BYTES_MAX};
 use dccp::xwing::EncapsulationKey;
+use keystore::durable::write_new;
 
 use super::CustodyError;
-use super::keyfile::write_new;
 
 /// The name of the gateway's device in the manifest.
 const DEVICE_ID: &str = "gateway-1";
@@ -55,13 +55,10 @@ impl Identity {
         now: UnixMillis,
     ) -> Result<(Log, Manifest), CustodyError> {
         let not_before = now.saturating_sub_ms(BACKDATED_MS);
-        let founding = Founding {
-            domains,
-            operator: operator.verifying_key().clone(),
-            recovery: recovery.clone(),
-            not_before,
-        };
-        let log = found(&founding, operator).map_err(|error| CustodyError::Identity(error.to_string()))?;
+        let recovery = Commitment::of(recovery);
+        let founding =
+            Founding::organisation(domains, operator.verifying_key().clone(), recovery, not_before);
+        let log = found(&founding, &[operator]).map_err(|error| CustodyError::Identity(error.to_string()))?;
         let device = Device {
             id: DEVICE_ID.into(),
             signing: device.0.clone(),

@@ -1,6 +1,6 @@
 //! Promises of pinning.
 
-use dccp::did::{Device, Founding, HeldBy, Log, Manifest, found};
+use dccp::did::{Commitment, Device, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::SigningKey;
 use dccp::message::FsClass;
 use dccp::node::NodeRecord;
@@ -28,13 +28,13 @@ struct Organisation {
 impl Organisation {
     fn of(domains: &[&str]) -> Organisation {
         let [operator, recovery, device] = [(); 3].map(|()| SigningKey::generate(&mut rand::rng()));
-        let founding = Founding {
-            domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
-            operator: operator.verifying_key().clone(),
-            recovery: recovery.verifying_key().clone(),
-            not_before: NOW,
-        };
-        let log = found(&founding, &operator).unwrap();
+        let founding = Founding::organisation(
+            domains.iter().map(|domain| (*domain).to_owned()).collect(),
+            operator.verifying_key().clone(),
+            Commitment::of(recovery.verifying_key()),
+            NOW,
+        );
+        let log = found(&founding, &[&operator]).unwrap();
         Organisation { operator, device, kem: DecapsulationKey::generate(&mut rand::rng()), log }
     }
 
