@@ -1,0 +1,269 @@
+//! One question over HTTPS, asked with great care: the server belongs to a stranger.
+//!
+//! ```text
+//! name ─ resolved once, addresses checked ─► TCP to a checked address ─► TLS 1.3 (X25519MLKEM768 preferred), certificate for
+//! the name ─► GET ─► 200 and at most so many octets, before the deadline │ FetchError
+//! ```
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::Mirror;
+use crate::names::{Host, NameError, Names};
+use crate::settings::{Settings, SetupError};
+
+/// One attempt to connect: a second address gets its turn well before the deadline.
+const CONNECT_WAIT: Duration = Duration::from_secs(3);
+/// Addresses of one host that are tried; a server of a hundred dead addresses costs no more than this.
+const ADDRESSES_TRIED_MAX: usize = 4;
+/// The header section of an answer in octets; also what hyper buffers.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of an answer.
+const HEADERS_MAX: usize = 64;
+
+/// Why an HTTPS server gives nothing that may be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Theirs: it sends us elsewhere. Who controls a redirect need not control the domain.
+    #[error("redirects are not followed")]
+    Redirect,
+    /// Theirs: a certificate for another name, expired, or of an authority we do not know.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// Theirs: no TLS 1.3, or none at all.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// Theirs: larger than what was asked for may be.
+    #[error("answer is larger than {max} octets")]
+    TooLarge {
+        /// The limit, in octets.
+        max: usize,
+    },
+    /// Theirs: compressed although we asked for the plain octets.
+    #[error("answer is compressed")]
+    Compressed,
+    /// Theirs: an answer we cannot make sense of.
+    #[error("unexpected status {0}")]
+    Status(u16),
+    /// Nobody's: the server says that there is no such page.
+    #[error("no such page")]
+    NotFound,
+    /// The network's, or the server's for now.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// The server's for now: it refuses everybody (429) or fails (5xx).
+    #[error("busy or failing: status {0}")]
+    Busy(u16),
+    /// The network's or the server's: it did not finish in time.
+    #[error("too slow")]
+    TooSlow,
+    /// Its name led nowhere.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl FetchError {
+    /// Whether asking again later may help without anybody repairing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Busy(_) | Self::TooSlow => true,
+            Self::Name(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+
+    /// Whether it says, reliably, that there is nothing to find here.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound | Self::Name(NameError::NoAddress))
+    }
+}
+
+/// Our HTTPS client. It keeps no connections, cookies or sessions.
+pub struct Https {
+    names: Names,
+    tls: TlsConnector,
+    default_port: u16,
+    deadline: Duration,
+}
+
+impl Https {
+    pub(crate) fn new(settings: &Settings, names: Names) -> Result<Self, SetupError> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(post_quantum_first()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| SetupError::Roots(error.to_string()))?
+            .with_root_certificates(roots(settings.extra_roots.as_deref())?)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = TlsConnector::from(Arc::new(config));
+        Ok(Self { names, tls, default_port: settings.https_port, deadline: settings.fetch_deadline })
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The octets of one page, at most `bytes_max`.
+    ///
+    /// # Errors
+    /// Any [`FetchError`].
+    pub async fn fetch(&self, server: &Mirror, path: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+        let fetched = tokio::time::timeout(self.deadline, self.converse(server, path, bytes_max)).await;
+        fetched.unwrap_or(Err(FetchError::TooSlow))
+    }
+
+    async fn converse(&self, server: &Mirror, path: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+        let port = server.port.unwrap_or(self.default_port);
+        let addresses = self.names.addresses(&server.host).await?;
+        let stream = self.connect(&server.host, &addresses, port).await?;
+
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Ends with this function, whatever becomes of it.
+        let mut driver = JoinSet::new();
+        driver.spawn(connection);
+        let answer = sender.send_request(question(&server.host, port, path)?).await.map_err(broken)?;
+        read(accept(answer)?, bytes_max).await
+    }
+
+    /// A connection to one of the addresses that were checked; the name is not resolved again.
+    async fn connect(
+        &self,
+        host: &Host,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> Result<TlsStream<TcpStream>, FetchError> {
+        let mut failure = FetchError::Name(NameError::NoAddress);
+        for address in addresses.iter().take(ADDRESSES_TRIED_MAX) {
+            let address = SocketAddr::new(*address, port);
+            match tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    return self.tls.connect(server_name(host)?, stream).await.map_err(tls_failure);
+                }
+                Ok(Err(error)) => failure = FetchError::Unreachable(format!("{address}: {error}")),
+                Err(_) => failure = FetchError::Unreachable(format!("{address}: no answer")),
+            }
+        }
+        Err(failure)
+    }
+}
+
+/// The provider of aws-lc-rs with the hybrid key exchange in front, whatever its default order becomes.
+fn post_quantum_first() -> CryptoProvider {
+    use aws_lc_rs::kx_group::{SECP256R1, X25519, X25519MLKEM768};
+    CryptoProvider { kx_groups: vec![X25519MLKEM768, X25519, SECP256R1], ..aws_lc_rs::default_provider() }
+}
+
+fn roots(extra: Option<&Path>) -> Result<RootCertStore, SetupError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = extra {
+        let wrong = |error: String| SetupError::Roots(format!("{}: {error}", path.display()));
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+    }
+    if roots.is_empty() {
+        return Err(SetupError::Roots(
+            "the system has none (Debian: apt-get install ca-certificates)".into(),
+        ));
+    }
+    Ok(roots)
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, FetchError> {
+    match host {
+        Host::Address(address) => Ok(ServerName::from(*address)),
+        Host::Name(name) => {
+            ServerName::try_from(name.as_str().to_owned()).map_err(|error| FetchError::Tls(error.to_string()))
+        }
+    }
+}
+
+fn question(host: &Host, port: u16, path: &str) -> Result<Request<Empty<Bytes>>, FetchError> {
+    let host = match host {
+        Host::Name(name) => name.to_string(),
+        Host::Address(IpAddr::V4(address)) => address.to_string(),
+        Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+    };
+    let authority = if port == 443 { host } else { format!("{host}:{port}") };
+    Request::get(path)
+        .header(HOST, authority)
+        .header(USER_AGENT, HeaderValue::from_static("dccp"))
+        .header(ACCEPT, HeaderValue::from_static("application/json, application/cbor"))
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+        .header(CONNECTION, HeaderValue::from_static("close"))
+        .body(Empty::new())
+        .map_err(|error| FetchError::Unreachable(error.to_string()))
+}
+
+/// Only a plain 200 has a body that anybody reads.
+fn accept(answer: Response<Incoming>) -> Result<Incoming, FetchError> {
+    let status = answer.status();
+    match status {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
+        StatusCode::TOO_MANY_REQUESTS => return Err(FetchError::Busy(status.as_u16())),
+        _ if status.is_server_error() => return Err(FetchError::Busy(status.as_u16())),
+        _ if status.is_redirection() => return Err(FetchError::Redirect),
+        _ => return Err(FetchError::Status(status.as_u16())),
+    }
+    // A few octets could unpack to gigabytes; nobody needs that for 64 KiB.
+    match answer.headers().get(CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => Err(FetchError::Compressed),
+        _ => Ok(answer.into_body()),
+    }
+}
+
+/// Copies the pieces together: a body of one-octet chunks must not cost a buffer per octet.
+async fn read(mut body: Incoming, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    let too_large = FetchError::TooLarge { max: bytes_max };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large);
+    }
+    let mut octets = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+        if octets.len() + piece.len() > bytes_max {
+            return Err(too_large);
+        }
+        octets.extend_from_slice(&piece);
+    }
+    Ok(octets)
+}
+
+fn broken(error: hyper::Error) -> FetchError {
+    if error.is_parse_too_large() {
+        return FetchError::TooLarge { max: HEADER_BYTES_MAX };
+    }
+    FetchError::Unreachable(error.to_string())
+}
+
+fn tls_failure(error: io::Error) -> FetchError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(why)) => FetchError::Certificate(why.to_string()),
+        Some(other) => FetchError::Tls(other.to_string()),
+        None => FetchError::Unreachable(error.to_string()),
+    }
+}
