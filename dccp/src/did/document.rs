@@ -224,9 +224,9 @@ impl DidDocument {
             Content::Deactivate { link, revealed } => {
                 self.expect_link(link)?;
                 self.reveal(revealed)?;
-                self.operators = Quorum { members: Vec::new(), threshold: 0 };
-                expect_signers(operation, revealed, &self.operators)?;
-                self.operators.threshold = 1;
+                let nobody = Quorum { members: Vec::new(), threshold: 0 };
+                expect_signers(operation, revealed, &nobody)?;
+                self.operators.members.clear();
                 self.deactivated = true;
             }
         }
