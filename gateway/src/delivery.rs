@@ -133,6 +133,7 @@ impl Work {
                 id: due.row.id,
                 from,
                 sealed,
+                claimed: due.claimed,
                 progress: due.row.remaining,
                 attempts: due.row.attempts,
                 arrived: due.row.accepted_at,

@@ -1,4 +1,5 @@
-//! Epoch prekeys: made a day ahead, published for two days, destroyed when no message sealed to them can arrive.
+//! Epoch prekeys: made a day ahead, published for two days, destroyed when no message sealed to them can arrive: with the
+//! [storage key](super::storage) of their day.
 //!
 //! The database is the truth: whichever process first needs an epoch's key makes it, in a transaction that makes none
 //! if there is one, and every process then reads what stands there.
@@ -8,11 +9,12 @@ use std::sync::Arc;
 
 use dccp::keys::KeyId;
 use dccp::prekey::{EPOCH_MS, Prekey, epoch_of};
-use dccp::xwing::DecapsulationKey;
+use dccp::kem::DecapsulationKey;
+use dccp::suite::KemAlgorithm;
 use dccp::{Did, UnixMillis};
 use rusqlite::{Connection, params};
-use zeroize::Zeroizing;
 
+use super::storage::{StorageKeys, Use, end_of, number};
 use super::{CustodyError, Vault};
 use crate::spool::Spool;
 
@@ -29,7 +31,7 @@ pub fn published_epochs(now: UnixMillis) -> [u64; 2] {
 
 /// When the private key of an epoch is destroyed.
 pub fn destroyed_at(epoch: u64) -> UnixMillis {
-    UnixMillis(epoch.saturating_add(1).saturating_mul(EPOCH_MS)).saturating_add_ms(KEPT_AFTER_EPOCH_MS)
+    end_of(epoch).saturating_add_ms(KEPT_AFTER_EPOCH_MS)
 }
 
 /// The private epoch keys in memory.
@@ -53,6 +55,17 @@ struct Row {
 }
 
 impl Ring {
+    /// A row whose storage key is destroyed is as good as gone.
+    fn of(rows: &[Row], storage: &StorageKeys) -> Result<Ring, CustodyError> {
+        let mut keys = HashMap::new();
+        for row in rows {
+            let Some(vault) = storage.vault(Use::Epoch, row.epoch) else { continue };
+            let (key_id, key) = open(vault, row).ok_or(CustodyError::Prekeys)?;
+            keys.insert(key_id, Held { epoch: row.epoch, key: Arc::new(key) });
+        }
+        Ok(Ring { keys })
+    }
+
     /// Whether every published epoch has its key and no key is overdue: then nothing is to be done.
     pub(super) fn is_right_at(&self, now: UnixMillis) -> bool {
         let has = |epoch: &u64| self.keys.values().any(|held| held.epoch == *epoch);
@@ -71,28 +84,25 @@ impl Ring {
     }
 }
 
-/// Makes what is missing, destroys what is overdue, and gives the ring that is then right.
-pub(super) async fn renew(vault: &Vault, now: UnixMillis, spool: &Spool) -> Result<Ring, CustodyError> {
-    let fresh: Vec<Row> = published_epochs(now).into_iter().map(|epoch| make(vault, epoch)).collect();
-    let rows = spool.write(move |database| exchange(database, &fresh, now)).await?;
-    let mut ring = Ring::default();
-    for row in rows {
-        let (key_id, key) = open(vault, &row).ok_or(CustodyError::Prekeys)?;
-        ring.keys.insert(key_id, Held { epoch: row.epoch, key: Arc::new(key) });
-    }
-    Ok(ring)
+/// Makes what is missing and gives the ring that is then right. What is overdue went with its storage key.
+pub(super) async fn renew(
+    storage: &StorageKeys,
+    now: UnixMillis,
+    spool: &Spool,
+) -> Result<Ring, CustodyError> {
+    let epochs = published_epochs(now).into_iter();
+    let fresh: Vec<Row> = epochs.filter_map(|epoch| Some(make(storage.vault(Use::Epoch, epoch)?, epoch))).collect();
+    let rows = spool.write(move |database| exchange(database, &fresh)).await?;
+    Ring::of(&rows, storage)
 }
 
-/// Keys that are published at `now`, as far as the database has them. Makes none.
-pub(super) async fn look(vault: &Vault, spool: &Spool) -> Result<Ring, CustodyError> {
-    let rows = spool.read(stored).await?;
-    let open =
-        |row: &Row| open(vault, row).map(|(id, key)| (id, Held { epoch: row.epoch, key: Arc::new(key) }));
-    Ok(Ring { keys: rows.iter().map(open).collect::<Option<_>>().ok_or(CustodyError::Prekeys)? })
+/// Keys that are published, as far as the database has them. Makes none.
+pub(super) async fn look(storage: &StorageKeys, spool: &Spool) -> Result<Ring, CustodyError> {
+    Ring::of(&spool.read(stored).await?, storage)
 }
 
 fn make(vault: &Vault, epoch: u64) -> Row {
-    let key = DecapsulationKey::generate(&mut rand::rng());
+    let key = DecapsulationKey::generate(KemAlgorithm::XWing, &mut rand::rng());
     let key_id = key.encapsulation_key().key_id();
     Row { key_id: key_id.as_bytes().to_vec(), epoch, sealed: vault.seal(PURPOSE, key.seed().as_ref()) }
 }
@@ -100,18 +110,14 @@ fn make(vault: &Vault, epoch: u64) -> Row {
 /// The seed must give the key that the row says: a row cannot be passed off as another.
 fn open(vault: &Vault, row: &Row) -> Option<(KeyId, DecapsulationKey)> {
     let clear = vault.open(PURPOSE, &row.sealed).ok()?;
-    let seed = Zeroizing::new(<[u8; 32]>::try_from(clear.as_slice()).ok()?);
-    let key = DecapsulationKey::from_seed(&seed);
+    let key = DecapsulationKey::from_seed(KemAlgorithm::XWing, &clear).ok()?;
     let key_id = key.encapsulation_key().key_id();
     (key_id.as_bytes().as_slice() == row.key_id).then_some((key_id, key))
 }
 
-fn exchange(database: &Connection, fresh: &[Row], now: UnixMillis) -> rusqlite::Result<Vec<Row>> {
-    let forget = "DELETE FROM prekeys WHERE expires + ?1 <= ?2";
-    database.execute(forget, params![number(KEPT_AFTER_EPOCH_MS), number(now.as_u64())])?;
+fn exchange(database: &Connection, fresh: &[Row]) -> rusqlite::Result<Vec<Row>> {
     for row in fresh {
-        let (start, end) =
-            (row.epoch.saturating_mul(EPOCH_MS), row.epoch.saturating_add(1).saturating_mul(EPOCH_MS));
+        let (start, end) = (row.epoch.saturating_mul(EPOCH_MS), end_of(row.epoch).as_u64());
         database.execute(
             "INSERT INTO prekeys (key_id, epoch, not_before, expires, sealed)
              SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM prekeys WHERE epoch = ?2)",
@@ -128,9 +134,4 @@ fn stored(database: &Connection) -> rusqlite::Result<Vec<Row>> {
         Ok(Row { key_id: row.get(0)?, epoch: u64::try_from(epoch).unwrap_or_default(), sealed: row.get(2)? })
     };
     query.query_map([], row)?.collect()
-}
-
-/// SQLite's integers are signed; our times and days stay far below the sign bit.
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -219,6 +219,7 @@ impl MailOut {
                 .as_ref()
                 .map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
             digest,
+            sealed_to: None,
             size: letter.size,
             now: letter.arrived,
             next_at: letter.arrived,

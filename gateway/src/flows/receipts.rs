@@ -278,6 +278,7 @@ impl Answering {
             kind: Kind::Receipts,
             partner: Some(partner.did().to_string()),
             partner_domain: partner.domain().to_owned(),
+            sealed_to: None,
             size: sealed.bytes().len() as u64,
             body: sealed.bytes().clone(),
             slip: None,

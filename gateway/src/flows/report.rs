@@ -125,6 +125,7 @@ impl Reporter {
             summary: Summary { from: String::new(), to, message_id: None }.seal(vault),
             message_id_tag: None,
             digest: sha256(&[b"DCCP-report-v1\0", id.0.as_bytes()]),
+            sealed_to: None,
             size: mail.octets.len() as u64,
             now,
             next_at: now,

@@ -55,6 +55,14 @@ pub const LOG_PAGES: u32 = 8192;
 /// A log that a burst made longer than this is cut back (256 MiB).
 pub const LOG_BYTES_KEPT_MAX: u64 = 256 << 20;
 
+/// How long the log may keep what was deleted from it: folding it back costs about as much as ten mails, so that up to a
+/// second of them share it.
+pub const WIPE_DELAY: Duration = Duration::from_secs(1);
+
+/// How long folding the log back for that waits for look-ups that still need it: they take milliseconds, and mail waits
+/// meanwhile.
+pub const WIPE_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Page cache of the writer (64 MiB): holds a full batch and the hot index pages without spilling.
 pub const WRITER_CACHE_KIB: u32 = 64 << 10;
 

@@ -19,7 +19,7 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const APPLICATION_ID: i64 = 0x4443_4350;
 
 /// The ladder: step *n* takes the schema from version *n* to *n + 1*. Steps are only ever added.
-const LADDER: &[&str] = &[include_str!("schema.sql")];
+const LADDER: &[&str] = &[include_str!("schema.sql"), include_str!("schema_keys.sql")];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
@@ -142,7 +142,7 @@ fn set_for_writing(conn: &Connection, path: &Path) -> Result<(), SpoolError> {
     conn.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
     // Savepoints and sorts never spill to a file in /tmp.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
-    // A deleted prekey is overwritten where that costs no extra page; sealed bodies need no wiping.
+    // Deleted private keys are wiped with ON (`claim.rs`); sealed bodies need no wiping.
     conn.pragma_update(None, "secure_delete", "FAST")?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::bell::{Bells, Work};
+use super::claim::Wipe;
 use super::lease::Leases;
 use super::{Direction, Kind, NewRow, Note, RowId, SpoolError, State, journal, time};
 
@@ -23,6 +24,7 @@ pub(super) struct Effects {
     given_back: Vec<RowId>,
     rings: Vec<Work>,
     tallies: Tallies,
+    wipe: Option<Wipe>,
 }
 
 /// Differences to the counts, per direction and state: (rows, bytes).
@@ -178,6 +180,15 @@ impl Effects {
         if !self.taken.is_empty() {
             bells.ring_all();
         }
+    }
+
+    /// What this job deletes has to be gone from the log too.
+    pub(super) fn demand(&mut self, wipe: Wipe) {
+        self.wipe = self.wipe.max(Some(wipe));
+    }
+
+    pub(super) fn wipe(&self) -> Option<Wipe> {
+        self.wipe
     }
 
     pub(super) fn tallies(&self) -> &Tallies {

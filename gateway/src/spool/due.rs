@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
+use super::claim::claimed_by;
+use super::desk::arrives;
 use super::lease::Leases;
 use super::look::{COLUMNS, row_columns, row_of, waiting_of};
 use super::{Direction, DueRow, RowId, Spool, SpoolError, UnixMillis, Waiting, time};
@@ -156,9 +158,10 @@ impl Taken<'_> {
             let found = read
                 .query_row(params![id, time::to_sql(now)], |row| {
                     let body = Bytes::copy_from_slice(row.get_ref(COLUMNS + 1)?.as_blob()?);
-                    Ok(DueRow { row: row_of(row)?, slip: row.get(COLUMNS)?, body })
+                    Ok(DueRow { row: row_of(row)?, slip: row.get(COLUMNS)?, body, claimed: None })
                 })
                 .optional()?;
+            let found = found.map(|due| with_claimed(conn, due)).transpose()?;
             bytes += found.as_ref().map_or(0, |row| row.body.len());
             due.extend(found);
         }
@@ -195,6 +198,15 @@ impl Drop for Taken<'_> {
             self.leases.give_back(*id);
         }
     }
+}
+
+/// Of our own rows and of what goes out nothing is claimed.
+fn with_claimed(conn: &Connection, due: DueRow) -> Result<DueRow, SpoolError> {
+    let claimed = match arrives(due.row.direction, due.row.kind) {
+        true => claimed_by(conn, due.row.seq)?,
+        false => None,
+    };
+    Ok(DueRow { claimed, ..due })
 }
 
 /// Walks the queued rows in order of their time, for as long as `visit` says so.

@@ -46,10 +46,9 @@ impl Spool {
             return Err(SpoolError::Refused("only inbound messages arrive".to_owned()));
         }
         self.submit(weight(&row), demand, move |desk| {
-            Ok(match desk.insert(&row, &notes)? {
-                Some(_seq) => Arrival::Fresh,
-                None => Arrival::Duplicate,
-            })
+            let Some(seq) = desk.insert(&row, &notes)? else { return Ok(Arrival::Duplicate) };
+            let claim = row.sealed_to.map(|key_id| desk.claim(seq, key_id, row.partner.as_deref()));
+            Ok(Arrival::Fresh { claimed: claim.transpose()?.flatten() })
         })
         .await
     }

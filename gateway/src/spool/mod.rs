@@ -21,12 +21,13 @@
 //! - All of a job is kept, or nothing of it. A failing job does not touch the jobs beside it.
 //! - A row that has not ended has a body; a row that has ended has none, and never moves again.
 //! - A row is in at most one worker's hands. Leases live in memory: after a crash every row is simply due again.
-//! - Nothing clear rests: the spool stores what others sealed, and never sees a key.
+//! - Nothing clear rests: the spool stores what others sealed, private keys among them, and opens none of it.
 //!
 //! Deliberately absent: cryptography, retry times, routing, knowledge of what a body means.
 //! `docs/SPOOL.md` has the table of moves and what a crash leaves at each point.
 
 mod bell;
+mod claim;
 pub mod config;
 mod database;
 mod desk;
@@ -55,6 +56,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use bell::Work;
+pub use claim::ClaimedKey;
 pub use config::SpoolConfig;
 pub use dccp::UnixMillis;
 pub use error::SpoolError;
@@ -208,6 +210,7 @@ impl Spool {
             stats: Arc::clone(&shared.stats),
             directory: database::directory_of(path).to_path_buf(),
             free_bytes_min: shared.config.free_bytes_min,
+            unwiped_since: None,
         };
         let thread = std::thread::Builder::new()
             .name("spool-writer".to_owned())

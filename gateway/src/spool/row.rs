@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
-use super::{Note, UnixMillis};
+use super::{ClaimedKey, Note, UnixMillis};
 
 /// Names one row: a UUIDv7, which for outgoing mail is also the DCCP message id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,6 +164,8 @@ pub struct NewRow {
     pub message_id_tag: Option<[u8; 16]>,
     /// SHA-256 of the sealed message: duplicates and receipts are recognised by it.
     pub digest: [u8; 32],
+    /// Of an arriving row: the key that its body is sealed to. If it is a one-time key, it is claimed for this row.
+    pub sealed_to: Option<[u8; 16]>,
     /// Bytes of the message as people count them (not of the sealed form).
     pub size: u64,
     /// The time of acceptance.
@@ -233,6 +235,8 @@ pub struct DueRow {
     pub body: Bytes,
     /// The return slip, sealed to ourselves.
     pub slip: Option<Vec<u8>>,
+    /// The one-time key that it claimed when it arrived.
+    pub claimed: Option<ClaimedKey>,
 }
 
 /// A row that has not ended, without its body: what it takes to settle its end and report it.
@@ -245,10 +249,13 @@ pub struct Waiting {
 }
 
 /// Whether an arriving message was new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival {
     /// Kept now.
-    Fresh,
+    Fresh {
+        /// The one-time key that it is sealed to, which is now its own.
+        claimed: Option<ClaimedKey>,
+    },
     /// Kept before; nothing was written.
     Duplicate,
 }

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::entry::weight;
 use super::moves::moment;
 use super::writer::Demand;
-use super::{Moved, Note, Settlement, Spool, SpoolError, Stage, time};
+use super::{Direction, Moved, Note, Settlement, Spool, SpoolError, Stage, time};
 
 impl Spool {
     /// The end of a row, with all that belongs to it: the body goes; the journal, the evidence, the replay key, the
@@ -54,6 +54,9 @@ impl Desk<'_> {
             )?
             .execute(params![row.seq, end.state, moment(&end.notes)])?;
         self.conn.prepare_cached("DELETE FROM bodies WHERE row = ?1")?.execute([row.seq])?;
+        if row.direction == Direction::In {
+            self.destroy_claimed(row.seq)?;
+        }
         self.learn(row.seq, end.learned.as_ref())?;
         if let Some(key) = &end.replay_key {
             let until = row.expires_at.max(moment(&end.notes)).saturating_add(time::count_to_sql(skew_ms));

@@ -10,14 +10,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::SpoolError;
 use super::bell::Bells;
-use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, PAGE_BYTES};
+use super::claim::Wipe;
+use super::config::{
+    BATCH_BYTES_MAX, BATCH_JOBS_MAX, BUSY_TIMEOUT, PAGE_BYTES, WIPE_DELAY, WIPE_PATIENCE,
+};
 use super::desk::{Desk, Effects, Tallies};
 use super::disk;
 use super::lease::Leases;
@@ -105,6 +108,8 @@ pub(super) struct Writer {
     pub(super) stats: Arc<Stats>,
     pub(super) directory: PathBuf,
     pub(super) free_bytes_min: u64,
+    /// Since when the log has what was deleted for ever.
+    pub(super) unwiped_since: Option<Instant>,
 }
 
 /// A job of the running batch, with what it did or why it did not.
@@ -159,8 +164,25 @@ impl Writer {
     fn commit(&mut self, batch: Vec<Box<dyn Job>>) {
         let mut performed = Vec::with_capacity(batch.len());
         match self.transact(batch, &mut performed) {
-            Ok(()) => self.answer_durable(performed),
+            Ok(()) => {
+                self.wipe(&performed);
+                self.answer_durable(performed);
+            }
             Err(error) => self.answer_lost(performed, &error),
+        }
+    }
+
+    /// Folds the log back when it has kept what was deleted for long enough. Asked after every batch: the gateway's
+    /// housekeeping sends one each second, so that nothing waits for the next mail.
+    fn wipe(&mut self, performed: &[Performed]) {
+        let durable = performed.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
+        let wipe = durable.filter_map(Effects::wipe).max();
+        if wipe.is_some() {
+            self.unwiped_since.get_or_insert_with(Instant::now);
+        }
+        let overdue = self.unwiped_since.is_some_and(|since| since.elapsed() >= WIPE_DELAY);
+        if (overdue || wipe == Some(Wipe::Now)) && self.fold_back_within(WIPE_PATIENCE) {
+            self.unwiped_since = None;
         }
     }
 
@@ -291,12 +313,26 @@ impl Writer {
         }
     }
 
-    /// A clean end leaves one file and an empty log. Not needed for durability: opening folds back just as well.
-    fn fold_back(&self) {
-        let folded = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = folded {
-            tracing::warn!(%error, "the spool's log was not folded back; the next start will do it");
+    /// A clean end leaves one file and an empty log. Not needed for durability: opening folds back just as well. Says
+    /// whether the log is empty now; look-ups that began before can keep it.
+    fn fold_back(&self) -> bool {
+        let folded: rusqlite::Result<bool> =
+            self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        match folded {
+            Ok(busy) => !busy,
+            Err(error) => {
+                tracing::warn!(%error, "the spool's log was not folded back; it is tried again");
+                false
+            }
         }
+    }
+
+    fn fold_back_within(&self, patience: Duration) -> bool {
+        let patient = self.conn.busy_timeout(patience);
+        let folded = patient.is_ok() && self.fold_back();
+        // Cannot fail: it sets a number.
+        _ = self.conn.busy_timeout(BUSY_TIMEOUT);
+        folded
     }
 
     fn execute(&self, statement: &str) -> Result<(), SpoolError> {

@@ -121,6 +121,7 @@ pub(crate) fn mail() -> NewRow {
         summary: b"a sealed summary".to_vec(),
         message_id_tag: None,
         digest: digest_of(id.0),
+        sealed_to: None,
         size: 11_000,
         now: NOW,
         next_at: NOW,

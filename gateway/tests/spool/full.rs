@@ -35,7 +35,7 @@ async fn receipts_still_arrive_when_mail_does_not_so_that_the_disk_can_empty() {
         .restart_with(SpoolConfig { free_bytes_min: free.saturating_mul(2), ..SpoolConfig::default() })
         .await;
     assert_eq!(house.spool.arrive(arrival(), vec![]).await, Err(SpoolError::Full));
-    assert_eq!(house.spool.arrive_control(arrival(), vec![]).await, Ok(Arrival::Fresh));
+    assert_eq!(house.spool.arrive_control(arrival(), vec![]).await, Ok(Arrival::Fresh { claimed: None }));
     house.restart_with(SpoolConfig { free_bytes_min: u64::MAX, ..SpoolConfig::default() }).await;
     assert_eq!(house.spool.arrive_control(arrival(), vec![]).await, Err(SpoolError::Full));
 }

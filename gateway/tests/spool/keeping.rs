@@ -143,7 +143,7 @@ async fn the_same_message_is_kept_once() {
     let house = House::new();
     let first = arrival();
     let again = NewRow { id: RowId::fresh(), ..first.clone() };
-    assert_eq!(house.spool.arrive(first.clone(), note(Stage::Arrived)).await, Ok(Arrival::Fresh));
+    assert_eq!(house.spool.arrive(first.clone(), note(Stage::Arrived)).await, Ok(Arrival::Fresh { claimed: None }));
     assert_eq!(house.spool.arrive(again.clone(), note(Stage::Arrived)).await, Ok(Arrival::Duplicate));
     assert_eq!(house.due_ids(Direction::In, NOW).await, [first.id]);
     assert_eq!(house.spool.by_row_id(again.id).await, Ok(None));
@@ -161,7 +161,7 @@ async fn two_copies_in_one_batch_are_kept_once() {
     drop(release);
     busy.await.unwrap().unwrap();
     let answers = [one.await.unwrap(), two.await.unwrap()];
-    assert!(answers.contains(&Arrival::Fresh) && answers.contains(&Arrival::Duplicate), "{answers:?}");
+    assert!(answers.contains(&Arrival::Fresh { claimed: None }) && answers.contains(&Arrival::Duplicate), "{answers:?}");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_message_that_ended_is_recognised_until_it_could_not_come_again() {
     let again = NewRow { id: RowId::fresh(), ..first.clone() };
     assert_eq!(house.spool.arrive(again.clone(), vec![]).await, Ok(Arrival::Duplicate));
     house.spool.purge(later(365 * 24 * 3_600_000)).await.unwrap();
-    assert_eq!(house.spool.arrive(again, vec![]).await, Ok(Arrival::Fresh));
+    assert_eq!(house.spool.arrive(again, vec![]).await, Ok(Arrival::Fresh { claimed: None }));
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn take(house: &mut House, model: &mut Model, now: &mut UnixMillis, step: 
         Step::Arrive { digest } => {
             let row = NewRow { digest: [digest; 32], next_at: *now, body: small(), ..arrival() };
             let fresh = model.digests.insert(digest);
-            let expected = if fresh { Arrival::Fresh } else { Arrival::Duplicate };
+            let expected = if fresh { Arrival::Fresh { claimed: None } } else { Arrival::Duplicate };
             assert_eq!(house.spool.arrive(row.clone(), note(Stage::Arrived)).await, Ok(expected));
             if fresh {
                 model.add(&row, 1);

@@ -1,0 +1,45 @@
+-- The spool, version 2: keys that open arrived messages, and the storage keys that they rest under. Custody writes
+-- them; the spool claims a one-time key for the first row that needs it and destroys it with that row's end.
+-- Everything deleted here is deleted for ever: zeroed in its page, and the log is folded back soon after.
+
+-- Version 1 sealed prekeys under keys.storage, which outlives them. They are made anew.
+DELETE FROM prekeys;
+
+-- What the private keys of one day rest under. Sealed under the day key (keys/day.key), which is outside
+-- this database and replaced daily.
+CREATE TABLE storage_keys (
+    use    INTEGER NOT NULL CHECK (use IN (0, 1)),      -- 0 epoch prekeys of the day, 1 one-time keys made on the day
+    epoch  INTEGER NOT NULL,
+    sealed BLOB    NOT NULL,
+    PRIMARY KEY (use, epoch)
+) STRICT;
+
+-- One-time keys are signed together; this is what they share.
+CREATE TABLE one_time_batches (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    epoch   INTEGER NOT NULL,                            -- the day of the storage key
+    expires INTEGER NOT NULL,                            -- nobody may seal to them from then on
+    root    BLOB    NOT NULL                             -- the signed record
+) STRICT;
+
+-- From its making to the end of the row that it opened. `offer` is what a partner is given; it goes when it was given.
+CREATE TABLE one_time_keys (
+    seq        INTEGER PRIMARY KEY,
+    key_id     BLOB    NOT NULL UNIQUE CHECK (length(key_id) = 16),
+    batch      INTEGER NOT NULL REFERENCES one_time_batches (id) ON DELETE CASCADE,
+    sealed     BLOB    NOT NULL,
+    offer      BLOB,
+    served_to  TEXT,
+    claimed_by INTEGER
+) STRICT;
+CREATE INDEX one_time_stock   ON one_time_keys (batch)      WHERE served_to IS NULL;
+CREATE INDEX one_time_served  ON one_time_keys (served_to)  WHERE served_to IS NOT NULL AND claimed_by IS NULL;
+CREATE INDEX one_time_claimed ON one_time_keys (claimed_by) WHERE claimed_by IS NOT NULL;
+
+-- How many keys a partner was given on a day.
+CREATE TABLE one_time_given (
+    partner TEXT    NOT NULL,
+    day     INTEGER NOT NULL,
+    keys    INTEGER NOT NULL,
+    PRIMARY KEY (partner, day)
+) STRICT, WITHOUT ROWID;
