@@ -4,10 +4,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use dccp::keys::SigningKey;
+use dccp::kem::DecapsulationKey;
+use dccp::keys::{DeviceSigner, SigningKey};
 use dccp::message::{Class, FsClass, Message};
 use dccp::seal::{RecipientKey, SealedMessage, seal, unseal};
-use dccp::xwing::DecapsulationKey;
+use dccp::suite::KemAlgorithm;
 use dccp::{Did, Suite, UnixMillis};
 
 const ROUNDS: usize = 2_000;
@@ -15,8 +16,8 @@ const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
 
 fn main() {
     let mut rng = rand::rng();
-    let signer = SigningKey::generate(&mut rng);
-    let kem = DecapsulationKey::generate(&mut rng);
+    let signer: DeviceSigner = SigningKey::generate(&mut rng).into();
+    let kem = DecapsulationKey::generate(KemAlgorithm::XWing, &mut rng);
     let acme: Did = format!("did:dccp:1{}", "a".repeat(52)).parse().expect("a DID");
     let globex: Did = format!("did:dccp:1{}", "b".repeat(51) + "a").parse().expect("a DID");
     let to = RecipientKey {
@@ -37,6 +38,8 @@ fn main() {
         class: Class::Normal,
         fs_class: FsClass::Epoch,
         suite: Suite::X0001,
+        own_tree: None,
+        your_tree: None,
     };
     let mut sealed = Vec::with_capacity(ROUNDS);
     let sealing = median(|| sealed.push(seal(&message, &to, &signer, NOW, &mut rng).expect("it seals")));

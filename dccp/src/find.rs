@@ -150,7 +150,7 @@ pub(crate) fn open_answer(
     let signed = SignedBody::from_bytes(bytes, ANSWER_BYTES)?;
     let (did, devices) = organisation;
     let key = signed.key_ids().find_map(|key_id| devices.signer(key_id, now)).ok_or(BadSignature)?;
-    signed.verify_each(Domain::FindAnswer, std::slice::from_ref(key))?;
+    signed.verify_each(Domain::FindAnswer, std::slice::from_ref(key.hybrid()))?;
 
     let mut fields = signed.fields()?;
     expect_version(&mut fields)?;

@@ -54,6 +54,8 @@ pub enum Domain {
     Message,
     /// The root over a batch of messages.
     Batch,
+    /// A succession notice: a domain goes over from one DID to another.
+    Succession,
     /// A head record: the state of a DID as it is published.
     Head,
     /// An organisation's answer to a question about an address or its tree of bindings.
@@ -73,6 +75,7 @@ impl Domain {
             Self::PrekeyStock => b"DCCP-STOCK-v1\0",
             Self::Message => b"DCCP-MSG-v1\0",
             Self::Batch => b"DCCP-BATCH-v1\0",
+            Self::Succession => b"DCCP-SUCCESSION-v1\0",
             Self::Head => b"DCCP-HEAD-v1\0",
             Self::FindAnswer => b"DCCP-FIND-v1\0",
             Self::TreeHead => b"DCCP-TREE-HEAD-v1\0",
@@ -199,8 +202,7 @@ impl VerifyingKey {
     }
 
     fn verify_bytes(&self, bytes: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
-        let (classical, lattice) =
-            signature.split_at_checked(ED25519_SIGNATURE_BYTES).ok_or(BadSignature)?;
+        let (classical, lattice) = signature.split_at_checked(ED25519_SIGNATURE_BYTES).ok_or(BadSignature)?;
         self.verify_ed25519(bytes, classical)?;
         self.verify_ml_dsa(bytes, lattice)
     }
@@ -244,10 +246,6 @@ impl Signature {
     /// Ed25519 (64) ‖ ML-DSA-65 (3309).
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.clone()
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 

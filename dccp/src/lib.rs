@@ -35,21 +35,31 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod address;
+pub mod batch;
 mod cbor;
 pub mod did;
+mod digest;
+pub mod find;
 pub mod frame;
+pub mod kem;
 pub mod keys;
 pub mod limits;
 pub mod mail;
 pub mod message;
+pub mod mlkem;
 pub mod node;
 pub mod partner;
 pub mod prekey;
 pub mod receipt;
+mod recent;
 mod record;
 pub mod seal;
-mod suite;
+pub mod session;
+pub mod succession;
+pub mod suite;
 mod time;
+pub mod transparency;
 pub mod tree;
 mod wire;
 pub mod xwing;
@@ -57,6 +67,6 @@ pub mod xwing;
 pub use cbor::CborError;
 pub use did::{BadDid, Did};
 pub use record::RecordError;
-pub use suite::{Suite, UnsupportedSuite};
+pub use suite::{NoCommonSuite, Suite, UnsupportedSuite};
 pub use time::UnixMillis;
 pub use wire::Malformed;

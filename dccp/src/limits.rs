@@ -45,6 +45,8 @@ pub const AKA_MAX: usize = 16;
 pub const ENDPOINT_BYTES_MAX: usize = 256;
 /// Witnesses that one log may name.
 pub const WITNESSES_MAX: usize = 8;
+/// A succession notice: both halves with eleven signatures together, which as base64url still fit into a page of 64 KiB.
+pub const SUCCESSION_BYTES_MAX: usize = 40 * 1024;
 /// Domains that one organisation's log may name: the operation that carries them is bounded anyway.
 pub const DOMAINS_MAX: usize = 32;
 /// A domain name in octets (RFC 1035 §2.3.4, without the final dot).
@@ -57,8 +59,8 @@ pub const ADDRESS_BYTES_MAX: usize = 254;
 pub const DEVICES_MAX: usize = 32;
 /// A device id in octets: a short name for logs and consoles.
 pub const DEVICE_ID_BYTES_MAX: usize = 64;
-/// A device manifest, encoded: 32 devices of about 3.3 kB each and a signature.
-pub const MANIFEST_BYTES_MAX: usize = 128 * 1024;
+/// A device manifest, encoded: 32 devices of about 4.2 kB each and 16 signatures.
+pub const MANIFEST_BYTES_MAX: usize = 192 * 1024;
 /// A node record or prekey record, encoded: below the 12 KiB that a published record may have.
 pub const RECORD_BYTES_MAX: usize = 12 * 1024;
 /// Addresses in one node record.

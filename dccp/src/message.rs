@@ -6,6 +6,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::limits::{CONTENT_TYPE_BYTES_MAX, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX, RECIPIENTS_MAX};
+use crate::tree::TreeHead;
 use crate::wire::{self, Malformed};
 use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
 
@@ -32,6 +33,10 @@ pub struct Message {
     pub fs_class: FsClass,
     /// The suite it was sealed with.
     pub suite: Suite,
+    /// The sender's tree of addresses, as it shows it to everybody.
+    pub own_tree: Option<TreeHead>,
+    /// The recipient's tree of addresses, as the sender was last shown it.
+    pub your_tree: Option<TreeHead>,
 }
 
 /// Urgency, from first to last. The number is on the wire, so that a relay can order what it cannot read.
@@ -82,6 +87,8 @@ pub enum FsClass {
     Static = 1,
     /// Sealed to an epoch prekey: closed for ever once the epoch's key is destroyed.
     Epoch = 2,
+    /// Sealed to a one-time prekey: closed for ever once it was opened.
+    OneTime = 3,
 }
 
 impl FsClass {
@@ -92,7 +99,7 @@ impl FsClass {
 
     /// The class of a number on the wire.
     pub fn from_number(number: u32) -> Option<Self> {
-        [Self::Static, Self::Epoch].into_iter().find(|class| class.number() == number)
+        [Self::Static, Self::Epoch, Self::OneTime].into_iter().find(|class| class.number() == number)
     }
 }
 
@@ -101,6 +108,7 @@ impl fmt::Display for FsClass {
         f.write_str(match self {
             Self::Static => "static",
             Self::Epoch => "epoch",
+            Self::OneTime => "one-time",
         })
     }
 }
@@ -120,8 +128,8 @@ pub enum MessageError {
     UnsupportedSuite(#[from] UnsupportedSuite),
 }
 
-/// The ten scalar fields and the recipients; anything more is not ours.
-const FIELDS_MAX: usize = 10 + RECIPIENTS_MAX;
+/// The ten scalar fields of old, two tree heads and the recipients; anything more is not ours.
+const FIELDS_MAX: usize = 12 + RECIPIENTS_MAX;
 
 impl Message {
     /// Checks what a signature cannot: bounds that both sides must agree on.
@@ -150,6 +158,8 @@ impl Message {
             class: self.class.number(),
             fs_class: self.fs_class.number(),
             suite: self.suite.id(),
+            own_tree: self.own_tree.map(tree_to_wire),
+            your_tree: self.your_tree.map(tree_to_wire),
         }
     }
 
@@ -171,6 +181,8 @@ impl Message {
             class: Class::from_number(from.class).ok_or(MessageError::OutOfBounds("class"))?,
             fs_class: FsClass::from_number(from.fs_class).ok_or(MessageError::OutOfBounds("fs_class"))?,
             suite: Suite::try_from(from.suite)?,
+            own_tree: tree_from_wire(from.own_tree, "own_tree")?,
+            your_tree: tree_from_wire(from.your_tree, "your_tree")?,
         };
         message.check()?;
         Ok(message)
@@ -180,6 +192,19 @@ impl Message {
 /// Only the 36-character lower-case form: one spelling per id.
 fn parse_uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
+}
+
+fn tree_to_wire(head: TreeHead) -> wire::TreeHead {
+    wire::TreeHead { size: head.size, root: Bytes::copy_from_slice(&head.root) }
+}
+
+fn tree_from_wire(
+    head: Option<wire::TreeHead>,
+    field: &'static str,
+) -> Result<Option<TreeHead>, MessageError> {
+    let Some(wire::TreeHead { size, root }) = head else { return Ok(None) };
+    let root = root.as_ref().try_into().map_err(|_| MessageError::OutOfBounds(field))?;
+    Ok(Some(TreeHead { size, root }))
 }
 
 fn to_int64(time: UnixMillis) -> i64 {

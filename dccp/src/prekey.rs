@@ -1,13 +1,19 @@
-//! Epoch prekeys: an encapsulation key that lives for one UTC day, so that yesterday's mail cannot be opened with a
-//! key stolen tomorrow. Today's and tomorrow's are published.
+//! Prekeys: encapsulation keys that are destroyed, so that yesterday's mail cannot be opened with a key stolen
+//! tomorrow. An **epoch prekey** ([`Prekey`]) lives for one UTC day; today's and tomorrow's are published. A **one-time
+//! prekey** ([`OneTimePrekey`]) opens one message and is handed out from a [`Stock`].
+
+mod stock;
 
 use crate::cbor::{self, Value};
 use crate::did::DidDocument;
+use crate::kem::EncapsulationKey;
 use crate::keys::{Domain, KeyId, SigningKey};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::record::{RECORD_VERSION, RecordError, SignedBody, check_time, expect_did, expect_version};
-use crate::xwing::EncapsulationKey;
-use crate::{Did, Suite, UnixMillis};
+use crate::suite::KemAlgorithm;
+use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
+
+pub use stock::{OneTimeBatch, OneTimePrekey, Stock};
 
 /// The length of an epoch: one UTC day.
 pub const EPOCH_MS: u64 = 24 * 3600 * 1000;
@@ -22,8 +28,6 @@ pub fn epoch_of(now: UnixMillis) -> u64 {
 pub struct Prekey {
     /// The organisation.
     pub did: Did,
-    /// The suite the key is for.
-    pub suite: Suite,
     /// The day it is for.
     pub epoch: u64,
     /// The id of `kem`, derived from it.
@@ -37,11 +41,11 @@ pub struct Prekey {
 }
 
 impl Prekey {
-    /// A prekey for suite 0x0001.
-    pub fn new(did: Did, epoch: u64, kem: EncapsulationKey) -> Self {
+    /// A prekey for every suite that chooses the mechanism of the key.
+    pub fn new(did: Did, epoch: u64, kem: impl Into<EncapsulationKey>) -> Self {
+        let kem = kem.into();
         Self {
             did,
-            suite: Suite::X0001,
             epoch,
             key_id: kem.key_id(),
             kem,
@@ -55,14 +59,14 @@ impl Prekey {
         let body = cbor::map([
             ("v", Value::Unsigned(RECORD_VERSION)),
             ("did", Value::Text(self.did.to_string())),
-            ("su", Value::Unsigned(self.suite.id().into())),
+            ("su", Value::Unsigned(number_of(self.kem.algorithm()))),
             ("ep", Value::Unsigned(self.epoch)),
             ("key", Value::Bytes(self.kem.to_bytes())),
         ]);
         SignedBody::sign(Domain::Prekey, &body, operator).to_bytes()
     }
 
-    /// Verifies a signed prekey: signature, DID, suite, and that its epoch is today's or tomorrow's.
+    /// Verifies a signed prekey: signature, DID, mechanism, and that its epoch is today's or tomorrow's.
     ///
     /// # Errors
     /// [`RecordError::Expired`] for an earlier epoch, [`RecordError::NotYetValid`] for one after tomorrow; otherwise
@@ -73,10 +77,9 @@ impl Prekey {
         let mut fields = signed.fields()?;
         expect_version(&mut fields)?;
         expect_did(&mut fields, document.did())?;
-        let suite = u32::try_from(fields.unsigned("su")?).map_err(|_| RecordError::OutOfBounds("su"))?;
-        Suite::try_from(suite)?;
+        let algorithm = algorithm_of(fields.unsigned("su")?)?;
         let epoch = fields.unsigned("ep")?;
-        let kem = EncapsulationKey::from_bytes(&fields.bytes("key")?)?;
+        let kem = EncapsulationKey::from_bytes(algorithm, &fields.bytes("key")?)?;
         fields.finish()?;
 
         let prekey = Self::new(document.did().clone(), epoch, kem);
@@ -89,4 +92,20 @@ impl Prekey {
     pub fn is_current_at(&self, now: UnixMillis) -> bool {
         self.epoch == epoch_of(now)
     }
+}
+
+/// How records name a mechanism: by the first suite that chooses it.
+fn number_of(algorithm: KemAlgorithm) -> u64 {
+    let suite = match algorithm {
+        KemAlgorithm::XWing => Suite::X0001,
+        KemAlgorithm::MlKem768 => Suite::X0101,
+    };
+    suite.id().into()
+}
+
+fn algorithm_of(number: u64) -> Result<KemAlgorithm, UnsupportedSuite> {
+    [KemAlgorithm::XWing, KemAlgorithm::MlKem768]
+        .into_iter()
+        .find(|algorithm| number_of(*algorithm) == number)
+        .ok_or(UnsupportedSuite(u32::try_from(number).unwrap_or(u32::MAX)))
 }

@@ -119,7 +119,7 @@ impl SignedTreeHead {
             TreeHead { size: fields.unsigned("size")?, root: find::hash(fields.bytes("root")?, "root")? };
         fields.finish()?;
         let key = signed.key_ids().find_map(|key_id| devices.signer(key_id, at)).ok_or(BadSignature)?;
-        signed.verify_each(Domain::TreeHead, std::slice::from_ref(key))?;
+        signed.verify_each(Domain::TreeHead, std::slice::from_ref(key.hybrid()))?;
         Ok(Self { tree, at })
     }
 }

@@ -43,7 +43,8 @@ pub(crate) fn delimited_fields(mut bytes: Bytes, fields_max: usize) -> Result<Ve
     Ok(fields)
 }
 
-fn count_fields(mut bytes: Bytes, fields_max: usize) -> Result<(), Malformed> {
+/// Refuses more than `fields_max` fields before anything is allocated for them.
+pub(crate) fn count_fields(mut bytes: Bytes, fields_max: usize) -> Result<(), Malformed> {
     let mut count = 0;
     while bytes.has_remaining() {
         let (_, wire_type) = decode_key(&mut bytes).map_err(|_| Malformed)?;

@@ -17,7 +17,9 @@ use rand::CryptoRng;
 use shake::{ExtendableOutput as _, Shake256, Update as _, XofReader as _};
 use zeroize::Zeroizing;
 
+pub use crate::kem::{KemError, SharedSecret};
 use crate::keys::{ALGORITHM_XWING, BadKey, KeyId};
+use crate::mlkem;
 
 const ML_KEM_KEY_BYTES: usize = 1184;
 const ML_KEM_CIPHERTEXT_BYTES: usize = 1088;
@@ -31,22 +33,6 @@ pub const CIPHERTEXT_BYTES: usize = ML_KEM_CIPHERTEXT_BYTES + X25519_BYTES;
 
 /// `\.//^\`, draft §5.3.
 const LABEL: [u8; 6] = [0x5c, 0x2e, 0x2f, 0x2f, 0x5e, 0x5c];
-
-/// 32 octets that both sides now share. Zeroed on drop, never printed.
-pub struct SharedSecret(Zeroizing<[u8; 32]>);
-
-impl SharedSecret {
-    /// The secret, as input to a key derivation.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SharedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedSecret(..)")
-    }
-}
 
 /// A private key, expanded and ready.
 pub struct DecapsulationKey {
@@ -64,10 +50,8 @@ impl DecapsulationKey {
     )]
     pub fn from_seed(seed: &[u8; SEED_BYTES]) -> Self {
         let expanded = expand(seed);
-        let (ml_kem_seed, x25519_scalar) = expanded.split_at(64);
-        let (ml_kem_secret, ml_kem_public) = expand_ml_kem(ml_kem_seed);
-        let ml_kem =
-            kem::DecapsulationKey::new(&ML_KEM_768, ml_kem_secret.as_slice()).expect("ML-KEM-768 key");
+        let (ml_kem_seed, x25519_scalar) = expanded.split_first_chunk().expect("64 of the 96 octets");
+        let (ml_kem, ml_kem_public) = mlkem::expand(ml_kem_seed);
         let x25519 = PrivateKey::from_private_key(&X25519, x25519_scalar).expect("32-octet X25519 scalar");
         let x25519_public = x25519.compute_public_key().expect("X25519 public key");
         let public = [ml_kem_public.as_slice(), x25519_public.as_ref()].concat();
@@ -189,20 +173,13 @@ impl fmt::Debug for EncapsulationKey {
     }
 }
 
-/// The key or the ciphertext is not one that an honest peer makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed or degenerate X-Wing key or ciphertext")]
-pub struct KemError;
-
 /// Draft §5.3: SHA3-256(ss_M ‖ ss_X ‖ ct_X ‖ pk_X ‖ label).
 fn combine(ss_m: &[u8], ss_x: &[u8], ct_x: &[u8], pk_x: &[u8]) -> SharedSecret {
     let mut hash = Context::new(&SHA3_256);
     for part in [ss_m, ss_x, ct_x, pk_x, LABEL.as_slice()] {
         hash.update(part);
     }
-    let mut secret = Zeroizing::new([0; 32]);
-    secret.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    SharedSecret(secret)
+    SharedSecret::copied(hash.finish().as_ref())
 }
 
 /// SHAKE256(seed, 96 octets): d ‖ z for ML-KEM-768, then the X25519 scalar.
@@ -210,22 +187,6 @@ fn expand(seed: &[u8; SEED_BYTES]) -> Zeroizing<[u8; 96]> {
     let mut expanded = Zeroizing::new([0; 96]);
     Shake256::default().chain(seed).finalize_xof().read(expanded.as_mut_slice());
     expanded
-}
-
-/// ML-KEM-768.KeyGen_internal(d, z): the 2400-octet decapsulation key and the 1184-octet encapsulation key.
-#[expect(deprecated, reason = "aws-lc-rs loads only the expanded form; it stays in this process")]
-#[expect(clippy::expect_used, reason = "the caller passes 64 of the 96 expanded octets")]
-fn expand_ml_kem(seed: &[u8]) -> (Zeroizing<Vec<u8>>, Vec<u8>) {
-    use ml_kem::kem::KeyExport as _;
-    use ml_kem::{ExpandedKeyEncoding as _, ml_kem_768};
-
-    let mut seed = ml_kem::Seed::try_from(seed).expect("64-octet ML-KEM seed");
-    let key = ml_kem_768::DecapsulationKey::from_seed(seed);
-    zeroize::Zeroize::zeroize(seed.as_mut_slice());
-    let mut expanded = key.to_expanded_bytes();
-    let secret = Zeroizing::new(expanded.to_vec());
-    zeroize::Zeroize::zeroize(expanded.as_mut_slice());
-    (secret, key.encapsulation_key().to_bytes().to_vec())
 }
 
 #[cfg(test)]

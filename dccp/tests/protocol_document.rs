@@ -50,6 +50,12 @@ fn the_limits_of_the_document_are_those_of_the_code() {
         ("CONTENT_TYPE_BYTES_MAX", limits::CONTENT_TYPE_BYTES_MAX as u64),
         ("LIFETIME_MS_MAX", limits::LIFETIME_MS_MAX),
         ("CLOCK_SKEW_MS_MAX", limits::CLOCK_SKEW_MS_MAX),
+        ("BATCH_MESSAGES_MAX", limits::BATCH_MESSAGES_MAX as u64),
+        ("SESSION_MESSAGES_MAX", limits::SESSION_MESSAGES_MAX),
+        ("SESSION_MS_MAX", limits::SESSION_MS_MAX),
+        ("STOCK_KEYS_MAX", limits::STOCK_KEYS_MAX as u64),
+        ("STOCK_SERVED_MAX", limits::STOCK_SERVED_MAX as u64),
+        ("STOCK_BYTES_MAX", limits::STOCK_BYTES_MAX as u64),
         ("DID_OPERATION_BYTES_MAX", limits::DID_OPERATION_BYTES_MAX as u64),
         ("DID_OPERATIONS_MAX", limits::DID_OPERATIONS_MAX as u64),
         ("DID_LOG_BYTES_MAX", limits::DID_LOG_BYTES_MAX as u64),
@@ -95,7 +101,7 @@ fn a_sealed_message_of_the_first_release_still_opens() {
     let (acme, globex) = (Organisation::acme(), Organisation::globex());
     let text = include_str!("vectors/sealed-v1.hex").split_whitespace().collect::<String>();
     let sealed = SealedMessage::parse(Bytes::from(hex::decode(text).unwrap())).unwrap();
-    let unverified = unseal(&sealed, &globex.device_kem).unwrap();
+    let unverified = unseal(&sealed, &globex.opener()).unwrap();
     assert_eq!(unverified.sender(), &acme.did());
     let message = unverified.verify(acme.device.verifying_key(), &globex.did(), NOW).unwrap().message;
 

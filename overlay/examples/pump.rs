@@ -124,7 +124,7 @@ impl Org {
             did: did.clone(),
             suite: Suite::X0001,
             key_id: kem.key_id(),
-            kem,
+            kem: kem.into(),
             fs_class: FsClass::Static,
         };
         let message = Message {
@@ -138,7 +138,10 @@ impl Org {
             class: Class::Normal,
             fs_class: FsClass::Static,
             suite: Suite::X0001,
+            own_tree: None,
+            your_tree: None,
         };
-        seal(&message, &key, &self.operator, now(), &mut rand::rng()).expect("sealed")
+        let device = SigningKey::from_seed(&self.operator.seed()).into();
+        seal(&message, &key, &device, now(), &mut rand::rng()).expect("sealed")
     }
 }

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use dccp::frame::{Frame, decode, encode};
-use dccp::keys::SigningKey;
+use dccp::keys::DeviceSigner;
 use dccp::mail::{self, Mail, MailEnvelope};
 use dccp::message::{Class, FsClass, Message};
 use dccp::node::NodeRecord;
@@ -116,6 +116,8 @@ impl Mallory {
             class: Class::Normal,
             fs_class: key.fs_class,
             suite: Suite::X0001,
+            own_tree: None,
+            your_tree: None,
         }
     }
 
@@ -298,6 +300,16 @@ impl House for Lair {
     }
 
     fn prekeys(&self, _: &Did, _: Vec<Vec<u8>>) {}
+
+    fn presented_head(&self, _: &Did, _: Vec<u8>) {}
+
+    async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
+        None
+    }
+
+    async fn accept_head(&self, _: &[u8], _: Option<&[u8]>) -> HeadVerdict {
+        HeadVerdict::Drop
+    }
 }
 
 async fn node(
@@ -310,10 +322,12 @@ async fn node(
         node_key_seed: custody.node_seed(),
         listen: config.overlay.listen.clone(),
         mdns: false,
+        kad: overlay::Kad::Off,
+        bootstrap: Vec::new(),
         limits: Limits::default(),
     };
     let node_record = custody.node_record(config.announced_addresses(), now()).expect("a node record");
-    let hello = Hello { node_record, prekeys: custody.current_prekey_records() };
+    let hello = Hello { node_record, prekeys: custody.current_prekey_records(), head: Vec::new() };
     let partner = |victim: &VerifiedPartner| Partner {
         did: victim.document.did().clone(),
         document: victim.document.clone(),
@@ -359,7 +373,7 @@ pub fn payload(from: &str, to: &str, octets: &[u8]) -> Bytes {
 }
 
 /// Seals with any signing key, at any time.
-pub fn seal_as(message: &Message, key: &RecipientKey, signer: &SigningKey, at: UnixMillis) -> SealedMessage {
+pub fn seal_as(message: &Message, key: &RecipientKey, signer: &DeviceSigner, at: UnixMillis) -> SealedMessage {
     seal(message, key, signer, at, &mut rand::rng()).expect("sealed")
 }
 

@@ -86,10 +86,8 @@ mod tests {
     use super::*;
 
     fn branch() -> impl Strategy<Value = Vec<Step>> {
-        let step = (0..3_u8, any::<bool>()).prop_map(|(hash, of_recovery)| Step {
-            hash: [hash; 32],
-            of_recovery,
-        });
+        let step =
+            (0..3_u8, any::<bool>()).prop_map(|(hash, of_recovery)| Step { hash: [hash; 32], of_recovery });
         proptest::collection::vec(step, 1..6)
     }
 

@@ -165,8 +165,10 @@ impl HeadNode {
 
     fn read(value: Value) -> Result<Self, CborError> {
         let mut fields = Fields::of(value, "nodes")?;
-        let node =
-            Self { peer_id: fields.bytes("peer")?, addresses: fields.text_array("addr", NODE_ADDRESSES_MAX)? };
+        let node = Self {
+            peer_id: fields.bytes("peer")?,
+            addresses: fields.text_array("addr", NODE_ADDRESSES_MAX)?,
+        };
         fields.finish()?;
         Ok(node)
     }

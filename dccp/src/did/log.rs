@@ -101,10 +101,7 @@ pub fn found(founding: &Founding, operators: &[&SigningKey]) -> Result<Log, LogE
     let genesis = Genesis {
         custody: founding.custody,
         org: founding.org.clone(),
-        authority: Authority {
-            recovery: founding.recovery.clone(),
-            operators: founding.operators.clone(),
-        },
+        authority: Authority { recovery: founding.recovery.clone(), operators: founding.operators.clone() },
         change: Change {
             services: domains.chain(founding.services.iter().cloned()).collect(),
             aka: founding.aka.clone(),

@@ -3,7 +3,7 @@
 use super::DidDocument;
 use super::authority::{key_from_bytes, key_to_value};
 use crate::cbor::{self, CborError, Fields, Value};
-use crate::keys::{Domain, KeyId, SigningKey, VerifyingKey};
+use crate::keys::{ALGORITHM_FN_DSA_512, BadKey, DeviceVerifier, Domain, KeyId, SigningKey, falcon};
 use crate::limits::{DEVICE_ID_BYTES_MAX, DEVICES_MAX, MANIFEST_BYTES_MAX};
 use crate::record::{RECORD_VERSION, RecordError, SignedBody, check_time, expect_did, expect_version};
 use crate::xwing::EncapsulationKey;
@@ -15,7 +15,7 @@ pub struct Device {
     /// A short name: 1 to 64 of `a-z 0-9 - _ .`.
     pub id: String,
     /// Signs messages.
-    pub signing: VerifyingKey,
+    pub signing: DeviceVerifier,
     /// Opens messages when there is no prekey ([`FsClass::Static`](crate::message::FsClass::Static)).
     pub kem: EncapsulationKey,
     /// Who can use the private keys: shown to correspondents.
@@ -24,12 +24,22 @@ pub struct Device {
     pub not_before: UnixMillis,
     /// Until when it counts, exclusive.
     pub expires: UnixMillis,
+    /// From when on nothing counts that it signed, whenever it says it did: it was lost or stolen.
+    pub revoked: Option<UnixMillis>,
 }
 
 impl Device {
     /// Does this device count at `now`?
     pub fn is_valid_at(&self, now: UnixMillis) -> bool {
-        check_time(self.not_before, self.expires, now).is_ok()
+        self.check_at(now).is_ok()
+    }
+
+    /// A revocation is not softened by the skew of clocks.
+    fn check_at(&self, now: UnixMillis) -> Result<(), RecordError> {
+        if self.revoked.is_some_and(|revoked| revoked <= now) {
+            return Err(RecordError::Expired);
+        }
+        check_time(self.not_before, self.expires, now)
     }
 }
 
@@ -69,26 +79,33 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Signs a manifest. Epochs count up; the first is 1.
+    /// Signs a manifest with as many operators as the DID asks for. Epochs count up; the first is 1. `suites` are
+    /// those that every device opens.
     ///
     /// # Errors
-    /// [`RecordError::OutOfBounds`] when there are none or too many devices, an id is malformed or repeated, or a
-    /// device ends before it begins.
+    /// [`RecordError::OutOfBounds`] when there are none or too many devices, an id is malformed or repeated, a device
+    /// ends before it begins, a suite is named twice or none is.
     pub fn sign(
         did: &Did,
         epoch: u64,
         devices: &[Device],
-        operator: &SigningKey,
+        suites: &[Suite],
+        operators: &[&SigningKey],
     ) -> Result<Self, RecordError> {
         check_devices(devices)?;
+        let mut ids: Vec<u32> = suites.iter().map(|suite| suite.id()).collect();
+        ids.sort_unstable();
+        if ids.is_empty() || !ids.is_sorted_by(|one, next| one < next) {
+            return Err(RecordError::OutOfBounds("su"));
+        }
         let body = cbor::map([
             ("v", Value::Unsigned(RECORD_VERSION)),
             ("did", Value::Text(did.to_string())),
             ("epoch", Value::Unsigned(epoch)),
-            ("su", Value::Array(vec![Value::Unsigned(Suite::X0001.id().into())])),
+            ("su", Value::Array(ids.into_iter().map(|id| Value::Unsigned(id.into())).collect())),
             ("dev", Value::Array(devices.iter().map(device_to_value).collect())),
         ]);
-        Ok(Self { signed: SignedBody::sign(Domain::Manifest, &body, operator) })
+        Ok(Self { signed: SignedBody::sign_by(Domain::Manifest, &body, operators) })
     }
 
     /// The canonical bytes.
@@ -104,7 +121,7 @@ impl Manifest {
         Ok(Self { signed: SignedBody::from_bytes(bytes, MANIFEST_BYTES_MAX)? })
     }
 
-    /// Verifies the operator's signature, the DID and the contents. The caller compares the epoch with the last one
+    /// Verifies the signatures of the operators' threshold, the DID and the contents. The caller compares the epoch with the last one
     /// it saw: it never goes back.
     ///
     /// # Errors
@@ -115,7 +132,7 @@ impl Manifest {
         let mut fields = self.signed.fields()?;
         expect_version(&mut fields)?;
         expect_did(&mut fields, document.did())?;
-        expect_suite(&fields.unsigned_array("su", 8)?)?;
+        let suites = known_suites(&fields.unsigned_array("su", SUITES_MAX)?)?;
         let epoch = fields.unsigned("epoch")?;
         let devices = fields.array("dev", DEVICES_MAX)?;
         fields.finish()?;
@@ -125,9 +142,9 @@ impl Manifest {
 
         let devices = devices.into_iter().map(device_from_value).collect::<Result<Vec<_>, _>>()?;
         check_devices(&devices)?;
-        let checks = devices.iter().map(|device| check_time(device.not_before, device.expires, now));
+        let checks = devices.iter().map(|device| device.check_at(now));
         checks.reduce(|one, other| one.or(other)).unwrap_or(Err(RecordError::OutOfBounds("dev")))?;
-        Ok(Devices { epoch, devices })
+        Ok(Devices { epoch, suites, devices })
     }
 }
 
@@ -135,6 +152,7 @@ impl Manifest {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Devices {
     epoch: u64,
+    suites: Vec<Suite>,
     devices: Vec<Device>,
 }
 
@@ -142,6 +160,11 @@ impl Devices {
     /// The epoch of the manifest.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The suites that all devices open, as far as this version speaks them: what [`Suite::choose`] is offered.
+    pub fn suites(&self) -> &[Suite] {
+        &self.suites
     }
 
     /// All devices, in the order of the manifest, whether or not they count now.
@@ -154,19 +177,27 @@ impl Devices {
         self.devices.iter().filter(move |device| device.is_valid_at(now))
     }
 
-    /// The signing key with this id, if its device counts at `now`.
-    pub fn signer(&self, key_id: KeyId, now: UnixMillis) -> Option<&VerifyingKey> {
+    /// The signing keys with this id, if their device counts at `now`.
+    pub fn signer(&self, key_id: KeyId, now: UnixMillis) -> Option<&DeviceVerifier> {
         self.valid_at(now).map(|device| &device.signing).find(|key| key.key_id() == key_id)
     }
 }
 
-/// Suites are listed in the signed record; one of them must be ours.
-fn expect_suite(suites: &[u64]) -> Result<(), RecordError> {
-    if suites.contains(&Suite::X0001.id().into()) {
-        return Ok(());
+/// Room for suites that later versions list.
+const SUITES_MAX: usize = 16;
+
+/// Suites are listed once each and in order. Those of later versions are left out; one of them must be ours.
+fn known_suites(ids: &[u64]) -> Result<Vec<Suite>, RecordError> {
+    if !ids.is_sorted_by(|one, next| one < next) {
+        return Err(RecordError::OutOfBounds("su"));
     }
-    let offered = suites.first().copied().unwrap_or_default();
-    Err(UnsupportedSuite(u32::try_from(offered).unwrap_or(u32::MAX)).into())
+    let known = |id: &u64| u32::try_from(*id).ok().and_then(|id| Suite::try_from(id).ok());
+    let suites: Vec<Suite> = ids.iter().filter_map(known).collect();
+    if suites.is_empty() {
+        let offered = ids.first().copied().unwrap_or_default();
+        return Err(UnsupportedSuite(u32::try_from(offered).unwrap_or(u32::MAX)).into());
+    }
+    Ok(suites)
 }
 
 fn check_devices(devices: &[Device]) -> Result<(), RecordError> {
@@ -184,30 +215,59 @@ fn check_devices(devices: &[Device]) -> Result<(), RecordError> {
     if devices.iter().any(|device| device.expires <= device.not_before) {
         return Err(RecordError::OutOfBounds("exp"));
     }
+    if devices.iter().any(|device| device.revoked.is_some_and(|revoked| revoked < device.not_before)) {
+        return Err(RecordError::OutOfBounds("rev"));
+    }
     Ok(())
 }
 
 fn device_to_value(device: &Device) -> Value {
-    cbor::map([
+    let mut fields = vec![
         ("id", Value::Text(device.id.clone())),
-        ("sig", key_to_value(&device.signing)),
+        ("sig", key_to_value(device.signing.hybrid())),
         ("kem", Value::Bytes(device.kem.to_bytes())),
         ("by", Value::Text(device.held_by.as_str().into())),
         ("nb", Value::Unsigned(device.not_before.as_u64())),
         ("exp", Value::Unsigned(device.expires.as_u64())),
-    ])
+    ];
+    if let Some(key) = device.signing.falcon() {
+        let algorithm = ALGORITHM_FN_DSA_512.to_be_bytes();
+        fields.push(("fn", Value::Bytes([algorithm.as_slice(), key.as_bytes()].concat())));
+    }
+    if let Some(revoked) = device.revoked {
+        fields.push(("rev", Value::Unsigned(revoked.as_u64())));
+    }
+    Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn device_from_value(value: Value) -> Result<Device, RecordError> {
     let mut fields = Fields::of(value, "dev")?;
+    let hybrid = key_from_bytes(&fields.bytes("sig")?)?;
+    let falcon = if_present(fields.bytes("fn"))?.map(|bytes| falcon_from_bytes(&bytes)).transpose()?;
     let device = Device {
         id: fields.text("id")?,
-        signing: key_from_bytes(&fields.bytes("sig")?)?,
+        signing: DeviceVerifier::new(hybrid, falcon),
         kem: EncapsulationKey::from_bytes(&fields.bytes("kem")?)?,
         held_by: HeldBy::from_text(&fields.text("by")?)?,
         not_before: UnixMillis(fields.unsigned("nb")?),
         expires: UnixMillis(fields.unsigned("exp")?),
+        revoked: if_present(fields.unsigned("rev"))?.map(UnixMillis),
     };
     fields.finish()?;
     Ok(device)
+}
+
+fn if_present<T>(field: Result<T, CborError>) -> Result<Option<T>, CborError> {
+    match field {
+        Err(CborError::Missing(_)) => Ok(None),
+        present => present.map(Some),
+    }
+}
+
+fn falcon_from_bytes(bytes: &[u8]) -> Result<falcon::VerifyingKey, BadKey> {
+    let (algorithm, key) = bytes.split_first_chunk().ok_or(BadKey)?;
+    if u16::from_be_bytes(*algorithm) != ALGORITHM_FN_DSA_512 {
+        return Err(BadKey);
+    }
+    falcon::VerifyingKey::from_bytes(key)
 }

@@ -110,7 +110,7 @@ impl Methods<'_> {
     }
 
     fn device_signing(&mut self, device: &Device) -> Vec<String> {
-        self.signing(&device.signing)
+        self.signing(device.signing.hybrid())
     }
 
     /// Adds both halves of an X-Wing key.

@@ -10,11 +10,12 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use super::padding::is_padded_len;
 use super::{TAG_BYTES, VERSION};
 use crate::keys::KeyId;
+use crate::limits::SESSION_MESSAGES_MAX;
 use crate::limits::{LIFETIME_MS_MAX, SEALED_BYTES_MAX};
 use crate::message::Class;
 use crate::prekey::epoch_of;
+use crate::session::{SESSION_ID_BYTES, session_id};
 use crate::wire::{self, Malformed};
-use crate::xwing::CIPHERTEXT_BYTES;
 use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
 
 /// Octets of a mailbox tag.
@@ -22,7 +23,7 @@ pub const MAILBOX_BYTES: usize = 16;
 pub(super) const CIPHERTEXT_FIELD: u32 = 10;
 
 const MAILBOX_LABEL: &[u8] = b"DCCP-MAILBOX-v1\0";
-const FIELDS_MAX: usize = 8;
+const FIELDS_MAX: usize = 10;
 
 /// A sealed message whose header is well formed. Nothing in it is trusted; cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub struct SealedMessage {
     class: Class,
     ttl_s: u32,
     kem_ct: Bytes,
+    session: Option<([u8; SESSION_ID_BYTES], u64)>,
     header: Bytes,
     ciphertext: Bytes,
 }
@@ -104,6 +106,7 @@ impl SealedMessage {
             key_id: KeyId(fixed(&header.key_id, "key_id")?),
             class: Class::from_number(header.class).ok_or(SealedMessageError::OutOfBounds("class"))?,
             ttl_s: header.ttl_s,
+            session: (header.seq > 0).then(|| (session_id(&header.kem_ct), header.seq)),
             kem_ct: header.kem_ct,
             header: bytes.slice(..header_length),
             ciphertext: bytes.slice(ciphertext_at..),
@@ -148,6 +151,16 @@ impl SealedMessage {
         self.ttl_s
     }
 
+    /// The live session that it belongs to.
+    pub fn session(&self) -> Option<[u8; SESSION_ID_BYTES]> {
+        self.session.map(|(id, _)| id)
+    }
+
+    /// The how manieth message of its session it is, from 1.
+    pub fn seq(&self) -> Option<u64> {
+        self.session.map(|(_, seq)| seq)
+    }
+
     pub(super) fn kem_ct(&self) -> &[u8] {
         &self.kem_ct
     }
@@ -185,10 +198,13 @@ fn check(header: &wire::SealedMessage, ciphertext: &Bytes) -> Result<(), SealedM
     if header.version != VERSION {
         return Err(SealedMessageError::UnsupportedVersion(header.version));
     }
-    Suite::try_from(header.suite)?;
+    let suite = Suite::try_from(header.suite)?;
     let within =
         |holds: bool, field| if holds { Ok(()) } else { Err(SealedMessageError::OutOfBounds(field)) };
-    within(header.kem_ct.len() == CIPHERTEXT_BYTES, "kem_ct")?;
+    within(header.kem_ct.len() == suite.choices().kem.ciphertext_bytes(), "kem_ct")?;
+    within(header.seq <= SESSION_MESSAGES_MAX, "seq")?;
+    within(header.session.is_empty() == (header.seq == 0), "session")?;
+    within(header.session.is_empty() || header.session == session_id(&header.kem_ct)[..], "session")?;
     within(u64::from(header.ttl_s) * 1000 <= LIFETIME_MS_MAX, "ttl_s")?;
     within(ciphertext.len().checked_sub(TAG_BYTES).is_some_and(is_padded_len), "ciphertext")
 }

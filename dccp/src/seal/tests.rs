@@ -3,11 +3,19 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use uuid::Uuid;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::draft::write_signed;
+use super::schedule::key_and_nonce;
 use super::*;
-use crate::keys::BadSignature;
+use crate::batch::Evidence;
+use crate::kem::{DecapsulationKey, SharedSecret};
+use crate::keys::{BadSignature, Domain, SigningKey};
 use crate::limits::{CLOCK_SKEW_MS_MAX, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX};
 use crate::message::Class;
-use crate::xwing::DecapsulationKey;
+use crate::{wire, xwing};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const HOUR_MS: u64 = 3_600_000;
@@ -22,13 +30,13 @@ fn rng() -> StdRng {
 
 /// Acme's signing key and Globex's opening key.
 struct Pair {
-    acme: SigningKey,
+    acme: DeviceSigner,
     globex: DecapsulationKey,
 }
 
 impl Pair {
     fn new() -> Self {
-        Self { acme: SigningKey::from_seed(&[1; 64]), globex: DecapsulationKey::from_seed(&[2; 32]) }
+        Self { acme: device(1), globex: xwing::DecapsulationKey::from_seed(&[2; 32]).into() }
     }
 
     fn globex_key(&self) -> RecipientKey {
@@ -71,10 +79,10 @@ impl Pair {
     }
 
     fn encrypt(&self, mut plain: Vec<u8>) -> SealedMessage {
-        let to = self.globex_key();
-        let (kem_ct, secret) = to.kem.encapsulate(&mut rng()).unwrap();
-        let mut header = header(&message(b"hello"), &to, NOW, kem_ct);
-        let (key, nonce) = key_schedule(secret.as_bytes(), to.suite).unwrap();
+        let draft = Draft::prepare(&message(b"hello"), &self.globex_key()).unwrap();
+        let (kem_ct, secret) = draft.to().kem.encapsulate(&mut rng()).unwrap();
+        let mut header = draft.header(NOW, kem_ct.into());
+        let (key, nonce) = key_and_nonce(&secret, draft.to().suite, None).unwrap();
         key.seal_in_place_append_tag(nonce, Aad::from(header.encode_to_vec()), &mut plain).unwrap();
         header.ciphertext = plain.into();
         SealedMessage::parse(header.encode_to_vec().into()).unwrap()
@@ -82,12 +90,18 @@ impl Pair {
 }
 
 /// A length and a `Signed`, not yet padded.
-fn signed(body: &wire::AgentMessage, signer: &SigningKey) -> Vec<u8> {
+fn signed(body: &wire::AgentMessage, signer: &DeviceSigner) -> Vec<u8> {
+    let body = body.encode_to_vec();
+    let (signature, _) = Evidence::of_body(&body, Suite::X0001, signer).unwrap().to_wire();
     let mut plain = vec![0; LENGTH_BYTES];
-    write_signed(&mut plain, body, signer);
+    write_signed(&mut plain, &body, &signature, None);
     let length = (plain.len() - LENGTH_BYTES) as u32;
     plain[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
     plain
+}
+
+fn device(seed: u8) -> DeviceSigner {
+    SigningKey::from_seed(&[seed; 64]).into()
 }
 
 fn message(payload: &[u8]) -> Message {
@@ -102,6 +116,8 @@ fn message(payload: &[u8]) -> Message {
         class: Class::Normal,
         fs_class: FsClass::Epoch,
         suite: Suite::X0001,
+        own_tree: None,
+        your_tree: None,
     }
 }
 
@@ -127,8 +143,9 @@ fn the_evidence_convinces_a_third_party() {
     let pair = Pair::new();
     let opened = pair.receive(pair.seal(&message(b"hello")).unwrap().bytes().clone()).unwrap();
     let signed = wire::Signed::decode(opened.evidence).unwrap();
-    let signature = crate::keys::Signature::from_bytes(&signed.signatures[0].signature).unwrap();
-    assert_eq!(pair.acme.verifying_key().verify(Domain::Message, &signed.body, &signature), Ok(()));
+    let verify =
+        |signature| pair.acme.verifying_key().verify(Suite::X0001, Domain::Message, &signed.body, signature);
+    assert_eq!(verify(&signed.signatures[0].signature), Ok(()));
 }
 
 #[test]
@@ -165,16 +182,16 @@ fn every_size_from_empty_to_beyond_the_classes_round_trips() {
 fn another_key_does_not_open_it() {
     let pair = Pair::new();
     let sealed = pair.seal(&message(b"hello")).unwrap();
-    let other = DecapsulationKey::from_seed(&[4; 32]);
+    let other = xwing::DecapsulationKey::from_seed(&[4; 32]).into();
     assert_eq!(unseal(&sealed, &other).unwrap_err(), OpenError::Decryption);
 }
 
 #[test]
 fn a_message_signed_by_someone_else_is_not_believed() {
     let pair = Pair::new();
-    let mallory = SigningKey::from_seed(&[66; 64]);
+    let mallory = device(66);
     let sealed = seal(&message(b"hello"), &pair.globex_key(), &mallory, NOW, &mut rng()).unwrap();
-    let verify = |key: &SigningKey| {
+    let verify = |key: &DeviceSigner| {
         let unverified = unseal(&sealed, &pair.globex).unwrap();
         unverified.verify(key.verifying_key(), &did("globex"), NOW).map(|_| ())
     };
@@ -185,8 +202,8 @@ fn a_message_signed_by_someone_else_is_not_believed() {
 #[test]
 fn a_forged_signature_under_an_honest_key_id_is_not_believed() {
     let pair = Pair::new();
-    let mallory = SigningKey::from_seed(&[66; 64]);
-    let id = |key: &SigningKey| *key.verifying_key().key_id().as_bytes();
+    let mallory = device(66);
+    let id = |key: &DeviceSigner| *key.verifying_key().key_id().as_bytes();
     let mut plain = signed(&message(b"hello").to_wire(), &mallory);
     let at = plain.windows(16).position(|window| window == id(&mallory)).unwrap();
     plain[at..at + 16].copy_from_slice(&id(&pair.acme));
@@ -218,8 +235,8 @@ fn the_signed_class_must_be_the_one_outside() {
 
 #[test]
 fn a_signed_suite_that_we_do_not_speak_is_refused_by_id() {
-    let refused = Pair::new().try_seal_body(|body| body.suite = 0x0101).unwrap_err();
-    assert_eq!(refused, OpenError::Message(MessageError::UnsupportedSuite(crate::UnsupportedSuite(0x0101))));
+    let refused = Pair::new().try_seal_body(|body| body.suite = 0x0103).unwrap_err();
+    assert_eq!(refused, OpenError::Message(MessageError::UnsupportedSuite(crate::UnsupportedSuite(0x0103))));
 }
 
 #[test]
@@ -310,7 +327,7 @@ fn other_versions_and_suites_are_refused_by_number() {
         SealedMessage::parse(header.encode_to_vec().into()).unwrap_err()
     };
     assert_eq!(header(|h| h.version = 2), SealedMessageError::UnsupportedVersion(2));
-    assert_eq!(header(|h| h.suite = 2), SealedMessageError::UnsupportedSuite(crate::UnsupportedSuite(2)));
+    assert_eq!(header(|h| h.suite = 3), SealedMessageError::UnsupportedSuite(crate::UnsupportedSuite(3)));
     let out_of_bounds = SealedMessageError::OutOfBounds;
     assert_eq!(header(|h| h.class = 0), out_of_bounds("class"));
     assert_eq!(header(|h| h.mailbox.truncate(15)), out_of_bounds("mailbox"));
@@ -328,9 +345,12 @@ fn a_message_has_one_encoding() {
     let refused = |bytes: Vec<u8>| SealedMessage::parse(bytes.into()).unwrap_err();
     let bytes = sealed.bytes().to_vec();
 
-    // A live-session field (7), an unknown field (11), the version twice, the version (two octets) moved to the end.
+    // A session number (7) out of order, an unknown field (11), the version twice, the version (two octets) moved to the end.
     let malformed = SealedMessageError::Malformed(crate::Malformed);
-    assert_eq!(refused([bytes.clone(), vec![0x38, 0x01]].concat()), malformed);
+    assert_eq!(
+        refused([bytes.clone(), vec![0x38, 0x01]].concat()),
+        SealedMessageError::OutOfBounds("session")
+    );
     assert_eq!(refused([bytes.clone(), vec![0x58, 0x01]].concat()), malformed);
     assert_eq!(refused([vec![0x08, 0x01], bytes.clone()].concat()), malformed);
     assert_eq!(refused([&bytes[2..], &bytes[..2]].concat()), SealedMessageError::NotCanonical);
@@ -353,7 +373,7 @@ fn the_key_schedule_is_the_documented_one() {
     let nonce = hex::decode("7b2663503183d63e2e9274bc").unwrap();
     let expected = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap());
     let expected_nonce = Nonce::try_assume_unique_for_key(&nonce).unwrap();
-    let (key, nonce) = key_schedule(&[1; 32], Suite::X0001).unwrap();
+    let (key, nonce) = key_and_nonce(&SharedSecret::copied(&[1; 32]), Suite::X0001, None).unwrap();
     let encrypt = |key: LessSafeKey, nonce| {
         let mut text = b"the same text".to_vec();
         key.seal_in_place_append_tag(nonce, Aad::empty(), &mut text).unwrap();

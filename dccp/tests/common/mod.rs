@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use dccp::did::{Commitment, Device, Founding, HeldBy, Log, Manifest, found};
-use dccp::keys::SigningKey;
+use dccp::kem::DecapsulationKey;
+use dccp::keys::{DeviceSigner, SigningKey};
 use dccp::node::NodeRecord;
 use dccp::partner::PartnerFile;
 use dccp::prekey::{Prekey, epoch_of};
-use dccp::xwing::DecapsulationKey;
-use dccp::{Did, UnixMillis};
+use dccp::{Did, Suite, UnixMillis, xwing};
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -15,8 +15,8 @@ pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
 /// An organisation with all its keys.
 pub(crate) struct Organisation {
     pub(crate) operator: SigningKey,
-    pub(crate) device: SigningKey,
-    pub(crate) device_kem: DecapsulationKey,
+    pub(crate) device: DeviceSigner,
+    pub(crate) device_kem: xwing::DecapsulationKey,
     pub(crate) prekey: DecapsulationKey,
     pub(crate) log: Log,
 }
@@ -34,9 +34,9 @@ impl Organisation {
         Self {
             log: found(&founding, &[&operator]).unwrap(),
             operator,
-            device: SigningKey::from_seed(&[seed + 2; 64]),
-            device_kem: DecapsulationKey::from_seed(&[seed + 3; 32]),
-            prekey: DecapsulationKey::from_seed(&[seed + 4; 32]),
+            device: SigningKey::from_seed(&[seed + 2; 64]).into(),
+            device_kem: xwing::DecapsulationKey::from_seed(&[seed + 3; 32]),
+            prekey: xwing::DecapsulationKey::from_seed(&[seed + 4; 32]).into(),
         }
     }
 
@@ -46,6 +46,11 @@ impl Organisation {
 
     pub(crate) fn globex() -> Self {
         Self::new("globex.example", 50)
+    }
+
+    /// Opens what was sealed to the device.
+    pub(crate) fn opener(&self) -> DecapsulationKey {
+        xwing::DecapsulationKey::from_seed(&self.device_kem.seed()).into()
     }
 
     pub(crate) fn did(&self) -> Did {
@@ -60,8 +65,9 @@ impl Organisation {
             held_by: HeldBy::Gateway,
             not_before: NOW,
             expires: NOW.saturating_add_ms(400 * DAY_MS),
+            revoked: None,
         };
-        Manifest::sign(&self.did(), 1, &[device], &self.operator).unwrap()
+        Manifest::sign(&self.did(), 1, &[device], &[Suite::X0001], &[&self.operator]).unwrap()
     }
 
     pub(crate) fn node(&self, days: u64) -> NodeRecord {

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dccp::UnixMillis;
+use dccp::{Suite, UnixMillis};
 use dccp::did::{Commitment, Device, Devices, DidDocument, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::{SigningKey, VerifyingKey};
 use dccp::limits::{DID_LOG_BYTES_MAX, MANIFEST_BYTES_MAX};
-use dccp::xwing::EncapsulationKey;
+use dccp::xwing::{DecapsulationKey, EncapsulationKey};
 use keystore::durable::write_new;
 
 use super::CustodyError;
@@ -49,25 +49,25 @@ impl Identity {
     /// [`CustodyError::Identity`] when the domains are not ones a DID can name.
     pub fn found(
         domains: Vec<String>,
-        recovery: &VerifyingKey,
+        recovery: Commitment,
         operator: &SigningKey,
         device: (&VerifyingKey, &EncapsulationKey),
         now: UnixMillis,
     ) -> Result<(Log, Manifest), CustodyError> {
         let not_before = now.saturating_sub_ms(BACKDATED_MS);
-        let recovery = Commitment::of(recovery);
         let founding =
             Founding::organisation(domains, operator.verifying_key().clone(), recovery, not_before);
         let log = found(&founding, &[operator]).map_err(|error| CustodyError::Identity(error.to_string()))?;
         let device = Device {
             id: DEVICE_ID.into(),
-            signing: device.0.clone(),
+            signing: device.0.clone().into(),
             kem: device.1.clone(),
             held_by: HeldBy::Gateway,
             not_before,
             expires: now.saturating_add_ms(DEVICE_LIFETIME_MS),
+            revoked: None,
         };
-        let manifest = Manifest::sign(&log.did(), 1, &[device], operator)
+        let manifest = Manifest::sign(&log.did(), 1, &[device], &[Suite::X0001], &[operator])
             .map_err(|error| CustodyError::Identity(error.to_string()))?;
         Ok((log, manifest))
     }
@@ -100,6 +100,35 @@ impl Identity {
             Manifest::from_bytes(&read(&paths.manifest, MANIFEST_BYTES_MAX)?).map_err(of_manifest)?;
         let devices = manifest.verify(&document, now).map_err(of_manifest)?;
         Ok(Identity { log, document, manifest, devices })
+    }
+
+    /// The same devices in a manifest of the next epoch, under the operator of `document`; ours with a new life, and
+    /// with new keys if there are some.
+    ///
+    /// # Errors
+    /// [`CustodyError::Identity`] when the manifest would not be accepted.
+    pub fn resigned(
+        &self,
+        document: &DidDocument,
+        operator: &SigningKey,
+        device: Option<&(SigningKey, DecapsulationKey)>,
+        now: UnixMillis,
+    ) -> Result<Manifest, CustodyError> {
+        let wrong = |error: dccp::RecordError| CustodyError::Identity(error.to_string());
+        let mut devices: Vec<Device> = self.devices.iter().cloned().collect();
+        for ours in devices.iter_mut().filter(|device| device.id == DEVICE_ID) {
+            ours.not_before = now.saturating_sub_ms(BACKDATED_MS);
+            ours.expires = now.saturating_add_ms(DEVICE_LIFETIME_MS);
+            if let Some((signing, kem)) = device {
+                ours.signing = signing.verifying_key().clone().into();
+                ours.kem = kem.encapsulation_key().clone();
+            }
+        }
+        let epoch = self.devices.epoch().saturating_add(1).max(document.manifest_epoch_min());
+        let signed = Manifest::sign(document.did(), epoch, &devices, self.devices.suites(), &[operator]);
+        let manifest = signed.map_err(wrong)?;
+        manifest.verify(document, now).map_err(wrong)?;
+        Ok(manifest)
     }
 
     /// The keys must be the ones the identity names: another set of key files is another organisation.
@@ -141,7 +170,7 @@ impl Identity {
 
     /// The device that signs with this key.
     pub fn device(&self, signing: &VerifyingKey) -> Option<&Device> {
-        self.devices.iter().find(|device| device.signing == *signing)
+        self.devices.iter().find(|device| device.signing.hybrid() == signing)
     }
 }
 

@@ -99,6 +99,8 @@ impl Sealer {
             class,
             fs_class: to.fs_class,
             suite: to.suite,
+            own_tree: None,
+            your_tree: None,
         };
         let sealed = dccp::seal::seal(&message, &to, self.custody.device(), now, &mut rand::rng())?;
         let how = format!("suite {}, {} key {}", to.suite, to.fs_class, to.key_id);

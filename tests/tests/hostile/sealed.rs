@@ -113,7 +113,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
 fn a_message_to_a_key_that_is_not_ours_is_given_up() {
     let (scene, mut mallory) = Scene::with_mallory();
     let mut key = mallory.prekey_of(scene.globex());
-    key.kem = DecapsulationKey::generate(&mut rand::rng()).encapsulation_key().clone();
+    key.kem = DecapsulationKey::generate(&mut rand::rng()).encapsulation_key().clone().into();
     key.key_id = key.kem.key_id();
     let sealed = mallory.seal(&mallory.draft(&key, mail::CONTENT_TYPE, good_payload()), &key);
     is_given_up_because("which we do not hold", sealed, &scene, &mut mallory);
@@ -134,17 +134,14 @@ fn a_message_for_somebody_else_that_was_sealed_to_us_is_given_up() {
 fn a_message_signed_by_a_key_that_is_no_device_of_its_sender_is_given_up() {
     let (scene, mut mallory) = Scene::with_mallory();
     let key = mallory.prekey_of(scene.globex());
-    let stranger = SigningKey::generate(&mut rand::rng());
+    let stranger = SigningKey::generate(&mut rand::rng()).into();
     let unknown_key =
         seal_as(&mallory.draft(&key, mail::CONTENT_TYPE, good_payload()), &key, &stranger, now());
     is_given_up_because("not one of the sender's devices", unknown_key, &scene, &mut mallory);
 
-    let operator = seal_as(
-        &mallory.draft(&key, mail::CONTENT_TYPE, good_payload()),
-        &key,
-        mallory.custody.operator(),
-        now(),
-    );
+    let operator = SigningKey::from_seed(&mallory.custody.operator().seed()).into();
+    let operator =
+        seal_as(&mallory.draft(&key, mail::CONTENT_TYPE, good_payload()), &key, &operator, now());
     is_given_up_because("not one of the sender's devices", operator, &scene, &mut mallory);
 
     let mut in_acmes_name = mallory.draft(

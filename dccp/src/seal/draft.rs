@@ -1,0 +1,182 @@
+//! Sealing in three steps: encode, sign (alone or with others), encrypt.
+
+use aws_lc_rs::aead::Aad;
+use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use rand::CryptoRng;
+
+use super::schedule::key_and_nonce;
+use super::{
+    LENGTH_BYTES, RecipientKey, SealError, SealedMessage, TAG_BYTES, VERSION, mailbox, padding, sealed,
+};
+use crate::batch::{self, Evidence};
+use crate::keys::DeviceSigner;
+use crate::message::{Class, Message, MessageError};
+use crate::session::{Session, session_id};
+use crate::tree::Hash;
+use crate::{UnixMillis, wire};
+
+/// A message that is encoded for one recipient key and not yet signed.
+#[derive(Debug)]
+pub struct Draft {
+    body: Vec<u8>,
+    to: RecipientKey,
+    class: Class,
+    expires: UnixMillis,
+}
+
+impl Draft {
+    /// Checks and encodes a message.
+    ///
+    /// # Errors
+    /// [`SealError::Message`] or [`SealError::Mismatch`].
+    pub fn prepare(message: &Message, to: &RecipientKey) -> Result<Self, SealError> {
+        message.check()?;
+        let agree = |holds: bool, field| if holds { Ok(()) } else { Err(SealError::Mismatch(field)) };
+        agree(message.recipients.contains(&to.did), "recipient")?;
+        agree(message.suite == to.suite, "suite")?;
+        agree(message.fs_class == to.fs_class, "fs_class")?;
+        agree(to.kem.algorithm() == to.suite.choices().kem, "kem")?;
+        agree(to.key_id == to.kem.key_id(), "key_id")?;
+        let body = message.to_wire().encode_to_vec();
+        Ok(Self { body, to: to.clone(), class: message.class, expires: message.expires })
+    }
+
+    /// What [`batch::sign`] puts in its tree for this message.
+    pub fn leaf(&self) -> Hash {
+        batch::leaf_of(&self.body)
+    }
+
+    /// The key it is for.
+    pub fn to(&self) -> &RecipientKey {
+        &self.to
+    }
+
+    /// Signs this message by itself.
+    ///
+    /// # Errors
+    /// [`SealError::NoSigningKey`].
+    pub fn sign(&self, signer: &DeviceSigner) -> Result<Evidence, SealError> {
+        Ok(Evidence::of_body(&self.body, self.to.suite, signer)?)
+    }
+
+    /// Encrypts the message with its evidence, in one buffer; in a session if one is given. `now` sets the time to
+    /// live and the mailbox tag.
+    ///
+    /// # Errors
+    /// [`SealError::Expired`], [`SealError::Session`], [`SealError::Mismatch`] when the evidence is that of another
+    /// message; otherwise what is wrong with the recipient's key.
+    pub fn finish(
+        self,
+        evidence: &Evidence,
+        now: UnixMillis,
+        rng: &mut impl CryptoRng,
+        session: Option<&mut Session>,
+    ) -> Result<SealedMessage, SealError> {
+        if self.expires <= now {
+            return Err(SealError::Expired);
+        }
+        if !evidence.is_for(&self.body, self.to.suite) {
+            return Err(SealError::Mismatch("evidence"));
+        }
+        match session {
+            None => {
+                let (kem_ct, secret) = self.to.kem.encapsulate(rng)?;
+                let header = self.header(now, kem_ct.into());
+                self.encrypt(evidence, header, |suite| key_and_nonce(&secret, suite, None))
+            }
+            Some(session) => {
+                let seq = session.next(&self.to, now)?;
+                let kem_ct = Bytes::copy_from_slice(&session.kem_ct);
+                let id = Bytes::copy_from_slice(&session_id(&kem_ct));
+                let header = wire::SealedMessage { session: id, seq, ..self.header(now, kem_ct) };
+                self.encrypt(evidence, header, |suite| key_and_nonce(&session.secret, suite, Some(seq)))
+            }
+        }
+    }
+
+    pub(super) fn header(&self, now: UnixMillis, kem_ct: Bytes) -> wire::SealedMessage {
+        let ttl_ms = self.expires.as_u64().saturating_sub(now.as_u64());
+        wire::SealedMessage {
+            version: VERSION,
+            suite: self.to.suite.id(),
+            mailbox: Bytes::copy_from_slice(&mailbox(&self.to.did, now)),
+            key_id: Bytes::copy_from_slice(self.to.key_id.as_bytes()),
+            kem_ct,
+            session: Bytes::new(),
+            seq: 0,
+            class: self.class.number(),
+            ttl_s: u32::try_from(ttl_ms.div_ceil(1000)).unwrap_or(u32::MAX),
+            ciphertext: Bytes::new(),
+        }
+    }
+
+    fn encrypt(
+        &self,
+        evidence: &Evidence,
+        header: wire::SealedMessage,
+        key: impl FnOnce(crate::Suite) -> Result<KeyAndNonce, aws_lc_rs::error::Unspecified>,
+    ) -> Result<SealedMessage, SealError> {
+        let (signature, batch) = evidence.to_wire();
+        let header_length = header.encoded_len();
+        let signed_length = signed_len(self.body.len(), &signature, batch.as_ref());
+        let plain_length = padding::padded_len(LENGTH_BYTES + signed_length);
+        let cipher_length = plain_length + TAG_BYTES;
+        let mut out =
+            Vec::with_capacity(header_length + delimited_len(sealed::CIPHERTEXT_FIELD, cipher_length));
+        header.encode_raw(&mut out);
+        encode_key(sealed::CIPHERTEXT_FIELD, WireType::LengthDelimited, &mut out);
+        encode_varint(cipher_length as u64, &mut out);
+
+        let plain_at = out.len();
+        let length = u32::try_from(signed_length).map_err(|_| MessageError::OutOfBounds("payload"))?;
+        out.extend_from_slice(&length.to_be_bytes());
+        write_signed(&mut out, &self.body, &signature, batch.as_ref());
+        out.resize(plain_at + plain_length, 0);
+
+        let (head, plain) = out.split_at_mut(plain_at);
+        let aad = head.get(..header_length).ok_or(SealError::Encryption)?;
+        let (key, nonce) = key(self.to.suite).map_err(|_| SealError::Encryption)?;
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), plain)
+            .map_err(|_| SealError::Encryption)?;
+        out.extend_from_slice(tag.as_ref());
+        SealedMessage::from_parts(Bytes::from(out), header, header_length, plain_at)
+            .map_err(|_| SealError::Encryption)
+    }
+}
+
+type KeyAndNonce = (aws_lc_rs::aead::LessSafeKey, aws_lc_rs::aead::Nonce);
+
+// Fields of `Signed` (dccp.proto). They are written by hand because the body is already encoded.
+const BODY_FIELD: u32 = 1;
+const SIGNATURES_FIELD: u32 = 2;
+pub(super) const BATCH_FIELD: u32 = 3;
+
+pub(super) fn write_signed(
+    out: &mut Vec<u8>,
+    body: &[u8],
+    signature: &wire::Signature,
+    batch: Option<&wire::BatchProof>,
+) {
+    encode_key(BODY_FIELD, WireType::LengthDelimited, out);
+    encode_varint(body.len() as u64, out);
+    out.extend_from_slice(body);
+    prost::encoding::message::encode(SIGNATURES_FIELD, signature, out);
+    if let Some(proof) = batch {
+        prost::encoding::message::encode(BATCH_FIELD, proof, out);
+    }
+}
+
+/// The length of `Signed`.
+fn signed_len(body: usize, signature: &wire::Signature, batch: Option<&wire::BatchProof>) -> usize {
+    delimited_len(BODY_FIELD, body)
+        + delimited_len(SIGNATURES_FIELD, signature.encoded_len())
+        + batch.map_or(0, |proof| delimited_len(BATCH_FIELD, proof.encoded_len()))
+}
+
+/// The length of a length-delimited field with contents of this length.
+fn delimited_len(field: u32, contents: usize) -> usize {
+    key_len(field) + encoded_len_varint(contents as u64) + contents
+}
