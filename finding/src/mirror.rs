@@ -45,9 +45,10 @@ impl Mirror {
         Ok(Self { host: read_host(host, authority.starts_with('['))?, port: read_port(port)? })
     }
 
-    /// Where a DID's bundle is on any mirror.
+    /// Where a DID's bundle is on any mirror: under what follows `did:dccp:`.
     pub fn bundle_path(did: &Did) -> String {
-        format!("/.well-known/dccp/did/{did}.cbor")
+        let id = did.as_str().strip_prefix("did:dccp:").unwrap_or_default();
+        format!("/.well-known/dccp/did/{id}.cbor")
     }
 }
 

@@ -28,6 +28,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod metrics;
 pub mod partners;
+pub mod publication;
 pub mod run;
 pub mod schedule;
 pub mod spool;

@@ -71,11 +71,11 @@ pub(crate) fn beats(one: &Candidate, other: &Candidate) -> bool {
     matches!(one.bundle.log.compare(&other.bundle.log), Comparison::Older | Comparison::Supersedes { .. })
 }
 
-/// The epoch never goes back while the same operators sign. New operators begin anew, above the least epoch that their
-/// log allows: a thief of the old key may have used up all numbers.
+/// The epoch never goes back within an era. A rotation begins anew, above the least epoch that its log allows: a thief
+/// of the old key may have used up all numbers.
 fn check_epoch(known: &Candidate, offered: &Candidate) -> Result<(), Refusal> {
-    let same_operators = known.document.operators() == offered.document.operators();
-    if same_operators && offered.epoch < known.epoch {
+    let same_era = known.document.era() == offered.document.era();
+    if same_era && offered.epoch < known.epoch {
         return Err(Refusal::Regressed { known: known.epoch, offered: offered.epoch });
     }
     Ok(())

@@ -49,7 +49,7 @@ impl From<FetchError> for SourceError {
 /// Which mirror keeps the bundle of a DID, as far as it is known.
 pub type MirrorOf = dyn Fn(&Did) -> Option<Mirror> + Send + Sync;
 
-/// The HTTPS mirrors of the organisations: `/.well-known/dccp/did/<did>.cbor`.
+/// The HTTPS mirrors of the organisations: `/.well-known/dccp/did/<id>.cbor`.
 pub struct HttpsMirror {
     https: Arc<Https>,
     mirror_of: Box<MirrorOf>,
