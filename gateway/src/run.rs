@@ -326,7 +326,7 @@ impl Ground {
             control: Arc::new(self.answers(overlay)),
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),
-            token: crate::custody::keyfile::read_token(&self.config.control.token)
+            token: keystore::keyfile::read_token(&self.config.control.token)
                 .map_err(crate::custody::CustodyError::from)?,
             hosts: Vec::new(),
         };

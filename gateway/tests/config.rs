@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use gateway::config::{self, Config, DeliveryProtocol, LogFormat, Problems};
-use gateway::custody::keyfile::{self, Kind};
+use keystore::keyfile::{self, Kind};
 use tempfile::TempDir;
 
 /// The shortest file there is.
@@ -27,7 +27,8 @@ fn house() -> TempDir {
         ("storage.key", Kind::Storage),
         ("control.token", Kind::ControlToken),
     ] {
-        keyfile::write(&folder.path().join("keys").join(name), kind, &vec![7; kind.secret_bytes()]).unwrap();
+        keyfile::write(&folder.path().join("keys").join(name), kind, &vec![7; kind.secret_bytes()], None)
+            .unwrap();
     }
     folder
 }
@@ -119,7 +120,7 @@ fn what_the_file_names_is_looked_at_too() {
     fs::write(folder.path().join("local.cedar"), "forbid (principal, action, resource) when { subject }")
         .unwrap();
     fs::write(folder.path().join("smtp.crt"), "no certificate").unwrap();
-    keyfile::write(&folder.path().join("smtp.key"), Kind::Node, &[1; 32]).unwrap();
+    keyfile::write(&folder.path().join("smtp.key"), Kind::Node, &[1; 32], None).unwrap();
     let path = write(
         &folder,
         &format!(

@@ -8,17 +8,22 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use data_encoding::HEXLOWER_PERMISSIVE;
+use dccp::did::Commitment;
 use dccp::keys::SigningKey;
 use dccp::partner::fingerprint;
 use dccp::{Did, UnixMillis};
+use keystore::MasterKey;
+use keystore::durable::write_new;
+use keystore::keyfile::{self, Kind};
 use rand::Rng;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::master::{self, MasterChoice};
 use super::trace::civil;
 use crate::config::{self, Config, DeliveryProtocol, FILE_NAME, HostPort};
-use crate::custody::keyfile::{self, Kind, write_new};
 use crate::custody::{Identity, KeySet, identity_paths};
 
 /// How many years the self-signed certificate counts; a proper one should replace it long before.
@@ -48,6 +53,34 @@ pub struct InitArgs {
     /// Address of the console and the control API.
     #[arg(long, value_name = "IP:PORT")]
     control_listen: Option<SocketAddr>,
+    /// Where the master key comes from that seals the private keys: `file:PATH`, `systemd:NAME`, `prompt`,
+    /// `pkcs11:token=LABEL?module-path=LIBRARY&pin-source=FILE` (RFC 7512), or `none` for laboratories.
+    /// Relative paths start at the folder that is written to.
+    #[arg(long, value_name = "SOURCE", default_value = "file:master.key")]
+    master: MasterChoice,
+    /// The commitment that `recovery create` printed on an offline machine: this one then never sees the recovery key.
+    #[arg(long, value_name = "HEX")]
+    recovery_commitment: Option<CommitmentText>,
+    /// Without a commitment: the file for the recovery key that is made here, best on a medium that is taken away
+    /// [default: recovery.key in the folder that is written to].
+    #[arg(long, value_name = "FILE", conflicts_with = "recovery_commitment")]
+    recovery_file: Option<PathBuf>,
+}
+
+/// A commitment to a recovery key, in 64 hexadecimal digits.
+#[derive(Clone)]
+pub(super) struct CommitmentText(pub(super) Commitment);
+
+impl FromStr for CommitmentText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<CommitmentText, &'static str> {
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes
+            .map(|bytes| CommitmentText(Commitment::from_bytes(bytes)))
+            .ok_or("write the 64 hexadecimal digits")
+    }
 }
 
 /// `lmtp:HOST:PORT` or `smtp:HOST:PORT`.
@@ -73,17 +106,24 @@ impl FromStr for Deliver {
 /// The files of a new gateway, apart from those its configuration names.
 struct Places {
     config: PathBuf,
-    recovery: PathBuf,
+    /// The recovery key, if it is made here.
+    recovery: Option<PathBuf>,
 }
 
 pub(super) fn init(args: &InitArgs, now: UnixMillis) -> Result<String, Failure> {
-    let places = Places { config: args.dir.join(FILE_NAME), recovery: args.dir.join("recovery.key") };
+    let recovery = args.recovery_file.clone().unwrap_or_else(|| args.dir.join("recovery.key"));
+    let places = Places {
+        config: args.dir.join(FILE_NAME),
+        recovery: args.recovery_commitment.is_none().then_some(recovery),
+    };
     let text = config::commented_yaml(&chosen(args));
     // Read back before anything is written: what `check` would refuse is refused now, and paths become absolute.
     let config = Config::of_text(&text, &places.config)?;
     refuse_to_overwrite(&config, &places)?;
     make_folders(&config)?;
-    let did = write_identity(&config, &places.recovery, now)?;
+    let recovery = recovery_commitment(args, &places)?;
+    let master = master::create(&config)?;
+    let did = write_identity(&config, recovery, master.as_ref(), now)?;
     write_certificate(&config, now)?;
     write_token(&config)?;
     // Last: with it the gateway is complete, without it a second `init` says what is in the way.
@@ -97,6 +137,7 @@ fn chosen(args: &InitArgs) -> Config {
     config.smtp.hostname = format!("gateway.{domain}");
     config.organisation.domain = domain;
     config.organisation.also = args.also.iter().map(|domain| domain.to_ascii_lowercase()).collect();
+    config.keys.master = args.master.to_config();
     config.delivery.protocol = args.deliver.protocol;
     config.delivery.address = args.deliver.address.clone();
     if !args.smtp_listen.is_empty() {
@@ -114,8 +155,9 @@ fn chosen(args: &InitArgs) -> Config {
 fn refuse_to_overwrite(config: &Config, places: &Places) -> Result<(), Failure> {
     let identity = identity_paths(config);
     let keys = &config.keys;
-    let mut files =
-        vec![&places.config, &places.recovery, &identity.log, &identity.manifest, &config.control.token];
+    let master = master::file_to_write(config);
+    let mut files = vec![&places.config, &identity.log, &identity.manifest, &config.control.token];
+    files.extend(places.recovery.iter().chain(&master));
     files.extend([&keys.operator, &keys.device, &keys.node, &keys.storage]);
     if let Some(tls) = &config.smtp.tls {
         files.extend([&tls.certificate, &tls.key]);
@@ -133,10 +175,12 @@ fn refuse_to_overwrite(config: &Config, places: &Places) -> Result<(), Failure> 
 
 /// Folders with secrets are for their owner alone.
 fn make_folders(config: &Config) -> Result<(), Failure> {
+    let master = master::file_to_write(config);
     let parents = [
         Some(&config.keys.operator),
         Some(&config.control.token),
         config.smtp.tls.as_ref().map(|tls| &tls.key),
+        master.as_ref(),
     ];
     let parents = parents.into_iter().flatten().filter_map(|path| path.parent());
     for folder in parents.chain([config.data_dir.as_path()]) {
@@ -145,14 +189,29 @@ fn make_folders(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_identity(config: &Config, recovery_path: &Path, now: UnixMillis) -> Result<Did, Failure> {
-    let keys = KeySet::generate(&mut rand::rng());
+/// The commitment to the recovery key: of officers who made it elsewhere, or of one that is made here.
+fn recovery_commitment(args: &InitArgs, places: &Places) -> Result<Commitment, Failure> {
+    if let Some(CommitmentText(commitment)) = args.recovery_commitment {
+        return Ok(commitment);
+    }
     let recovery = SigningKey::generate(&mut rand::rng());
+    if let Some(path) = &places.recovery {
+        keyfile::write(path, Kind::Recovery, recovery.seed().as_slice(), None).map_err(Failure::said)?;
+    }
+    Ok(Commitment::of(recovery.verifying_key()))
+}
+
+fn write_identity(
+    config: &Config,
+    recovery: Commitment,
+    master: Option<&MasterKey>,
+    now: UnixMillis,
+) -> Result<Did, Failure> {
+    let keys = KeySet::generate(&mut rand::rng());
     let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
-    let founded = Identity::found(config.domains(), recovery.verifying_key(), &keys.operator, device, now);
+    let founded = Identity::found(config.domains(), recovery, &keys.operator, device, now);
     let (log, manifest) = founded.map_err(Failure::said)?;
-    keyfile::write(recovery_path, Kind::Recovery, recovery.seed().as_slice()).map_err(Failure::said)?;
-    keys.write(config).map_err(Failure::said)?;
+    keys.write(config, master).map_err(Failure::said)?;
     Identity::write(&identity_paths(config), &log, &manifest).map_err(Failure::said)?;
     Ok(log.did())
 }
@@ -178,7 +237,7 @@ fn write_certificate(config: &Config, now: UnixMillis) -> Result<(), Failure> {
 fn write_token(config: &Config) -> Result<(), Failure> {
     let mut token = Zeroizing::new([0; 32]);
     rand::rng().fill_bytes(token.as_mut());
-    keyfile::write(&config.control.token, Kind::ControlToken, token.as_slice()).map_err(Failure::said)
+    keyfile::write(&config.control.token, Kind::ControlToken, token.as_slice(), None).map_err(Failure::said)
 }
 
 fn next_steps(config: &Config, places: &Places, did: &Did) -> String {
@@ -191,22 +250,36 @@ fn next_steps(config: &Config, places: &Places, did: &Did) -> String {
         (file.to_string(), "the configuration, every key explained"),
         (folder(&config.keys.operator), "private keys: back them up, let nobody else read them"),
         (config.data_dir.display().to_string(), "the DID log, the queue and the journal"),
-        (places.recovery.display().to_string(), "the recovery key of the organisation"),
     ] {
         let _ = writeln!(text, "  {path}\n      {what}");
     }
+    let (master_file, master_step) = master::advice(config);
+    text.push_str(&master_file);
+    let recovery_step = match &places.recovery {
+        Some(recovery) => {
+            let recovery = recovery.display();
+            let _ = writeln!(text, "  {recovery}\n      the recovery key of the organisation");
+            format!(
+                "Move {recovery} to a medium that is not on this machine, and a copy to another place.
+     Whoever has it can take the organisation's identity over; without it a lost operator key is final.
+     Better still is a key that never was on this machine: dccp-gateway recovery create (docs/RECOVERY.md)."
+            )
+        }
+        None => {
+            "The recovery key is with the officers: try their shares once a year (docs/RECOVERY.md).".into()
+        }
+    };
     let _ = write!(
         text,
         "
 Next:
-  1. Move {recovery} to a medium that is not on this machine, and a copy to another place.
-     Whoever has it can take the organisation's identity over; without it a lost operator key is final.
-  2. dccp-gateway check --config {file}
-  3. dccp-gateway run --config {file}
-  4. dccp-gateway partner export --config {file} > {domain}.partner
+  1. {recovery_step}
+  2. {master_step}
+  3. dccp-gateway check --config {file}
+  4. dccp-gateway run --config {file}
+  5. dccp-gateway partner export --config {file} > {domain}.partner
      Send that file to your partner, import theirs, and compare the fingerprints by voice.
 ",
-        recovery = places.recovery.display(),
     );
     text
 }

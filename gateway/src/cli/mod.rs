@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | partner … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | partner … | keys … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -11,9 +11,12 @@
 //! | 4 | `partner import`: the domain is pinned to somebody else; the mail is held until a person decides |
 
 mod init;
+mod keys;
 mod logging;
+mod master;
 mod partner;
 mod process;
+mod recovery;
 mod trace;
 
 use std::io::Write;
@@ -27,7 +30,9 @@ use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
 pub use init::InitArgs;
+use keys::KeysCommand;
 use partner::PartnerCommand;
+use recovery::RecoveryCommand;
 
 /// DCCP Gateway: mail between organisations as post-quantum sealed messages.
 #[derive(Parser)]
@@ -51,6 +56,12 @@ enum Command {
     /// Exchange partner files and decide whom to trust.
     #[command(subcommand)]
     Partner(PartnerCommand),
+    /// Seal the private keys of a gateway that was founded without a master key.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// The recovery key of the organisation: make it, try it, use it.
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
     /// Follow one message through a running gateway.
     Trace {
         /// A queue id (from the SMTP reply), a DCCP message id, or a Message-ID.
@@ -120,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::Check => check(&config),
         Command::Run => run(&config),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
+        Command::Keys(command) => keys::keys(&command, &config),
+        Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
         Command::Config(DescriptionArgs { sample: true, .. }) => Ok(config::sample()),
@@ -139,6 +152,14 @@ pub fn main() -> ExitCode {
 fn check(path: &Path) -> Result<String, Failure> {
     let config = Config::load(path)?;
     let custody = Custody::open(&config, clock::system()).map_err(Failure::said)?;
+    if config.keys.master.is_none() {
+        // Not a problem by which a laboratory should fail, but nothing to be silent about either.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: the private keys lie in the clear, because keys.master is not set: whoever copies the folder has \
+             them. Set it and run `dccp-gateway keys seal`."
+        );
+    }
     Ok(format!("{} is in order: {}, {}\n", path.display(), config.domains().join(", "), custody.did()))
 }
 

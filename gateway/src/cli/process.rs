@@ -1,7 +1,5 @@
 //! What is settled about the process before anything else happens.
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-
 /// Chooses the cryptographic provider and closes two ways by which secrets leave a process.
 ///
 /// # Errors
@@ -16,7 +14,6 @@ pub(super) fn prepare() -> Result<(), String> {
                     Unset it (systemd: UnsetEnvironment=SSLKEYLOGFILE)."
             .into());
     }
-    // A core dump would hold every private key, and other processes of the same user could read our memory.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| format!("core dumps cannot be disabled: {error}"))
+    // Every command, not only those that read keys today: which ones do is nothing that should have to be remembered.
+    keystore::harden_process().map_err(|error| format!("core dumps cannot be disabled: {error}"))
 }

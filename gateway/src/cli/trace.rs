@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::{Failure, block_on};
 use crate::config::Config;
-use crate::custody::keyfile;
+use keystore::keyfile;
 
 /// The gateway answers from its own database; longer means that it hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,12 +4,13 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use keystore::keyfile::{self, KeyFileError, Kind};
+
 use super::fit::Leaf;
 use super::model::Tls;
 use super::problem::{Mark, Problem};
 use super::tls;
 use super::value::{Format, HostPort};
-use crate::custody::keyfile::{self, KeyFileError, Kind};
 
 /// A local rule file is typed by a person.
 const RULES_BYTES_MAX: u64 = 256 * 1024;
@@ -23,19 +24,23 @@ const KEY_KINDS: [(&str, Kind); 5] = [
     ("control.token", Kind::ControlToken),
 ];
 
+const MASTER_FROM: &str = "keys.master.from";
+
 /// Values against each other. Asks nothing of the machine.
 pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     ports_are_given_once(leaves, problems);
     domains_are_given_once(leaves, problems);
     mail_is_not_handed_to_ourselves(leaves, problems);
     retry_delays_are_in_order(leaves, problems);
+    a_token_is_named_if_it_is_asked(leaves, problems);
 }
 
 /// Values against the machine: files, their permissions and contents, the data folder.
 pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     for leaf in leaves {
         match leaf.format {
-            Some(Format::SecretFile) => secret_file(leaf, problems),
+            _ if is_for_another_master(leaf, leaves) => {}
+            Some(Format::SecretFile) => secret_file(leaf, leaves, problems),
             Some(Format::File) => readable(leaf, problems),
             Some(Format::Folder) => writable(leaf, problems),
             _ => {}
@@ -127,11 +132,32 @@ fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     }
 }
 
-fn secret_file(leaf: &Leaf, problems: &mut Vec<Problem>) {
-    let path = Path::new(text(leaf));
-    let kind = KEY_KINDS.iter().find(|(key, _)| *key == leaf.path).map(|(_, kind)| *kind);
+/// `keys.master` may describe several sources; only the files of the one that is used have to be there.
+fn is_for_another_master(asked: &Leaf, leaves: &[Leaf]) -> bool {
+    let from = leaf(leaves, MASTER_FROM).map(text);
+    let used_by: &[&str] = match asked.path.as_str() {
+        "keys.master.file" => &["file", "prompt", "pkcs11"],
+        path if path.starts_with("keys.master.pkcs11.") => &["pkcs11"],
+        _ => return false,
+    };
+    !from.is_some_and(|from| used_by.contains(&from))
+}
+
+fn a_token_is_named_if_it_is_asked(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(from) = leaf(leaves, MASTER_FROM).filter(|from| text(from) == "pkcs11") else { return };
+    if leaf(leaves, "keys.master.pkcs11.token").is_none() {
+        let what = "is pkcs11, but no token is named.";
+        let advice = "Add the section `pkcs11:` with `module` and `token` below `master:`.";
+        problems.push(Problem::at(from.at, &from.path, what, advice));
+    }
+}
+
+fn secret_file(asked: &Leaf, leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let path = Path::new(text(asked));
+    let kind = KEY_KINDS.iter().find(|(key, _)| *key == asked.path).map(|(_, kind)| *kind);
+    let sealed = kind != Some(Kind::ControlToken) && leaf(leaves, MASTER_FROM).is_some();
     let read = match kind {
-        Some(kind) => keyfile::read(path, kind).map(|_| ()),
+        Some(kind) => keyfile::inspect(path, kind, sealed),
         None => keyfile::check_mode(path),
     };
     let Err(error) = read else { return };
@@ -145,9 +171,21 @@ fn secret_file(leaf: &Leaf, problems: &mut Vec<Problem>) {
             "Check that the files are not swapped; `dccp-gateway init` in an empty folder writes a fresh set."
                 .to_owned(),
         ),
+        KeyFileError::Clear { .. } => (
+            format!("{} lies in the clear although `keys.master` is set.", path.display()),
+            "Run `dccp-gateway keys seal`, or put the sealed file back.".to_owned(),
+        ),
+        KeyFileError::Sealed { .. } => (
+            format!("{} is sealed under a master key, but `keys.master` is not set.", path.display()),
+            "Add the section `master:` below `keys:`, as `init` wrote it.".to_owned(),
+        ),
         KeyFileError::Io { source, .. } => unreadable(path, &source),
+        // Only opening tells these, and a look opens nothing.
+        error @ (KeyFileError::OtherMaster { .. } | KeyFileError::Altered { .. }) => {
+            (format!("{error}."), "Put the right file back.".to_owned())
+        }
     };
-    problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
+    problems.push(Problem::at(asked.at, &asked.path, what, advice));
 }
 
 fn readable(leaf: &Leaf, problems: &mut Vec<Problem>) {

@@ -19,6 +19,7 @@
 
 mod checks;
 mod fit;
+mod master;
 mod model;
 mod print;
 mod problem;
@@ -31,6 +32,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
     Config, Control, Delivery, DeliveryProtocol, Keys, Log, LogFormat, LogLevel, Organisation, Overlay,
     Policies, Queue, Smtp, SmtpLimits, Tls,
@@ -67,7 +69,7 @@ impl Config {
     ///
     /// # Errors
     /// Every problem found, in the order of the text.
-    pub(crate) fn of_text(text: &str, path: &Path) -> Result<Config, Problems> {
+    pub fn of_text(text: &str, path: &Path) -> Result<Config, Problems> {
         let mut problems = Vec::new();
         let config = fitted(text, path, false, &mut problems);
         verdict(config, path, problems)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::master::{Master, MasterFrom};
 use super::value::{HostPort, Network, text};
 
 /// One gateway's whole configuration. Paths are absolute once loaded.
@@ -86,6 +87,8 @@ pub struct Keys {
     /// Seals what rests in the database. Without it the queue cannot be read.
     #[schemars(with = "text::SecretFile")]
     pub storage: PathBuf,
+    /// The master key under which these four files are sealed. Without it they lie in the clear, for laboratories.
+    pub master: Option<Master>,
 }
 
 /// The door for outgoing mail.
@@ -386,7 +389,7 @@ impl Config {
         Config {
             organisation: Organisation { domain: "acme.test".into(), also: vec![] },
             data_dir: Config::data_dir_default(),
-            keys: Keys::default(),
+            keys: Keys { master: Some(Master::example()), ..Keys::default() },
             smtp: Smtp {
                 hostname: "gateway.acme.test".into(),
                 listen: Smtp::listen_default(),
@@ -419,10 +422,18 @@ impl Config {
         }
     }
 
-    /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own.
+    /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own, a
+    /// token.
     pub fn fresh() -> Config {
         let nothing_own = Policies { rules: None };
-        Config { policies: nothing_own, publication: None, finding: Finding::default(), ..Config::example() }
+        let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
+        Config {
+            keys,
+            policies: nothing_own,
+            publication: None,
+            finding: Finding::default(),
+            ..Config::example()
+        }
     }
 
     fn data_dir_default() -> PathBuf {
@@ -442,6 +453,7 @@ impl Default for Keys {
             device: file("device.key"),
             node: file("node.key"),
             storage: file("storage.key"),
+            master: None,
         }
     }
 }

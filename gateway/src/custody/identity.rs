@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dccp::{Suite, UnixMillis};
 use dccp::did::{Commitment, Device, Devices, DidDocument, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::{SigningKey, VerifyingKey};
 use dccp::limits::{DID_LOG_BYTES_MAX, MANIFEST_BYTES_MAX};
 use dccp::xwing::{DecapsulationKey, EncapsulationKey};
+use dccp::{Suite, UnixMillis};
 use keystore::durable::write_new;
 
 use super::CustodyError;

@@ -1,6 +1,7 @@
 //! Custody: the only room that holds private keys. Others ask it to sign, to open, to seal what rests.
 //!
 //! ```text
+//! keys.master ── opens the four key files below (crate keystore)
 //! keys/operator.key (L1) ── signs ──► manifest, node records, prekeys
 //! keys/device.key        ── signs messages; opens those sealed to the manifest's key (no forward secrecy)
 //! epoch prekeys          ── open messages; made daily, rest sealed by the vault, destroyed 72 h after their day
@@ -14,14 +15,16 @@
 //! - A key file that others may read is refused, not read.
 //! - Keys, DID log and manifest agree, or the gateway does not start.
 //!
-//! Deliberately absent: a process of its own and PKCS#11. `Custody` is built so that its callers need not change.
+//! Deliberately absent: a process of its own, and signing inside a PKCS#11 token (no token on the market speaks
+//! ML-DSA-65; a token guards the master key instead). `Custody` is built so that its callers need not change.
 
 mod identity;
 pub mod keyfile;
 pub mod prekeys;
+pub mod takeover;
 mod vault;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use dccp::did::{DidDocument, Log, Manifest};
@@ -30,12 +33,14 @@ use dccp::message::FsClass;
 use dccp::node::NodeRecord;
 use dccp::xwing::DecapsulationKey;
 use dccp::{Did, UnixMillis};
+use keystore::keyfile::{self, KeyFileError, Kind};
+use keystore::{MasterError, MasterKey};
 use zeroize::Zeroizing;
 
 pub use identity::{Identity, IdentityPaths};
 pub use vault::{OVERHEAD_BYTES, Vault, VaultError};
 
-use crate::config::Config;
+use crate::config::{Config, Master};
 use crate::spool::{Spool, SpoolError};
 use keyfile::{KeyFileError, Kind};
 use prekeys::Ring;
@@ -46,12 +51,18 @@ pub enum CustodyError {
     /// The database does not answer.
     #[error("the database: {0}")]
     Spool(#[from] SpoolError),
+    /// The master key is missing, or whoever has it does not give it.
+    #[error("the master key (keys.master): {0}")]
+    Master(#[from] MasterError),
     /// A key file is missing, exposed or not what it should be.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     /// DID log, manifest, keys and configuration do not agree.
     #[error("the organisation's identity: {0}")]
     Identity(String),
+    /// A recovery was interrupted when it had been decided but not every file was in its place.
+    #[error("a recovery was interrupted; run `dccp-gateway recovery use` again, it finishes what was begun")]
+    Unfinished,
     /// A prekey in the database was not sealed under this storage key.
     #[error(
         "the prekeys in the database do not open; is keys.storage the file that belongs to this data_dir?"
@@ -115,6 +126,9 @@ impl Custody {
     /// # Errors
     /// See [`CustodyError`].
     pub fn open(config: &Config, now: UnixMillis) -> Result<Custody, CustodyError> {
+        if takeover::is_unfinished(config) {
+            return Err(CustodyError::Unfinished);
+        }
         let keys = KeySet::read(config)?;
         let identity = Identity::load(&identity_paths(config), now)?;
         let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
@@ -273,16 +287,18 @@ impl KeySet {
         }
     }
 
-    /// Reads the files that `config` names.
+    /// Reads the files that `config` names, sealed under its master key if it names one. May ask a person.
     ///
     /// # Errors
-    /// [`CustodyError::KeyFile`].
+    /// [`CustodyError::Master`] or [`CustodyError::KeyFile`].
     pub fn read(config: &Config) -> Result<KeySet, CustodyError> {
         let keys = &config.keys;
-        let operator = keyfile::read(&keys.operator, Kind::Operator)?;
-        let device = keyfile::read(&keys.device, Kind::Device)?;
-        let node = keyfile::read(&keys.node, Kind::Node)?;
-        let storage = keyfile::read(&keys.storage, Kind::Storage)?;
+        let master = master_key(config)?;
+        let read = |path: &Path, kind: Kind| keyfile::read(path, kind, master.as_ref());
+        let operator = read(&keys.operator, Kind::Operator)?;
+        let device = read(&keys.device, Kind::Device)?;
+        let node = read(&keys.node, Kind::Node)?;
+        let storage = read(&keys.storage, Kind::Storage)?;
         Ok(KeySet {
             operator: SigningKey::from_seed(&part(&operator, 0)),
             device: SigningKey::from_seed(&part(&device, 0)),
@@ -292,20 +308,29 @@ impl KeySet {
         })
     }
 
-    /// Writes the files that `config` names; never over an existing one.
+    /// Writes the files that `config` names, sealed if there is a `master`; never over an existing one.
     ///
     /// # Errors
     /// [`CustodyError::KeyFile`].
-    pub fn write(&self, config: &Config) -> Result<(), CustodyError> {
+    pub fn write(&self, config: &Config, master: Option<&MasterKey>) -> Result<(), CustodyError> {
         let keys = &config.keys;
         let device =
             Zeroizing::new([self.device.seed().as_slice(), self.device_kem.seed().as_slice()].concat());
-        keyfile::write(&keys.operator, Kind::Operator, self.operator.seed().as_slice())?;
-        keyfile::write(&keys.device, Kind::Device, &device)?;
-        keyfile::write(&keys.node, Kind::Node, self.node_seed.as_slice())?;
-        keyfile::write(&keys.storage, Kind::Storage, self.storage.as_slice())?;
+        keyfile::write(&keys.operator, Kind::Operator, self.operator.seed().as_slice(), master)?;
+        keyfile::write(&keys.device, Kind::Device, &device, master)?;
+        keyfile::write(&keys.node, Kind::Node, self.node_seed.as_slice(), master)?;
+        keyfile::write(&keys.storage, Kind::Storage, self.storage.as_slice(), master)?;
         Ok(())
     }
+}
+
+/// The master key that `config` names, if it names one. May ask a person.
+///
+/// # Errors
+/// [`CustodyError::Master`].
+pub fn master_key(config: &Config) -> Result<Option<MasterKey>, CustodyError> {
+    let source = config.keys.master.as_ref().and_then(Master::source);
+    Ok(source.as_ref().map(MasterKey::open).transpose()?)
 }
 
 /// `N` bytes of a secret from `start`; `keyfile::read` has checked the length.

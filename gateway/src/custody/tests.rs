@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use dccp::did::Commitment;
 use dccp::prekey::{EPOCH_MS, Prekey, epoch_of};
 use tempfile::TempDir;
 
@@ -22,9 +23,15 @@ fn house() -> (TempDir, Config) {
     let keys = KeySet::generate(&mut rand::rng());
     let recovery = SigningKey::generate(&mut rand::rng());
     let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
-    let (log, manifest) =
-        Identity::found(config.domains(), recovery.verifying_key(), &keys.operator, device, NOON).unwrap();
-    keys.write(&config).unwrap();
+    let (log, manifest) = Identity::found(
+        config.domains(),
+        Commitment::of(recovery.verifying_key()),
+        &keys.operator,
+        device,
+        NOON,
+    )
+    .unwrap();
+    keys.write(&config, None).unwrap();
     Identity::write(&identity_paths(&config), &log, &manifest).unwrap();
     (folder, config)
 }
@@ -138,7 +145,7 @@ async fn the_storage_key_of_another_gateway_is_noticed() {
     let (spool, guard) = spool(&config);
     Custody::load(&config, &spool, NOON).await.unwrap();
     fs::remove_file(&config.keys.storage).unwrap();
-    keyfile::write(&config.keys.storage, Kind::Storage, &[9; 32]).unwrap();
+    keyfile::write(&config.keys.storage, Kind::Storage, &[9; 32], None).unwrap();
     assert!(matches!(Custody::load(&config, &spool, NOON).await, Err(CustodyError::Prekeys)));
     guard.close().await;
 }

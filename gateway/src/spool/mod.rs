@@ -111,6 +111,15 @@ impl Spool {
         Self::start(path, config, Some(lock))
     }
 
+    /// Keeps every gateway from working on this spool for as long as the returned file is open, without looking at it:
+    /// for a command that changes what a running gateway holds in memory.
+    ///
+    /// # Errors
+    /// [`SpoolError::InUse`] when one works on it now.
+    pub fn keep_closed(path: impl AsRef<Path>) -> Result<std::fs::File, SpoolError> {
+        database::lock(path.as_ref())
+    }
+
     /// Opens the spool beside a running gateway, for the command line. Everything works as with
     /// [`open`](Self::open), but rows must not be handed out (`due`, `expired`): leases do not reach across processes.
     ///

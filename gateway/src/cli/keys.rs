@@ -1,0 +1,82 @@
+//! `keys …`: the key files of a gateway that was founded without a master key.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::Subcommand;
+use keystore::keyfile::{self, KeyFileError, Kind};
+use keystore::{MasterKey, MasterSource, durable};
+
+use super::{Failure, master};
+use crate::config::{Config, Keys};
+use crate::custody::master_key;
+
+#[derive(Subcommand)]
+pub(super) enum KeysCommand {
+    /// Seal key files that lie in the clear under keys.master, making the master key if there is none yet.
+    Seal,
+}
+
+pub(super) fn keys(command: &KeysCommand, path: &Path) -> Result<String, Failure> {
+    let config = Config::read(path)?;
+    match command {
+        KeysCommand::Seal => seal(&config),
+    }
+}
+
+/// One file after the other, each in one step: cut short, the command is run again.
+fn seal(config: &Config) -> Result<String, Failure> {
+    let master = match there_is_a_master_key(config) {
+        true => master_key(config).map_err(Failure::said)?,
+        false => master::create(config)?,
+    };
+    let master = master.ok_or_else(|| {
+        Failure::Said(
+            "keys.master is not set: say in the configuration where the master key comes from".into(),
+        )
+    })?;
+    let mut page = String::new();
+    for (kind, path) in files(&config.keys) {
+        let what = match seal_one(path, kind, &master).map_err(Failure::said)? {
+            true => "sealed",
+            false => "was sealed already",
+        };
+        let _ = writeln!(page, "  {}  {what}", path.display());
+    }
+    page.push_str("\nOld backups still hold the keys in the clear: destroy them.\n");
+    Ok(page)
+}
+
+/// A credential of systemd is there or not, but never made here when it is.
+fn there_is_a_master_key(config: &Config) -> bool {
+    match config.keys.master.as_ref().and_then(crate::config::Master::source) {
+        Some(MasterSource::Systemd { .. }) | None => true,
+        Some(
+            MasterSource::File(path)
+            | MasterSource::Prompt { wrapped: path }
+            | MasterSource::Pkcs11 { wrapped: path, .. },
+        ) => path.exists(),
+    }
+}
+
+/// The four files that are sealed; the control token is not, because people hand it to their tools.
+pub(super) fn files(keys: &Keys) -> [(Kind, &Path); 4] {
+    [
+        (Kind::Operator, &keys.operator),
+        (Kind::Device, &keys.device),
+        (Kind::Node, &keys.node),
+        (Kind::Storage, &keys.storage),
+    ]
+}
+
+fn seal_one(path: &Path, kind: Kind, master: &MasterKey) -> Result<bool, KeyFileError> {
+    match keyfile::read(path, kind, Some(master)) {
+        Err(KeyFileError::Clear { .. }) => {}
+        read => return read.map(|_| false),
+    }
+    let secret = keyfile::read(path, kind, None)?;
+    let line = keyfile::text(kind, &secret, Some(master));
+    durable::replace(path, line.as_bytes(), 0o600)
+        .map_err(|source| KeyFileError::Io { path: path.to_owned(), source })?;
+    Ok(true)
+}
