@@ -19,8 +19,24 @@ pub struct Config {
     /// network may announce anything: an announcement only adds an address to try for a node
     /// that is already known.
     pub mdns: bool,
+    /// Whether head records can be published and found, and whether others' are kept.
+    pub kad: Kad,
+    /// Multiaddrs with `/p2p/<peer id>` of nodes by which to enter the network of head records.
+    pub bootstrap: Vec<String>,
     /// Where everything ends.
     pub limits: Limits,
+}
+
+/// What this node does in the network of head records (`/dccp/kad/1.0.0`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kad {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Publishes and finds; keeps nothing for others. For a node that strangers cannot dial.
+    Client,
+    /// Keeps others' records too, and tells who else does.
+    Server,
 }
 
 /// The ends of everything: how many, how large, how long.
@@ -61,6 +77,72 @@ pub struct Limits {
     pub redial_delay_min: Duration,
     /// Longest delay before a partner is tried again.
     pub redial_delay_max: Duration,
+    /// Where questions end, theirs and ours.
+    pub asks: AskLimits,
+    /// Head records of others that are kept, each at most 12 KiB.
+    pub heads_max: usize,
+}
+
+/// The ends of questions and answers. Strangers and partners have separate means, so that
+/// strangers cannot keep partners from being answered.
+#[derive(Clone, Debug)]
+pub struct AskLimits {
+    /// Questions that one connection may have open towards us.
+    pub per_connection_max: usize,
+    /// Questions that one asker (a partner, or a network of a stranger) may have open towards us.
+    pub per_asker_max: usize,
+    /// Questions of all strangers together that are being answered.
+    pub strangers_max: usize,
+    /// Questions of all partners together that are being answered.
+    pub partners_max: usize,
+    /// Octets of answers to strangers that may be held at one time.
+    pub strangers_bytes_max: u32,
+    /// Octets of answers to partners that may be held at one time.
+    pub partners_bytes_max: u32,
+    /// How fast one network of strangers may ask.
+    pub stranger_rate: Rate,
+    /// How fast all strangers together may ask.
+    pub strangers_rate: Rate,
+    /// How fast one partner may ask.
+    pub partner_rate: Rate,
+    /// Time for a question to arrive once its stream is open.
+    pub question_timeout: Duration,
+    /// Time for an answer to be found and taken in by the asker.
+    pub answer_timeout: Duration,
+    /// Questions of our own that may be under way.
+    pub asking_max: usize,
+    /// Questions of our own that one connection carries at a time; below what we allow others, so
+    /// that two nodes with the same limits never refuse each other.
+    pub asking_per_connection_max: usize,
+}
+
+/// A number of things at once, and one more per interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many at once, after a silence.
+    pub burst: u32,
+    /// How long it takes to earn one more.
+    pub interval: Duration,
+}
+
+impl Default for AskLimits {
+    fn default() -> Self {
+        AskLimits {
+            per_connection_max: 8,
+            per_asker_max: 16,
+            strangers_max: 16,
+            partners_max: 64,
+            strangers_bytes_max: 24 << 20,
+            partners_bytes_max: 96 << 20,
+            stranger_rate: Rate { burst: 32, interval: Duration::from_millis(500) },
+            strangers_rate: Rate { burst: 256, interval: Duration::from_millis(20) },
+            partner_rate: Rate { burst: 256, interval: Duration::from_millis(10) },
+            question_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(20),
+            asking_max: 32,
+            asking_per_connection_max: 4,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -83,6 +165,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             redial_delay_min: Duration::from_millis(250),
             redial_delay_max: Duration::from_secs(60),
+            asks: AskLimits::default(),
+            heads_max: 4096,
         }
     }
 }
@@ -115,6 +199,14 @@ pub fn check_multiaddr(text: &str) -> Result<(), String> {
     parse_multiaddr(text).map(|_| ())
 }
 
+/// An address of a node record together with the node's PeerId: enough for a stranger to dial. `None` when either is
+/// not what it should be.
+pub fn address_of_peer(address: &str, peer_id: &[u8]) -> Option<String> {
+    let peer = PeerId::from_bytes(peer_id).ok()?;
+    let address = parse_multiaddr(address).ok()?;
+    address.with_p2p(peer).ok().map(|address| address.to_string())
+}
+
 /// Parses an address that our transports can use: `…/tcp/<port>` or `…/udp/<port>/quic-v1`,
 /// optionally followed by `/p2p/<peer id>`.
 pub(crate) fn parse_multiaddr(text: &str) -> Result<Multiaddr, String> {
@@ -136,6 +228,15 @@ pub(crate) fn parse_multiaddr(text: &str) -> Result<Multiaddr, String> {
     match (rest, parts.next()) {
         (None | Some(Protocol::P2p(_)), None) => Ok(address),
         _ => Err(format!("{text:?} has parts that this node cannot use")),
+    }
+}
+
+/// Parses an address that says which node is there.
+pub(crate) fn parse_node_address(text: &str) -> Result<(PeerId, Multiaddr), String> {
+    let address = parse_multiaddr(text)?;
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Ok((peer, address)),
+        _ => Err(format!("{text:?} must end with /p2p/<peer id>")),
     }
 }
 

@@ -33,6 +33,8 @@
 
 mod acceptor;
 mod config;
+mod desk;
+mod directory;
 mod end;
 mod error;
 mod flight;
@@ -45,18 +47,23 @@ mod link;
 mod metrics;
 mod node;
 mod opener;
+mod questions;
 mod redial;
 mod road;
 mod streams;
+mod topic;
 mod transport;
 mod window;
 mod words;
 
-pub use config::{Config, Limits, PeerIdBytes, check_multiaddr, peer_id_of};
+pub use config::{
+    AskLimits, Config, Kad, Limits, PeerIdBytes, Rate, address_of_peer, check_multiaddr, peer_id_of,
+};
 pub use dccp::frame::RefusalCode;
-pub use error::{SendError, StartError};
+pub use error::{AskError, PublishError, SendError, StartError};
 pub use greeting::Hello;
 pub use house::{House, Kept};
 pub use link::LinkState;
 pub use node::{Overlay, Partner, start};
 pub use opener::HopAck;
+pub use topic::{Asker, HeadVerdict, QUESTION_BYTES_MAX, Topic, Whom};

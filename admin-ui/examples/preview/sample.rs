@@ -1,9 +1,9 @@
 //! An invented gateway: enough of everything to see and test every page.
 
 use control::{
-    Check, Control, ControlError, Direction, Kind, LinkState, MessageSummary, MessageTrace, Overview,
-    PartnerList, PartnerView, QueueDepth, Readiness, RecentPage, RecentQuery, StageView, Standing, State,
-    Totals, Traces, normal_id,
+    Alarm, Check, Control, ControlError, Direction, IdentityView, Kind, LinkState, MessageSummary,
+    MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, Readiness, RecentPage, RecentQuery,
+    StageView, Standing, State, Totals, Traces, Trust, normal_id,
 };
 
 /// When the invented gateway answers: 2025-11-23 05:10:42.120 UTC.
@@ -47,6 +47,10 @@ impl Control for Sample {
 
     async fn overview(&self) -> Result<Overview, ControlError> {
         self.overview.clone()
+    }
+
+    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+        Err(ControlError::NotFound(format!("No source knows {did}.")))
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {
@@ -119,6 +123,12 @@ fn overview(partners: Vec<PartnerView>) -> Overview {
         ],
         oldest_without_progress_ms: Some(125_000),
         partners,
+        alarms: vec![Alarm {
+            at_ms: NOW_MS - 3_600_000,
+            about: "hooli.example".into(),
+            words: "Its key log shows other people different contents than us. Call somebody you know there."
+                .into(),
+        }],
     }
 }
 
@@ -128,6 +138,9 @@ fn partners() -> Vec<PartnerView> {
         did: "did:dccp:1q2w3e4r5t6y7u8i9o0p".into(),
         fingerprint: "1q2w 3e4r 5t6y 7u8i 9o0p a1s2 d3f4 g5h6 j7k8 l9z0 x1c2 v3b4 n5m6 q7w8".into(),
         standing,
+        trust: Trust::Dnssec,
+        version: 0,
+        notice: None,
         link,
         address: None,
         transport: None,

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use control::{
-    Direction, Kind, LinkState, MessageSummary, Overview, PartnerView, RecentPage, Standing, State,
+    Alarm, Direction, Kind, LinkState, MessageSummary, Overview, PartnerView, RecentPage, Standing, State,
+    Trust,
 };
 
 use super::{Chip, Frame, message_href, sender_word};
@@ -18,6 +19,7 @@ pub(crate) struct OverviewPage {
     pub(crate) version: String,
     pub(crate) uptime: String,
     pub(crate) numbers: Vec<Number>,
+    pub(crate) alarms: Vec<Cry>,
     pub(crate) partners: Vec<Partner>,
     pub(crate) filter: Filter,
     pub(crate) messages: Vec<Line>,
@@ -35,6 +37,13 @@ pub(crate) struct Number {
     pub(crate) tone: &'static str,
 }
 
+/// One alarm.
+pub(crate) struct Cry {
+    pub(crate) about: String,
+    pub(crate) words: String,
+    pub(crate) at: Moment,
+}
+
 /// One partner organisation.
 pub(crate) struct Partner {
     pub(crate) domain: String,
@@ -42,6 +51,10 @@ pub(crate) struct Partner {
     pub(crate) up: bool,
     /// What is wrong with what we know of it: a word for the chip and a sentence.
     pub(crate) trouble: Option<(&'static str, &'static str)>,
+    /// How we came to believe in it.
+    pub(crate) trust: &'static str,
+    /// What the last look at its domain found; empty when all is as it was.
+    pub(crate) notice: String,
     /// `connected over quic for 3 h 20 min`
     pub(crate) link: String,
     pub(crate) address: String,
@@ -106,6 +119,7 @@ impl OverviewPage {
             version: visible(&overview.version),
             uptime: duration(overview.now_ms.saturating_sub(overview.started_at_ms)),
             numbers: numbers(overview),
+            alarms: overview.alarms.iter().map(Cry::new).collect(),
             partners: overview
                 .partners
                 .iter()
@@ -190,13 +204,33 @@ impl Partner {
                 )),
                 Standing::Lapsed => Some((
                     "Lapsed",
-                    "Its records are out of date. Mail waits until its new partner file is imported.",
+                    "Its records are out of date. Mail waits until newer ones are found or imported.",
+                )),
+                Standing::Frozen => Some((
+                    "Frozen",
+                    "Its operator key signed two histories. Mail waits until its recovery key settles which one counts.",
+                )),
+                Standing::Deactivated => Some((
+                    "Ended",
+                    "It has ended this identity for ever. Mail waits until another is pinned or the partner is removed.",
                 )),
             },
+            trust: match partner.trust {
+                Trust::Manual => "Trusted by hand: an administrator introduced it",
+                Trust::Dnssec => "Found by DNSSEC and HTTPS, which agreed",
+                Trust::FirstUse => "Found by HTTPS on first use: compare the fingerprint by voice",
+            },
+            notice: partner.notice.as_deref().map(visible).unwrap_or_default(),
             link,
             address: partner.address.as_deref().map(visible).unwrap_or_default(),
             error: partner.last_error.as_deref().filter(|_| !up).map(visible).unwrap_or_default(),
         }
+    }
+}
+
+impl Cry {
+    fn new(alarm: &Alarm) -> Self {
+        Self { about: visible(&alarm.about), words: visible(&alarm.words), at: Moment::of(alarm.at_ms) }
     }
 }
 

@@ -25,15 +25,19 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod identity;
 mod message;
 mod overview;
 mod readiness;
 
+pub use identity::IdentityView;
 pub use message::{
     Direction, Kind, MessageSummary, MessageTrace, RECENT_LIMIT_DEFAULT, RECENT_LIMIT_MAX, RecentPage,
     RecentQuery, StageView, State, Traces, UnknownWord, normal_id,
 };
-pub use overview::{LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing, Totals};
+pub use overview::{
+    Alarm, LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing, Totals, Trust,
+};
 pub use readiness::{Check, Readiness};
 
 use async_trait::async_trait;
@@ -54,6 +58,11 @@ pub trait Control: Send + Sync {
 
     /// The gateway at a glance.
     async fn overview(&self) -> Result<Overview, ControlError>;
+
+    /// Resolves a DID: ours, a person's of ours, a partner's or a stranger's. Asks the network when what is known is
+    /// old, so it may take some seconds. A DID that nobody knows is [`ControlError::NotFound`]; sources that do not
+    /// answer are [`ControlError::Unavailable`].
+    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError>;
 
     /// Every organisation this gateway knows, in order of domain.
     async fn partners(&self) -> Result<PartnerList, ControlError>;

@@ -28,6 +28,20 @@ pub struct Overview {
     pub oldest_without_progress_ms: Option<u64>,
     /// Every organisation we know, in order of domain.
     pub partners: Vec<PartnerView>,
+    /// What needs a person, newest first: contradictions in somebody's identity or key log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<Alarm>,
+}
+
+/// Something that only an attack or a grave fault explains. It stays until an administrator has looked at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// When it was noticed.
+    pub at_ms: u64,
+    /// Whom it is about: a domain or a DID.
+    pub about: String,
+    /// What happened and what to do, in words.
+    pub words: String,
 }
 
 impl Overview {
@@ -90,8 +104,17 @@ pub struct PartnerView {
     pub did: String,
     /// The DID in groups for reading aloud on the telephone.
     pub fingerprint: String,
-    /// How far we trust the pin.
+    /// Whether mail flows.
     pub standing: Standing,
+    /// How we came to believe that this DID is this domain's.
+    #[serde(default)]
+    pub trust: Trust,
+    /// The sequence number of the newest operation in its DID log that we know.
+    #[serde(default)]
+    pub version: u64,
+    /// What the last look at its domain found, when it is more than “the same”.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// The connection to its gateway.
     pub link: LinkState,
     /// Multiaddress of the live connection; absent when the link is down.
@@ -108,16 +131,45 @@ pub struct PartnerView {
     pub last_error: Option<String>,
 }
 
-/// How far we trust what we know of a partner.
+/// How we came to believe that a DID belongs to a domain (docs/PROTOCOL.md, trust levels).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Level 1: the domain's HTTPS server named it when we first asked.
+    FirstUse,
+    /// Level 2: DNS with DNSSEC and HTTPS both named it.
+    Dnssec,
+    /// Level 3: an administrator imported its partner file or compared its fingerprint.
+    #[default]
+    Manual,
+}
+
+impl Trust {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::Dnssec => "dnssec",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+/// Whether mail to and from a partner flows, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    /// An administrator compared the fingerprint; mail flows.
+    /// Its identity is pinned; mail flows.
     Pinned,
     /// Two different identities claim the domain; mail waits until a person decides.
     Conflict,
-    /// None of its devices counts any more; mail waits until a new partner file is imported.
+    /// None of its devices counts any more; mail waits until newer records of it are found or imported.
     Lapsed,
+    /// Its operator key signed two histories of its identity; mail waits until its recovery key has settled which
+    /// one counts.
+    Frozen,
+    /// It has ended its identity for ever; mail waits until an administrator pins another or removes it.
+    Deactivated,
 }
 
 /// The connection to a partner's gateway.
@@ -137,6 +189,8 @@ impl Standing {
             Self::Pinned => "pinned",
             Self::Conflict => "conflict",
             Self::Lapsed => "lapsed",
+            Self::Frozen => "frozen",
+            Self::Deactivated => "deactivated",
         }
     }
 }
@@ -188,12 +242,16 @@ mod tests {
                 did: "did:dccp:1def".into(),
                 fingerprint: "1def".into(),
                 standing: Standing::Pinned,
+                trust: Trust::Dnssec,
+                version: 3,
+                notice: None,
                 link: LinkState::Down,
                 address: None,
                 transport: None,
                 since_ms: None,
                 last_error: Some("connection refused".into()),
             }],
+            alarms: vec![Alarm { at_ms: 1, about: "globex.example".into(), words: "two histories".into() }],
         }
     }
 }

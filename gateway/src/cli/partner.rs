@@ -90,10 +90,25 @@ fn import(config: &Config, text: &str, now: UnixMillis) -> Result<String, Failur
             domains.join(", "),
             identity_lines(&did.to_string())
         )),
+        Imported::Contradiction { did, at_seq } => Err(Failure::Conflict(contradiction_page(&did, at_seq))),
         Imported::Conflict { candidate, clashes } => {
             Err(Failure::Conflict(conflict_page(&candidate, &clashes)))
         }
     }
+}
+
+/// What an administrator reads when a partner's operator key has signed two histories.
+fn contradiction_page(did: &Did, at_seq: u64) -> String {
+    format!(
+        "CONTRADICTION: this file tells another history of a known identity, from operation {at_seq} on.
+
+{}
+Whoever holds the operator key of this partner has signed two histories; one of them may be a thief's. Mail to and
+from the partner is held from now on. Call a person you know there: its officers settle it with their recovery key
+(`dccp-gateway recovery use` at their side), and the partner thaws here by itself as soon as that is known.
+",
+        identity_lines(did.as_str())
+    )
 }
 
 /// What an administrator reads when somebody else claims a pinned domain: what happened, what it may mean, what to do.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::{
-    Check, Control, ControlError, Direction, LinkState, MessageTrace, Overview, PartnerList, PartnerView,
-    QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery, Standing, State, Traces, normal_id,
+    Check, Control, ControlError, Direction, IdentityView, LinkState, MessageTrace, Overview, PartnerList,
+    PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery, Standing, State, Traces,
+    Trust, normal_id,
 };
 use dccp::partner::fingerprint;
 use dccp::{Did, UnixMillis};
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -35,6 +37,9 @@ const ID_BYTES_MAX: usize = 998;
 /// Says for one part of the gateway whether it can do its work now. Must not wait.
 pub type Vouch = Box<dyn Fn() -> Check + Send + Sync>;
 
+/// Resolves a DID for [`Control::identity`].
+pub type Identify = Box<dyn Fn(Did) -> BoxFuture<'static, Result<IdentityView, ControlError>> + Send + Sync>;
+
 /// [`Control`] over the living parts.
 pub struct Answers {
     /// The domain our organisation is known by.
@@ -53,6 +58,8 @@ pub struct Answers {
     pub metrics: Metrics,
     /// The parts that vouch for themselves, beside the spool, in the order mail passes them.
     pub vouches: Vec<Vouch>,
+    /// Resolves what is asked for by DID.
+    pub identify: Identify,
     /// When this process started.
     pub started_at: UnixMillis,
     /// Time.
@@ -126,7 +133,15 @@ impl Control for Answers {
             queue: queue(&counts),
             oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
             partners: self.partner_views(),
+            alarms: Vec::new(),
         })
+    }
+
+    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+        match did.parse::<Did>() {
+            Ok(did) => (self.identify)(did).await,
+            Err(_) => Err(ControlError::Bad(format!("{did} is not a did:dccp."))),
+        }
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {
@@ -172,40 +187,69 @@ impl Answers {
     fn partner_views(&self) -> Vec<PartnerView> {
         let links = self.links.borrow();
         let partners = self.partners.borrow();
-        partners
-            .iter()
-            .map(|partner| {
-                partner_view(partner.domain(), partner.did(), standing(partner), links.get(partner.did()))
-            })
-            .collect()
+        partners.iter().map(|partner| partner_view(partner, links.get(partner.did()))).collect()
     }
 }
 
 fn standing(partner: &Partner) -> Standing {
-    match (partner.is_in_conflict(), partner.has_lapsed()) {
-        (true, _) => Standing::Conflict,
-        (false, true) => Standing::Lapsed,
-        (false, false) => Standing::Pinned,
+    if partner.is_deactivated() {
+        Standing::Deactivated
+    } else if partner.is_frozen() {
+        Standing::Frozen
+    } else if partner.is_in_conflict() {
+        Standing::Conflict
+    } else if partner.has_lapsed() {
+        Standing::Lapsed
+    } else {
+        Standing::Pinned
     }
 }
 
-fn partner_view(
-    domain: &str,
-    did: &Did,
-    standing: Standing,
-    link: Option<&overlay::LinkState>,
-) -> PartnerView {
-    let up = link.is_some_and(|link| link.up);
+fn trust(partner: &Partner) -> Trust {
+    match partner.trust() {
+        finding::Trust::Manual => Trust::Manual,
+        finding::Trust::Secured => Trust::Dnssec,
+        _ => Trust::FirstUse,
+    }
+}
+
+fn partner_view(partner: &Partner, link: Option<&overlay::LinkState>) -> PartnerView {
+    let link = LinkView::of(link);
     PartnerView {
-        domain: domain.to_owned(),
-        did: did.to_string(),
-        fingerprint: fingerprint(did),
-        standing,
-        link: if up { LinkState::Up } else { LinkState::Down },
-        address: link.filter(|link| link.up).and_then(|link| link.address.clone()),
-        transport: link.filter(|link| link.up).and_then(|link| link.transport.clone()),
-        since_ms: link.map(|link| link.since.0),
-        last_error: link.filter(|link| !link.up).and_then(|link| link.last_error.clone()),
+        domain: partner.domain().to_owned(),
+        did: partner.did().to_string(),
+        fingerprint: fingerprint(partner.did()),
+        standing: standing(partner),
+        trust: trust(partner),
+        version: partner.document().seq(),
+        notice: partner.notice().map(str::to_owned),
+        link: link.state,
+        address: link.address,
+        transport: link.transport,
+        since_ms: link.since_ms,
+        last_error: link.last_error,
+    }
+}
+
+/// What is shown of a link: where it leads while it is up, why not while it is down.
+struct LinkView {
+    state: LinkState,
+    address: Option<String>,
+    transport: Option<String>,
+    since_ms: Option<u64>,
+    last_error: Option<String>,
+}
+
+impl LinkView {
+    fn of(link: Option<&overlay::LinkState>) -> Self {
+        let (up, down) = (link.filter(|link| link.up), link.filter(|link| !link.up));
+        Self {
+            state: if up.is_some() { LinkState::Up } else { LinkState::Down },
+            address: up.and_then(|link| link.address.clone()),
+            transport: up.and_then(|link| link.transport.clone()),
+            since_ms: link.map(|link| link.since.0),
+            last_error: down.and_then(|link| link.last_error.clone()),
+        }
     }
 }
 

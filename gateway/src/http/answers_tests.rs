@@ -37,6 +37,9 @@ fn gateway() -> Gateway {
         links: seen,
         metrics: Metrics::new(&mut Registry::default()),
         vouches: Vec::new(),
+        identify: Box::new(|did| {
+            Box::pin(async move { Err(ControlError::NotFound(format!("No source knows {did}."))) })
+        }),
         started_at: UnixMillis(NOW.0 - 5_000),
         clock: || NOW,
     };
@@ -64,6 +67,7 @@ impl Gateway {
             summary: summary.seal(vault),
             message_id_tag: Some(vault.tag(purpose::MESSAGE_ID, b"budget@acme.example")),
             digest: crate::flows::records::sha256(&[id.0.as_bytes()]),
+            sealed_to: None,
             size: 42,
             now: UnixMillis(NOW.0 - 1_000),
             next_at: NOW,
@@ -298,19 +302,14 @@ fn a_link_that_is_down_shows_why_and_no_stale_address() {
         transport: Some("quic".into()),
         last_error: Some("connection refused".into()),
     };
-    let down = partner_view("globex.example", &us(), Standing::Pinned, Some(&link));
-    assert_eq!((down.link, &down.address, &down.transport), (LinkState::Down, &None, &None));
+    let down = LinkView::of(Some(&link));
+    assert_eq!((down.state, &down.address, &down.transport), (LinkState::Down, &None, &None));
     assert_eq!(down.last_error.as_deref(), Some("connection refused"));
 
-    let up = partner_view(
-        "globex.example",
-        &us(),
-        Standing::Pinned,
-        Some(&overlay::LinkState { up: true, ..link }),
-    );
-    assert_eq!((up.link, up.last_error), (LinkState::Up, None));
+    let up = LinkView::of(Some(&overlay::LinkState { up: true, ..link }));
+    assert_eq!((up.state, up.last_error), (LinkState::Up, None));
     assert_eq!(up.transport.as_deref(), Some("quic"));
 
-    let unknown = partner_view("globex.example", &us(), Standing::Pinned, None);
-    assert_eq!((unknown.link, unknown.since_ms), (LinkState::Down, None));
+    let unknown = LinkView::of(None);
+    assert_eq!((unknown.state, unknown.since_ms), (LinkState::Down, None));
 }

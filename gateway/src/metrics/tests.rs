@@ -27,6 +27,9 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
                 did: String::new(),
                 fingerprint: String::new(),
                 standing: Standing::Pinned,
+                trust: control::Trust::Manual,
+                version: 0,
+                notice: None,
                 link,
                 address: None,
                 transport: None,
@@ -34,6 +37,7 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
                 last_error: None,
             })
             .collect(),
+        alarms: Vec::new(),
     }
 }
 

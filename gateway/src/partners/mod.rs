@@ -5,26 +5,31 @@
 //!                        ├► same DID              → refreshed
 //!                        └► another DID           → candidate; the partner is in conflict, its mail is held
 //!                                                   └► accept (with the fingerprint) or reject
+//! newer records ─► keep ─► a longer or overruling history is taken; a contradiction freezes the partner
 //! database ─► load ─► Partners (immutable snapshot) ─► flows, overlay, console
 //! ```
 //!
 //! Words: a *pin* is the DID that a domain had when an administrator first imported it; a *candidate* is another DID
-//! that came for a pinned domain; a *fingerprint* is the DID in groups for reading aloud.
+//! that came for a pinned domain; a *fingerprint* is the DID in groups for reading aloud; a *footing* is how we came to
+//! believe a partner, and whether it contradicts itself.
 //!
 //! Invariants:
 //! - A pin never changes without a person who names the fingerprint (protocol §3).
 //! - Everything in a snapshot was verified against the pinned DID's log when it was imported.
 //! - A partner whose records have lapsed stays a partner: its mail is held, never refused as unknown.
 //!
-//! Deliberately absent: discovery by DNS and HTTPS, rotation of operator keys, gossip of roots.
+//! Deliberately absent: looking for partners and their records (`finding`, `introductions`).
 
 mod registry;
+mod renewal;
 mod snapshot;
 mod table;
 
 pub use registry::{
-    AcceptError, Accepted, Clash, ImportError, Imported, Ourselves, accept, import, reject, remove,
+    AcceptError, Accepted, Clash, ImportError, Imported, Ourselves, accept, import, looked_at, reject, remove,
+    take_in,
 };
+pub use renewal::{keep, recall};
 pub use snapshot::{Candidate, LearnError, Partner, Partners};
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What an administrator does with partners. Each decision is taken and written in one transaction.
 
 use dccp::did::DidDocument;
-use dccp::partner::{PartnerError, VerifiedPartner, fingerprint};
+use dccp::partner::{PartnerError, PartnerFile, VerifiedPartner, fingerprint};
 use dccp::{Did, UnixMillis};
+use finding::{Cached, Trust};
 use rusqlite::Connection;
 
+use super::renewal::{Known, Verdict};
 use super::snapshot::{parse, prekey_rows};
-use super::table::{self, PrekeyRow, Row};
+use super::table::{self, Footing, IdentityRow, PrekeyRow, Row};
 use crate::spool::{Spool, SpoolError};
 
 /// Who we are, so that nobody else is let in under our name.
@@ -33,6 +35,14 @@ pub enum Imported {
         did: Did,
         /// Its domains.
         domains: Vec<String>,
+    },
+    /// The file tells another history of a DID that we know than the one we know. The partner is frozen: mail is held
+    /// until its recovery key has settled which history counts.
+    Contradiction {
+        /// Who it is.
+        did: Did,
+        /// The first operation in which the histories differ.
+        at_seq: u64,
     },
     /// Domains are pinned to somebody else. The file is kept as a candidate, mail is held, nothing else changed.
     Conflict {
@@ -69,13 +79,14 @@ pub enum ImportError {
     OurDomain(String),
     /// It would take the partner back to an earlier state.
     #[error(
-        "the file is older than what is known of this partner (device manifest {theirs}, known is {known}); ask for a new one"
+        "the file is older than what is known of this partner (operation {}, device manifest {}; known are {} and {}); ask for a new one",
+        theirs.0, theirs.1, known.0, known.1
     )]
     Older {
-        /// The epoch of the manifest in the file.
-        theirs: u64,
-        /// The epoch we have.
-        known: u64,
+        /// The last operation of the log and the epoch of the manifest in the file.
+        theirs: (u64, u64),
+        /// What we have.
+        known: (u64, u64),
     },
 }
 
@@ -121,8 +132,32 @@ pub async fn import(
     now: UnixMillis,
 ) -> Result<Imported, ImportError> {
     let newcomer = Newcomer::read(text.as_bytes(), now)?;
+    introduce(spool, newcomer, Trust::Manual, ourselves, now).await
+}
+
+/// Takes in a partner whose records were found, at the level of trust that the finding has earned.
+///
+/// # Errors
+/// As [`import`].
+pub async fn take_in(
+    spool: &Spool,
+    file: PartnerFile,
+    trust: Trust,
+    ourselves: &Ourselves,
+    now: UnixMillis,
+) -> Result<Imported, ImportError> {
+    introduce(spool, Newcomer::of(file, now)?, trust, ourselves, now).await
+}
+
+async fn introduce(
+    spool: &Spool,
+    newcomer: Newcomer,
+    trust: Trust,
+    ourselves: &Ourselves,
+    now: UnixMillis,
+) -> Result<Imported, ImportError> {
     newcomer.is_not(ourselves)?;
-    spool.write(move |database| newcomer.settle_in(database, now)).await?
+    spool.write(move |database| newcomer.settle_in(database, trust.level().max(1), now)).await?
 }
 
 /// Pins the candidate of `domain`. `spoken` is its fingerprint or DID, as compared by voice.
@@ -171,22 +206,55 @@ pub async fn remove(spool: &Spool, domain: &str) -> Result<Vec<String>, SpoolErr
     removed.await
 }
 
+/// Notes that the domain of a partner was looked at, and what was found: `None` leaves an earlier notice as it is. Says
+/// whether the notice changed.
+///
+/// # Errors
+/// The database's.
+pub async fn looked_at(
+    spool: &Spool,
+    did: &Did,
+    at: UnixMillis,
+    notice: Option<Option<String>>,
+) -> Result<bool, SpoolError> {
+    let did = did.to_string();
+    let noted = spool.write(move |database| {
+        let before = table::footing(database, &did)?;
+        let notice = notice.unwrap_or_else(|| before.notice.clone());
+        let changed = notice != before.notice;
+        let is_known = !table::of_did(database, &did)?.is_empty();
+        if is_known {
+            table::put_footing(database, &did, &Footing { checked_at: Some(at), notice, ..before })?;
+        }
+        Ok(changed && is_known)
+    });
+    noted.await
+}
+
 /// A verified partner file that wants in.
-struct Newcomer {
-    text: Vec<u8>,
+pub(super) struct Newcomer {
+    pub(super) file: PartnerFile,
+    /// The file as it is kept: what is outside the armour is not signed.
+    pub(super) text: Vec<u8>,
     document: DidDocument,
-    manifest_epoch: u64,
-    prekeys: Vec<PrekeyRow>,
+    pub(super) manifest_epoch: u64,
+    pub(super) prekeys: Vec<PrekeyRow>,
 }
 
 impl Newcomer {
     fn read(text: &[u8], now: UnixMillis) -> Result<Newcomer, PartnerError> {
-        let file = parse(text)?;
+        Newcomer::of(parse(text)?, now)
+    }
+
+    pub(super) fn of(file: PartnerFile, now: UnixMillis) -> Result<Newcomer, PartnerError> {
         let VerifiedPartner { document, devices, .. } = file.verify(now)?;
         let prekeys = prekey_rows(&document, file.prekeys.iter(), now).map_err(PartnerError::Prekey)?;
-        // What is outside the armour is not signed and not kept.
         let text = file.to_text().into_bytes();
-        Ok(Newcomer { text, manifest_epoch: devices.epoch(), document, prekeys })
+        Ok(Newcomer { text, manifest_epoch: devices.epoch(), document, prekeys, file })
+    }
+
+    pub(super) fn did(&self) -> &Did {
+        self.document.did()
     }
 
     fn is_not(&self, ourselves: &Ourselves) -> Result<(), ImportError> {
@@ -203,14 +271,25 @@ impl Newcomer {
     fn settle_in(
         &self,
         database: &Connection,
+        trust: u8,
         now: UnixMillis,
     ) -> rusqlite::Result<Result<Imported, ImportError>> {
         let did = self.document.did();
-        let known = table::of_did(database, did.as_str())?;
-        if let Some(known) = known.iter().filter_map(manifest_epoch_of).max()
-            && known > self.manifest_epoch
-        {
-            return Ok(Err(ImportError::Older { theirs: self.manifest_epoch, known }));
+        let rows = table::of_did(database, did.as_str())?;
+        let before = table::identity(database, did.as_str())?;
+        if let Some(known) = Known::of(&rows) {
+            match self.judged_against(&known, before.as_ref().and_then(|row| row.kept.frozen.as_ref())) {
+                Verdict::Newer => {}
+                Verdict::Older => {
+                    let theirs = (self.file.log.seq(), self.manifest_epoch);
+                    let known = (known.file.log.seq(), known.manifest_epoch);
+                    return Ok(Err(ImportError::Older { theirs, known }));
+                }
+                Verdict::Duplicity { at_seq } => {
+                    self.freeze_in(database, &known, at_seq)?;
+                    return Ok(Ok(Imported::Contradiction { did: did.clone(), at_seq }));
+                }
+            }
         }
         let clashes = self.clashes(database)?;
         if !clashes.is_empty() {
@@ -218,11 +297,19 @@ impl Newcomer {
             return Ok(Ok(Imported::Conflict { candidate: did.clone(), clashes }));
         }
         self.pin(database, now)?;
+        self.note_footing(database, trust, rows.is_empty())?;
         let (did, domains) = (did.clone(), self.document.domains().to_vec());
-        Ok(Ok(match known.is_empty() {
+        Ok(Ok(match rows.is_empty() {
             true => Imported::Added { did, domains },
             false => Imported::Refreshed { did, domains },
         }))
+    }
+
+    /// A partner that was introduced by hand once stays so when it is found by itself later.
+    fn note_footing(&self, database: &Connection, trust: u8, is_new: bool) -> rusqlite::Result<()> {
+        let before = table::footing(database, self.did().as_str())?;
+        let trust = if is_new { trust } else { trust.max(before.trust) };
+        table::put_footing(database, self.did().as_str(), &Footing { trust, notice: None, ..before })
     }
 
     /// Domains it claims that are pinned to others.
@@ -261,7 +348,9 @@ impl Newcomer {
             table::put(database, &Row { domain, did, file, candidate, added_at, changed_at: now })?;
         }
         table::add_prekeys(database, &self.prekeys, now)?;
-        Ok(())
+        let (bundle, manifest_epoch) = (self.file.to_bytes(), self.manifest_epoch);
+        let kept = Cached { bundle, manifest_epoch, fetched_at: now, frozen: None };
+        table::put_identity(database, &IdentityRow { did, kept })
     }
 }
 
@@ -286,9 +375,10 @@ fn accept_in(
     let (new_did, file) = (did.to_string(), newcomer.text.clone());
     table::put(database, &Row { did: new_did, file, candidate: None, changed_at: now, ..row })?;
     newcomer.pin(database, now)?;
+    newcomer.note_footing(database, table::TRUST_MANUAL, true)?;
     let clashes = newcomer.clashes(database)?;
     newcomer.stand_for(database, &clashes)?;
-    table::delete_stray_prekeys(database)?;
+    table::delete_strays(database)?;
     let domains = table::of_did(database, did.as_str())?.into_iter().map(|row| row.domain).collect();
     Ok(Ok(Accepted { did, domains, clashes }))
 }
@@ -299,11 +389,6 @@ fn with_candidate(database: &Connection, domain: &str) -> rusqlite::Result<Resul
         Some(row) if row.candidate.is_none() => Err(AcceptError::NoCandidate(domain.to_owned())),
         Some(row) => Ok(row),
     })
-}
-
-fn manifest_epoch_of(row: &Row) -> Option<u64> {
-    let file = parse(&row.file).ok()?;
-    Some(file.verify(row.changed_at).ok()?.devices.epoch())
 }
 
 /// Whether a person's words name this DID: its fingerprint with any grouping, or the whole DID.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use dccp::did::{Device, Devices, DidDocument};
-use dccp::keys::{KeyId, VerifyingKey};
+use dccp::keys::{DeviceVerifier, KeyId};
 use dccp::limits::PREKEYS_MAX;
 use dccp::message::FsClass;
 use dccp::node::NodeRecord;
@@ -12,9 +12,10 @@ use dccp::partner::PartnerFile;
 use dccp::prekey::Prekey;
 use dccp::seal::RecipientKey;
 use dccp::{Did, RecordError, Suite, UnixMillis};
+use finding::Trust;
 use policies::{Destination, PartnerStanding};
 
-use super::table::{self, PrekeyRow, Row};
+use super::table::{self, Footing, PrekeyRow, Row};
 use crate::spool::{Spool, SpoolError};
 
 /// All partners at one moment.
@@ -36,6 +37,8 @@ pub struct Partner {
     /// Pinned to this DID; the main one first.
     domains: Vec<String>,
     candidates: Vec<Candidate>,
+    footing: Footing,
+    frozen: bool,
     added_at: UnixMillis,
     loaded_at: UnixMillis,
 }
@@ -69,14 +72,22 @@ impl Partners {
     /// # Errors
     /// The spool's; [`SpoolError::Corrupt`] when a row does not verify: nothing is then known, rather than less.
     pub async fn load(spool: &Spool, now: UnixMillis) -> Result<Partners, SpoolError> {
-        let (rows, prekeys) =
-            spool.read(|database| Ok((table::all(database)?, table::prekeys(database)?))).await?;
-        let generation = generation(&rows);
+        let look = |database: &rusqlite::Connection| {
+            let (footings, frozen) = (table::footings(database)?, table::frozen(database)?);
+            Ok((table::all(database)?, table::prekeys(database)?, footings, frozen))
+        };
+        let (rows, prekeys, footings, frozen) = spool.read(look).await?;
+        let generation = generation(&rows, &footings, &frozen);
+        let footings: HashMap<String, Footing> = footings.into_iter().collect();
         let mut by_organisation: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for row in rows {
             by_organisation.entry(row.did.clone()).or_default().push(row);
         }
-        let partners = by_organisation.into_values().map(|rows| Partner::of_rows(rows, &prekeys, now));
+        let partners = by_organisation.into_iter().map(|(did, rows)| {
+            let footing = footings.get(&did).cloned().unwrap_or_default();
+            let partner = Partner::of_rows(rows, footing, &prekeys, now)?;
+            Ok::<_, SpoolError>(Partner { frozen: frozen.contains(&did), ..partner })
+        });
         let mut list = partners.collect::<Result<Vec<_>, _>>()?;
         list.sort_by(|a, b| a.domain().cmp(b.domain()));
         Ok(Partners::index(list, generation))
@@ -182,28 +193,63 @@ impl Partner {
         self.devices.valid_at(self.loaded_at).next().is_none()
     }
 
-    /// What the judge is told. A partner that has lapsed is treated as one in doubt: held, not refused.
+    /// Whether its operator signed two histories of its identity: nothing of it is believed until its recovery key
+    /// has settled which one counts.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Whether it has ended its identity for ever.
+    pub fn is_deactivated(&self) -> bool {
+        self.document.is_deactivated()
+    }
+
+    /// How we came to believe that its domains are its own.
+    pub fn trust(&self) -> Trust {
+        match self.footing.trust {
+            0 | 1 => Trust::FirstUse,
+            2 => Trust::Secured,
+            _ => Trust::Manual,
+        }
+    }
+
+    /// What the last look at its domain found, when it was not the same as ever.
+    pub fn notice(&self) -> Option<&str> {
+        self.footing.notice.as_deref()
+    }
+
+    /// When its domain was last looked at.
+    pub fn checked_at(&self) -> Option<UnixMillis> {
+        self.footing.checked_at
+    }
+
+    /// Whether mail to and from it waits for a person, or for its recovery key.
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_in_conflict() || self.has_lapsed() || self.is_frozen() || self.is_deactivated()
+    }
+
+    /// What the judge is told. A partner in doubt, for whatever reason, is held, not refused.
     pub fn destination(&self) -> Destination<'_> {
-        let in_doubt = self.is_in_conflict() || self.has_lapsed();
-        let standing = if in_doubt { PartnerStanding::Conflict } else { PartnerStanding::Pinned };
+        let standing = if self.is_in_doubt() { PartnerStanding::Conflict } else { PartnerStanding::Pinned };
         Destination::Partner { did: self.did(), standing }
     }
 
     /// The key of its device that signs with this id.
-    pub fn signing_key(&self, key_id: &KeyId) -> Option<&VerifyingKey> {
+    pub fn signing_key(&self, key_id: &KeyId) -> Option<&DeviceVerifier> {
         self.devices.signer(*key_id, self.loaded_at)
     }
 
     /// The key to seal to at `now`: today's prekey, else the key of its device.
     pub fn recipient_key(&self, now: UnixMillis) -> RecipientKey {
-        let did = self.did().clone();
+        let (did, suite) = (self.did().clone(), Suite::X0001);
+        let is_usable =
+            |prekey: &&Prekey| prekey.is_current_at(now) && prekey.kem.algorithm() == suite.choices().kem;
         // Learned last wins: a partner that made a new key for today cannot open with the old one.
-        if let Some(prekey) = self.prekeys.iter().rev().find(|prekey| prekey.is_current_at(now)) {
-            let (suite, key_id, kem) = (prekey.suite, prekey.key_id, prekey.kem.clone());
-            return RecipientKey { did, suite, key_id, kem, fs_class: FsClass::Epoch };
+        if let Some(Prekey { key_id, kem, .. }) = self.prekeys.iter().rev().find(is_usable) {
+            return RecipientKey { did, suite, key_id: *key_id, kem: kem.clone(), fs_class: FsClass::Epoch };
         }
         let kem = self.device(now).kem.clone();
-        RecipientKey { did, suite: Suite::X0001, key_id: kem.key_id(), kem, fs_class: FsClass::Static }
+        RecipientKey { did, suite, key_id: kem.key_id(), kem: kem.into(), fs_class: FsClass::Static }
     }
 
     /// What the overlay dials and recognises.
@@ -224,6 +270,7 @@ impl Partner {
 
     fn of_rows(
         rows: Vec<Row>,
+        footing: Footing,
         prekeys: &[(String, Vec<u8>)],
         now: UnixMillis,
     ) -> Result<Partner, SpoolError> {
@@ -259,6 +306,8 @@ impl Partner {
             prekeys,
             domains,
             candidates,
+            footing,
+            frozen: false,
             added_at: rows.iter().map(|row| row.added_at).min().unwrap_or(now),
             loaded_at: now,
         })
@@ -287,15 +336,23 @@ pub(super) fn prekey_rows<'a>(
     current.map(|prekey| prekey.map(row)).collect()
 }
 
-fn generation(rows: &[Row]) -> u64 {
+fn generation(rows: &[Row], footings: &[(String, Footing)], frozen: &[String]) -> u64 {
     let mut hash = Context::new(&SHA256);
+    let mut note = |part: &[u8]| {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
+    };
     for row in rows {
-        for part in
-            [row.domain.as_bytes(), row.did.as_bytes(), &row.file, row.candidate.as_deref().unwrap_or(b"")]
-        {
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
+        note(row.domain.as_bytes());
+        note(row.did.as_bytes());
+        note(&row.file);
+        note(row.candidate.as_deref().unwrap_or_default());
     }
+    for (did, footing) in footings {
+        note(did.as_bytes());
+        note(&[footing.trust]);
+        note(footing.notice.as_deref().unwrap_or_default().as_bytes());
+    }
+    frozen.iter().for_each(|did| note(did.as_bytes()));
     hash.finish().as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -1,13 +1,14 @@
 //! Promises of pinning.
 
-use dccp::did::{Commitment, Device, Founding, HeldBy, Log, Manifest, found};
+use dccp::did::{Quorum, Rotation, Commitment, Device, Founding, HeldBy, Log, Manifest, found};
 use dccp::keys::SigningKey;
 use dccp::message::FsClass;
 use dccp::node::NodeRecord;
 use dccp::partner::{PartnerFile, fingerprint};
 use dccp::prekey::{EPOCH_MS, Prekey, epoch_of};
 use dccp::xwing::DecapsulationKey;
-use dccp::{Did, UnixMillis};
+use dccp::{Did, Suite, UnixMillis};
+use finding::Cached;
 use policies::{Destination, PartnerStanding};
 use tempfile::TempDir;
 
@@ -19,6 +20,7 @@ const DEVICE_LIFETIME_MS: u64 = 400 * EPOCH_MS;
 
 /// An organisation that can write partner files.
 struct Organisation {
+    recovery: SigningKey,
     operator: SigningKey,
     device: SigningKey,
     kem: DecapsulationKey,
@@ -35,7 +37,41 @@ impl Organisation {
             NOW,
         );
         let log = found(&founding, &[&operator]).unwrap();
-        Organisation { operator, device, kem: DecapsulationKey::generate(&mut rand::rng()), log }
+        Organisation { recovery, operator, device, kem: DecapsulationKey::generate(&mut rand::rng()), log }
+    }
+
+    /// The same organisation with another history: one more update, which names `witness`.
+    fn updated(self, witness: &Did) -> Organisation {
+        let mut change = self.log.verify().unwrap().change().clone();
+        change.witnesses = vec![witness.clone()];
+        let log = self.log.update(&change, &[&self.operator]).unwrap();
+        Organisation { log, ..self }
+    }
+
+    /// Its officers take over with their recovery key, after the first `operations` operations.
+    fn recovered(self, operations: usize) -> Organisation {
+        let [operator, recovery] = [(); 2].map(|()| SigningKey::generate(&mut rand::rng()));
+        let beginning = self.log.beginning(operations).unwrap();
+        let rotation = Rotation {
+            recovery_next: Quorum::one(Commitment::of(recovery.verifying_key())),
+            operators: Quorum::one(operator.verifying_key().clone()),
+            org: None,
+            change: beginning.verify().unwrap().change().clone(),
+        };
+        let log = beginning.rotate(&rotation, &[&self.recovery], &[&operator]).unwrap();
+        Organisation { log, operator, recovery, ..self }
+    }
+
+    /// Whoever has its keys can do the same.
+    fn twin(&self) -> Organisation {
+        let again = |key: &SigningKey| SigningKey::from_seed(&key.seed());
+        Organisation {
+            recovery: again(&self.recovery),
+            operator: again(&self.operator),
+            device: again(&self.device),
+            kem: DecapsulationKey::from_seed(&self.kem.seed()),
+            log: self.log.clone(),
+        }
     }
 
     fn did(&self) -> Did {
@@ -53,15 +89,18 @@ impl Organisation {
         let (not_before, expires) = (NOW, NOW.saturating_add_ms(DEVICE_LIFETIME_MS));
         let device = Device {
             id: "gateway-1".into(),
-            signing: self.device.verifying_key().clone(),
+            signing: self.device.verifying_key().clone().into(),
             kem: self.kem.encapsulation_key().clone(),
             held_by: HeldBy::Gateway,
             not_before,
             expires,
+            revoked: None,
         };
         let addresses = vec![format!("/ip4/192.0.2.{manifest_epoch}/tcp/4001")];
         let node = NodeRecord { did: self.did(), peer_id: vec![1; 38], addresses, not_before, expires };
-        let manifest = Manifest::sign(&self.did(), manifest_epoch, &[device], &self.operator).unwrap();
+        let suites = [Suite::X0001];
+        let operators = [&self.operator];
+        let manifest = Manifest::sign(&self.did(), manifest_epoch, &[device], &suites, &operators).unwrap();
         let nodes = vec![node.sign(&self.operator).unwrap()];
         PartnerFile { log: self.log.clone(), manifest, nodes, prekeys }.to_text()
     }
@@ -125,8 +164,8 @@ async fn an_imported_partner_is_pinned_under_all_its_domains() {
     assert_eq!(partners.by_did(&globex.did()).unwrap().nodes().len(), 1);
     assert_eq!(partners.iter().count(), 1);
     assert!(standing(partner) == PartnerStanding::Pinned);
-    let signer = globex.device.verifying_key();
-    assert_eq!(partner.signing_key(&signer.key_id()), Some(signer));
+    let signer = globex.device.verifying_key().clone().into();
+    assert_eq!(partner.signing_key(&globex.device.verifying_key().key_id()), Some(&signer));
     desk.close().await;
 }
 
@@ -208,7 +247,7 @@ async fn the_same_identity_refreshes_but_never_goes_back() {
     assert_eq!(addresses(&desk.partners().await), ["/ip4/192.0.2.3/tcp/4001"]);
 
     let older = desk.import(&globex.file_with(1, vec![])).await;
-    assert!(matches!(older, Err(ImportError::Older { theirs: 1, known: 3 })));
+    assert!(matches!(older, Err(ImportError::Older { theirs: (0, 1), known: (0, 3) })));
     assert_eq!(addresses(&desk.partners().await), ["/ip4/192.0.2.3/tcp/4001"]);
     desk.close().await;
 }
@@ -330,5 +369,72 @@ async fn presented_prekeys_are_learned_once_and_only_from_their_owner() {
     assert!(loaded.learn_prekeys(&globex.did(), &[record], NOW, &desk.spool).await.unwrap());
     let newest = desk.partners().await.by_did(&globex.did()).unwrap().recipient_key(NOW).key_id;
     assert_eq!(newest, second.key_id, "learned last wins");
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn a_longer_history_is_taken_and_the_shorter_one_is_refused_from_then_on() {
+    let desk = Desk::open();
+    let globex = Organisation::of(&["globex.test"]);
+    let before = globex.file();
+    desk.import(&before).await.unwrap();
+    let later = globex.updated(&Organisation::of(&["initech.test"]).did());
+    assert!(matches!(desk.import(&later.file()).await.unwrap(), Imported::Refreshed { .. }));
+    assert_eq!(desk.partners().await.by_domain("globex.test").unwrap().document().seq(), 1);
+
+    let refused = desk.import(&before).await;
+    assert!(matches!(refused, Err(ImportError::Older { theirs: (0, 1), known: (1, 1) })), "{refused:?}");
+    assert_eq!(desk.partners().await.by_domain("globex.test").unwrap().document().seq(), 1);
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn two_histories_freeze_a_partner_until_its_recovery_key_overrules_both() {
+    let desk = Desk::open();
+    let (globex, thief) = {
+        let globex = Organisation::of(&["globex.test"]);
+        (globex.twin(), globex)
+    };
+    let [one, other] = [&["initech.test"], &["hooli.test"]].map(|domains| Organisation::of(domains).did());
+    let (globex, thief) = (globex.updated(&one), thief.updated(&other));
+    desk.import(&globex.file()).await.unwrap();
+    let refused = desk.import(&thief.file()).await.unwrap();
+    assert_eq!(refused, Imported::Contradiction { did: globex.did(), at_seq: 1 });
+    let partners = desk.partners().await;
+    let partner = partners.by_domain("globex.test").unwrap();
+    assert!(partner.is_frozen() && standing(partner) == PartnerStanding::Conflict);
+
+    let grown = thief.twin().updated(&one);
+    assert!(matches!(desk.import(&grown.file()).await.unwrap(), Imported::Contradiction { .. }));
+    let settled = globex.recovered(1);
+    assert!(matches!(desk.import(&settled.file_with(2, vec![])).await.unwrap(), Imported::Refreshed { .. }));
+    let partners = desk.partners().await;
+    let partner = partners.by_domain("globex.test").unwrap();
+    assert!(!partner.is_frozen() && standing(partner) == PartnerStanding::Pinned);
+    assert_eq!(partner.document().operator(), settled.operator.verifying_key());
+
+    let refused = desk.import(&thief.file_with(9, vec![])).await;
+    assert!(matches!(refused, Err(ImportError::Older { .. })), "the thief's history is dead: {refused:?}");
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn what_the_resolver_found_reaches_the_partner_and_strangers_are_only_remembered() {
+    let desk = Desk::open();
+    let (globex, stranger) = (Organisation::of(&["globex.test"]), Organisation::of(&["hooli.test"]));
+    desk.import(&globex.file()).await.unwrap();
+    let before = desk.partners().await.generation();
+    let globex = globex.recovered(1);
+    for (organisation, epoch) in [(&globex, 2), (&stranger, 1)] {
+        let bundle = PartnerFile::from_text(&organisation.file_with(epoch, vec![])).unwrap().to_bytes();
+        let kept = Cached { bundle, manifest_epoch: epoch, fetched_at: NOW, frozen: None };
+        keep(&desk.spool, &organisation.did(), &kept).await.unwrap();
+        assert_eq!(recall(&desk.spool, &organisation.did()).await.unwrap(), Some(kept));
+    }
+    let partners = desk.partners().await;
+    let partner = partners.by_domain("globex.test").unwrap();
+    assert_eq!(partner.document().operator(), globex.operator.verifying_key());
+    assert_ne!(partners.generation(), before);
+    assert!(partners.by_did(&stranger.did()).is_none());
     desk.close().await;
 }

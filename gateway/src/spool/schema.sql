@@ -125,3 +125,22 @@ CREATE TABLE partner_prekeys (
     expires INTEGER NOT NULL,
     PRIMARY KEY (did, key_id)
 ) STRICT;
+
+-- The best records of every DID that was looked at: partners' and strangers'. Only what was verified.
+CREATE TABLE identities (
+    did            TEXT PRIMARY KEY,
+    bundle         BLOB    NOT NULL,
+    manifest_epoch INTEGER NOT NULL, -- the highest that was seen: it never goes back
+    fetched_at     INTEGER NOT NULL,
+    at_seq         INTEGER,          -- while two logs of the DID contradict each other: from which operation on,
+    rival          BLOB              -- and the other bundle
+) STRICT;
+CREATE INDEX identities_age ON identities (fetched_at);
+
+-- On what footing a partner is known, beside its records: one row per DID.
+CREATE TABLE footings (
+    did        TEXT PRIMARY KEY,
+    trust      INTEGER NOT NULL CHECK (trust BETWEEN 1 AND 3), -- docs/PROTOCOL.md, trust levels
+    checked_at INTEGER,                                        -- the last look at its domain
+    notice     TEXT                                            -- what that look found, when it was not the same
+) STRICT, WITHOUT ROWID;

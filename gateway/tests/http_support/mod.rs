@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{
-    Check, Control, ControlError, Direction, Kind, MessageTrace, Overview, PartnerList, QueueDepth,
-    Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
+    Check, Control, ControlError, Direction, IdentityView, Kind, MessageTrace, Overview, PartnerList,
+    QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
 };
 use gateway::http::{HttpState, serve};
 use gateway::metrics::Metrics;
@@ -82,7 +82,25 @@ impl Control for Fake {
             queue: vec![QueueDepth { direction: Direction::Outbound, state: State::Queued, messages: 3 }],
             oldest_without_progress_ms: None,
             partners: Vec::new(),
+            alarms: Vec::new(),
         })
+    }
+
+    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+        self.heard()?;
+        match did {
+            "did:dccp:1abc" => Ok(IdentityView {
+                did: did.into(),
+                fingerprint: "1abc".into(),
+                version: 2,
+                custody: "org".into(),
+                deactivated: false,
+                sources: vec!["overlay".into(), "https".into()],
+                age_ms: 0,
+                document: serde_json::json!({ "id": did }),
+            }),
+            _ => Err(ControlError::NotFound(format!("No source knows {did}."))),
+        }
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {
