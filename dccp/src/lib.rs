@@ -56,6 +56,7 @@ mod recent;
 mod record;
 pub mod seal;
 pub mod session;
+pub mod stock;
 pub mod succession;
 pub mod suite;
 mod time;

@@ -174,7 +174,10 @@ mod tests {
         let (first, second) = (DayKey::fresh(), DayKey::fresh());
         file.write(&Days { epoch: 1, current: first.clone(), next: Some(second.clone()) }).unwrap();
         let days = file.read().unwrap().unwrap();
-        assert_eq!((days.epoch, &days.current.0, days.next.as_ref().map(|key| &key.0)), (1, &first.0, Some(&second.0)));
+        assert_eq!(
+            (days.epoch, &days.current.0, days.next.as_ref().map(|key| &key.0)),
+            (1, &first.0, Some(&second.0))
+        );
         file.write(&Days { epoch: 2, current: second.clone(), next: None }).unwrap();
         let days = file.read().unwrap().unwrap();
         assert_eq!((days.epoch, &days.current.0, days.next.is_none()), (2, &second.0, true));

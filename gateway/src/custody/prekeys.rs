@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use dccp::kem::DecapsulationKey;
 use dccp::keys::KeyId;
 use dccp::prekey::{EPOCH_MS, Prekey, epoch_of};
-use dccp::kem::DecapsulationKey;
 use dccp::suite::KemAlgorithm;
-use dccp::{Did, UnixMillis};
+use dccp::{Did, Suite, UnixMillis};
 use rusqlite::{Connection, params};
 
 use super::storage::{StorageKeys, Use, end_of, number};
@@ -51,12 +51,13 @@ struct Held {
 struct Row {
     key_id: Vec<u8>,
     epoch: u64,
+    kem: KemAlgorithm,
     sealed: Vec<u8>,
 }
 
 impl Ring {
     /// A row whose storage key is destroyed is as good as gone.
-    fn of(rows: &[Row], storage: &StorageKeys) -> Result<Ring, CustodyError> {
+    fn of_rows(rows: &[Row], storage: &StorageKeys) -> Result<Ring, CustodyError> {
         let mut keys = HashMap::new();
         for row in rows {
             let Some(vault) = storage.vault(Use::Epoch, row.epoch) else { continue };
@@ -66,10 +67,19 @@ impl Ring {
         Ok(Ring { keys })
     }
 
-    /// Whether every published epoch has its key and no key is overdue: then nothing is to be done.
-    pub(super) fn is_right_at(&self, now: UnixMillis) -> bool {
-        let has = |epoch: &u64| self.keys.values().any(|held| held.epoch == *epoch);
+    /// Whether every published epoch has its keys and no key is overdue: then nothing is to be done.
+    pub(super) fn is_right_at(&self, now: UnixMillis, kems: &[KemAlgorithm]) -> bool {
+        let has = |epoch: &u64| kems.iter().all(|kem| self.of(*epoch, *kem).is_some());
         published_epochs(now).iter().all(has) && self.keys.values().all(|held| now < destroyed_at(held.epoch))
+    }
+
+    fn of(&self, epoch: u64, kem: KemAlgorithm) -> Option<&Held> {
+        self.keys.values().find(|held| held.epoch == epoch && held.key.algorithm() == kem)
+    }
+
+    /// The names of all keys.
+    pub(super) fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.keys.keys()
     }
 
     pub(super) fn key(&self, key_id: &KeyId) -> Option<Arc<DecapsulationKey>> {
@@ -77,10 +87,10 @@ impl Ring {
     }
 
     /// The unsigned records to publish at `now`, today's first.
-    pub(super) fn records(&self, did: &Did, now: UnixMillis) -> Vec<Prekey> {
-        let of = |epoch| self.keys.values().find(move |held| held.epoch == epoch);
+    pub(super) fn records(&self, did: &Did, now: UnixMillis, kems: &[KemAlgorithm]) -> Vec<Prekey> {
+        let of = |epoch| kems.iter().filter_map(move |kem| self.of(epoch, *kem));
         let record = |held: &Held| Prekey::new(did.clone(), held.epoch, held.key.encapsulation_key().clone());
-        published_epochs(now).into_iter().filter_map(of).map(record).collect()
+        published_epochs(now).into_iter().flat_map(of).map(record).collect()
     }
 }
 
@@ -88,29 +98,33 @@ impl Ring {
 pub(super) async fn renew(
     storage: &StorageKeys,
     now: UnixMillis,
+    kems: &[KemAlgorithm],
     spool: &Spool,
 ) -> Result<Ring, CustodyError> {
-    let epochs = published_epochs(now).into_iter();
-    let fresh: Vec<Row> = epochs.filter_map(|epoch| Some(make(storage.vault(Use::Epoch, epoch)?, epoch))).collect();
+    let mut fresh = Vec::new();
+    for epoch in published_epochs(now) {
+        let Some(vault) = storage.vault(Use::Epoch, epoch) else { continue };
+        fresh.extend(kems.iter().map(|kem| make(vault, epoch, *kem)));
+    }
     let rows = spool.write(move |database| exchange(database, &fresh)).await?;
-    Ring::of(&rows, storage)
+    Ring::of_rows(&rows, storage)
 }
 
 /// Keys that are published, as far as the database has them. Makes none.
 pub(super) async fn look(storage: &StorageKeys, spool: &Spool) -> Result<Ring, CustodyError> {
-    Ring::of(&spool.read(stored).await?, storage)
+    Ring::of_rows(&spool.read(stored).await?, storage)
 }
 
-fn make(vault: &Vault, epoch: u64) -> Row {
-    let key = DecapsulationKey::generate(KemAlgorithm::XWing, &mut rand::rng());
+fn make(vault: &Vault, epoch: u64, kem: KemAlgorithm) -> Row {
+    let key = DecapsulationKey::generate(kem, &mut rand::rng());
     let key_id = key.encapsulation_key().key_id();
-    Row { key_id: key_id.as_bytes().to_vec(), epoch, sealed: vault.seal(PURPOSE, key.seed().as_ref()) }
+    Row { key_id: key_id.as_bytes().to_vec(), epoch, kem, sealed: vault.seal(PURPOSE, key.seed().as_ref()) }
 }
 
 /// The seed must give the key that the row says: a row cannot be passed off as another.
 fn open(vault: &Vault, row: &Row) -> Option<(KeyId, DecapsulationKey)> {
     let clear = vault.open(PURPOSE, &row.sealed).ok()?;
-    let key = DecapsulationKey::from_seed(KemAlgorithm::XWing, &clear).ok()?;
+    let key = DecapsulationKey::from_seed(row.kem, &clear).ok()?;
     let key_id = key.encapsulation_key().key_id();
     (key_id.as_bytes().as_slice() == row.key_id).then_some((key_id, key))
 }
@@ -119,19 +133,35 @@ fn exchange(database: &Connection, fresh: &[Row]) -> rusqlite::Result<Vec<Row>> 
     for row in fresh {
         let (start, end) = (row.epoch.saturating_mul(EPOCH_MS), end_of(row.epoch).as_u64());
         database.execute(
-            "INSERT INTO prekeys (key_id, epoch, not_before, expires, sealed)
-             SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM prekeys WHERE epoch = ?2)",
-            params![row.key_id, number(row.epoch), number(start), number(end), row.sealed],
+            "INSERT INTO prekeys (key_id, epoch, kem, not_before, expires, sealed)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM prekeys WHERE epoch = ?2 AND kem = ?3)",
+            params![row.key_id, number(row.epoch), number_of(row.kem), number(start), number(end), row.sealed],
         )?;
     }
     stored(database)
 }
 
 fn stored(database: &Connection) -> rusqlite::Result<Vec<Row>> {
-    let mut query = database.prepare_cached("SELECT key_id, epoch, sealed FROM prekeys")?;
+    let mut query = database.prepare_cached("SELECT key_id, epoch, kem, sealed FROM prekeys")?;
     let row = |row: &rusqlite::Row<'_>| {
-        let epoch: i64 = row.get(1)?;
-        Ok(Row { key_id: row.get(0)?, epoch: u64::try_from(epoch).unwrap_or_default(), sealed: row.get(2)? })
+        let (epoch, kem): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let epoch = u64::try_from(epoch).unwrap_or_default();
+        Ok(Row { key_id: row.get(0)?, epoch, kem: kem_of(kem)?, sealed: row.get(3)? })
     };
     query.query_map([], row)?.collect()
+}
+
+/// How the database names a mechanism: by the first suite that chooses it.
+pub(super) fn number_of(kem: KemAlgorithm) -> u32 {
+    match kem {
+        KemAlgorithm::XWing => Suite::X0001.id(),
+        KemAlgorithm::MlKem768 => Suite::X0101.id(),
+    }
+}
+
+fn kem_of(number: i64) -> rusqlite::Result<KemAlgorithm> {
+    [KemAlgorithm::XWing, KemAlgorithm::MlKem768]
+        .into_iter()
+        .find(|kem| i64::from(number_of(*kem)) == number)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number))
 }

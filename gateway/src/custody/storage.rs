@@ -107,7 +107,11 @@ fn needed(now: UnixMillis) -> [(Use, u64); 3] {
 ///
 /// # Errors
 /// [`CustodyError`]; file and database then still belong together.
-pub(super) async fn renew(file: &DayFile, now: UnixMillis, spool: &Spool) -> Result<StorageKeys, CustodyError> {
+pub(super) async fn renew(
+    file: &DayFile,
+    now: UnixMillis,
+    spool: &Spool,
+) -> Result<StorageKeys, CustodyError> {
     let begun = file.clone();
     let opened = spool.destroy(move |database| renew_in(database, &begun, now)).await??;
     let done = file.clone();
@@ -228,8 +232,11 @@ fn stored(database: &Connection) -> rusqlite::Result<Vec<Row>> {
 fn open(row: &Row, days: &Days) -> Option<Opened> {
     let clear = days.keys().find_map(|key| key.vault().open(PURPOSE, &row.sealed).ok())?;
     let (key, tagged) = clear.split_first_chunk::<32>()?;
-    (tagged == tag(row.purpose, row.epoch))
-        .then(|| Opened { purpose: row.purpose, epoch: row.epoch, key: Zeroizing::new(*key) })
+    (tagged == tag(row.purpose, row.epoch)).then(|| Opened {
+        purpose: row.purpose,
+        epoch: row.epoch,
+        key: Zeroizing::new(*key),
+    })
 }
 
 fn tag(purpose: Use, epoch: u64) -> [u8; 9] {

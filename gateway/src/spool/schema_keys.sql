@@ -2,8 +2,16 @@
 -- them; the spool claims a one-time key for the first row that needs it and destroys it with that row's end.
 -- Everything deleted here is deleted for ever: zeroed in its page, and the log is folded back soon after.
 
--- Version 1 sealed prekeys under keys.storage, which outlives them. They are made anew.
-DELETE FROM prekeys;
+-- Version 1 sealed prekeys under keys.storage, which outlives them. They are made anew, one for each mechanism.
+DROP TABLE prekeys;
+CREATE TABLE prekeys (
+    key_id     BLOB    PRIMARY KEY,
+    epoch      INTEGER NOT NULL,
+    kem        INTEGER NOT NULL,                         -- the first suite that chooses the mechanism
+    not_before INTEGER NOT NULL,
+    expires    INTEGER NOT NULL,
+    sealed     BLOB    NOT NULL
+) STRICT;
 
 -- What the private keys of one day rest under. Sealed under the day key (keys/day.key), which is outside
 -- this database and replaced daily.
@@ -17,6 +25,7 @@ CREATE TABLE storage_keys (
 -- One-time keys are signed together; this is what they share.
 CREATE TABLE one_time_batches (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    kem     INTEGER NOT NULL,                            -- as in prekeys
     epoch   INTEGER NOT NULL,                            -- the day of the storage key
     expires INTEGER NOT NULL,                            -- nobody may seal to them from then on
     root    BLOB    NOT NULL                             -- the signed record
@@ -42,4 +51,10 @@ CREATE TABLE one_time_given (
     day     INTEGER NOT NULL,
     keys    INTEGER NOT NULL,
     PRIMARY KEY (partner, day)
+) STRICT, WITHOUT ROWID;
+
+-- The weakest suite for a partner, both ways; without a row it is the house's.
+CREATE TABLE partner_minimums (
+    did   TEXT PRIMARY KEY,
+    suite INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
