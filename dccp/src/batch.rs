@@ -12,7 +12,7 @@
 //! others. A body contains 74 random bits (its message id), so a hash confirms no guess at it.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -174,17 +174,30 @@ impl RootCache {
         Self(Mutex::new(Recent::new(capacity)))
     }
 
+    /// How many roots are remembered.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Is none remembered?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<Hash, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn verify_once(
         &self,
         name: Hash,
         verified: impl FnOnce() -> Result<(), BadSignature>,
     ) -> Result<(), BadSignature> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock().find(&name).is_some() {
+        if self.lock().find(&name).is_some() {
             return Ok(());
         }
         verified()?;
-        lock().keep(name, ());
+        self.lock().keep(name, ());
         Ok(())
     }
 }

@@ -9,7 +9,7 @@
 //! prekey: that is destroyed with the first message it opened, and the rest would be lost.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand::CryptoRng;
 
@@ -138,7 +138,7 @@ impl OpenCache {
         self.lock().keep((key_id, sha256(&[kem_ct])), secret);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Recent<Name, SharedSecret>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Name, SharedSecret>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

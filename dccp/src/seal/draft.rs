@@ -20,8 +20,8 @@ use crate::{UnixMillis, wire};
 /// A message that is encoded for one recipient key and not yet signed.
 #[derive(Debug)]
 pub struct Draft {
-    body: Vec<u8>,
-    to: RecipientKey,
+    pub(super) body: Vec<u8>,
+    pub(super) to: RecipientKey,
     class: Class,
     expires: UnixMillis,
 }

@@ -17,6 +17,10 @@ use crate::limits::{CLOCK_SKEW_MS_MAX, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX};
 use crate::message::Class;
 use crate::{wire, xwing};
 
+mod batches;
+mod sessions;
+mod suites;
+
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const HOUR_MS: u64 = 3_600_000;
 
