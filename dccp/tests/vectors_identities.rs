@@ -4,8 +4,9 @@
 //! The files are recorded: ML-DSA signatures are hedged, so the generator never writes the same bytes twice. After
 //! a change of bytes: `cargo test -p dccp --test vectors_identities -- --ignored`.
 
+mod common;
 mod forge;
-mod vectors;
+mod making;
 
 use std::collections::BTreeSet;
 
@@ -123,6 +124,42 @@ fn every_invalid_log_is_refused_for_the_reason_that_its_vector_gives() {
 }
 
 #[test]
+fn the_recorded_vectors_are_those_that_are_made() {
+    let file = read("logs");
+    let field = |name: &'static str| move |vector: &Value| vector[name].as_str().unwrap().to_owned();
+    let recorded = |list, name| items(&file, list).iter().map(field(name)).collect::<Vec<_>>();
+    let made = making::invalid::logs();
+    assert_eq!(recorded("invalid", "name"), made.iter().map(|made| made.name).collect::<Vec<_>>());
+    assert_eq!(recorded("invalid", "error"), made.iter().map(|made| made.error).collect::<Vec<_>>());
+    let forks = making::logs::forks();
+    assert_eq!(recorded("forks", "name"), forks.iter().map(|fork| fork.0).collect::<Vec<_>>());
+    assert_eq!(recorded("forks", "comparison"), forks.iter().map(|fork| fork.1).collect::<Vec<_>>());
+    let valid = making::logs::valid();
+    assert_eq!(recorded("valid", "name"), valid.iter().map(|valid| valid.0).collect::<Vec<_>>());
+    let (file, made) = (read("records"), making::records::all());
+    let recorded = |name| items(&file, "records").iter().map(field(name)).collect::<Vec<_>>();
+    assert_eq!(recorded("name"), made.iter().map(|made| made.name).collect::<Vec<_>>());
+    assert_eq!(recorded("verdict"), made.iter().map(|made| made.verdict).collect::<Vec<_>>());
+}
+
+/// A reason that no vector shows is one that another implementation will get wrong.
+#[test]
+fn every_reason_to_refuse_a_log_has_a_vector() {
+    let file = read("logs");
+    let shown: BTreeSet<&str> = items(&file, "invalid")
+        .iter()
+        .map(|vector| vector["error"].as_str().unwrap().split('(').next().unwrap())
+        .collect();
+    let source = include_str!("../src/did/log.rs");
+    let (_, variants) = source.split_once("pub enum LogError {").unwrap();
+    let is_name = |line: &str| line.starts_with(|first: char| first.is_ascii_uppercase());
+    let names = variants.lines().take_while(|line| *line != "}").map(str::trim).filter(|line| is_name(line));
+    for name in names.map(|line| line.split(['(', ',']).next().unwrap()) {
+        assert!(shown.contains(name), "{name}");
+    }
+}
+
+#[test]
 fn every_fork_is_judged_as_its_vector_says() {
     let file = read("logs");
     for vector in items(&file, "forks") {
@@ -146,37 +183,42 @@ fn every_record_is_judged_as_its_vector_says() {
 #[ignore = "writes the vectors anew"]
 fn record_the_vectors() {
     let encode = |bytes: &[u8]| BASE64.encode(bytes);
-    let identifiers = vectors::identifiers::valid();
+    let identifiers = making::identifiers::valid();
     let valid: Vec<_> = identifiers
         .iter()
         .map(|log| json!({ "did": Log::from_bytes(log).unwrap().did().as_str(), "log": encode(log) }))
         .collect();
     let did = valid[0]["did"].as_str().unwrap();
-    let invalid = vectors::identifiers::invalid(did).into_iter();
+    let invalid = making::identifiers::invalid(did).into_iter();
     let invalid: Vec<_> = invalid.map(|(why, did)| json!({ "why": why, "did": did })).collect();
     write("identifiers", &json!({ "valid": valid, "invalid": invalid }));
 
-    let valid = vectors::logs::valid().into_iter().map(|(name, log)| {
+    let valid = making::logs::valid().into_iter().map(|(name, log)| {
         json!({ "name": name, "resolves_to": resolved(&verified(&log).unwrap()), "log": encode(&log) })
     });
-    let invalid = vectors::invalid::logs().into_iter().map(|(name, why, log)| {
-        let error = verified(&log).expect_err(name);
-        json!({ "name": name, "why": why, "error": format!("{error:?}"), "log": encode(&log) })
+    let invalid = making::invalid::logs().into_iter().map(|made| {
+        let error = verified(&made.log).expect_err(made.name);
+        assert_eq!(format!("{error:?}"), made.error, "{}", made.name);
+        json!({ "name": made.name, "why": made.why, "error": made.error, "log": encode(&made.log) })
     });
-    let forks = vectors::logs::forks().into_iter().map(|(name, ours, theirs)| {
-        let [our_log, their_log] = [&ours, &theirs].map(|log| Log::from_bytes(log).unwrap());
-        let comparison = format!("{:?}", our_log.compare(&their_log));
+    let forks = making::logs::forks().into_iter().map(|(name, comparison, ours, theirs)| {
         json!({ "name": name, "comparison": comparison, "ours": encode(&ours), "theirs": encode(&theirs) })
     });
     let [valid, invalid, forks] =
         [valid.collect::<Vec<_>>(), invalid.collect::<Vec<_>>(), forks.collect::<Vec<_>>()];
     write("logs", &json!({ "valid": valid, "invalid": invalid, "forks": forks }));
 
-    let records = vectors::records::all().into_iter().map(|(name, kind, log, record, now)| {
-        let log = encode(&log);
-        let mut vector =
-            json!({ "name": name, "kind": kind, "now": now.as_u64(), "log": log, "record": encode(&record) });
-        vector["verdict"] = verdict(&vector).into();
+    let records = making::records::all().into_iter().map(|made| {
+        let (log, record) = (encode(&made.log), encode(&made.record));
+        let vector = json!({
+            "name": made.name,
+            "kind": made.kind,
+            "now": made.now.as_u64(),
+            "verdict": made.verdict,
+            "log": log,
+            "record": record,
+        });
+        assert_eq!(verdict(&vector), made.verdict, "{}", made.name);
         vector
     });
     write("records", &json!({ "records": records.collect::<Vec<_>>() }));

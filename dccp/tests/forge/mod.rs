@@ -89,9 +89,8 @@ impl Operation {
     }
 
     pub(crate) fn to_cbor(&self) -> CBOR {
-        let signature = |(key_id, signature): &(Vec<u8>, Vec<u8>)| {
-            map([("k", bytes(key_id)), ("s", bytes(signature))])
-        };
+        let signature =
+            |(key_id, signature): &(Vec<u8>, Vec<u8>)| map([("k", bytes(key_id)), ("s", bytes(signature))]);
         map([("b", bytes(&self.body)), ("s", array(self.signatures.iter().map(signature)))])
     }
 }
