@@ -146,13 +146,13 @@ impl Acquaintance {
     }
 }
 
-/// Domains whose mail waits for a person: their identity is disputed, or their records have lapsed.
+/// Domains whose mail waits: their identity is disputed, frozen or ended, or their records have lapsed.
 fn in_doubt(partners: &Partners) -> BTreeSet<String> {
-    let doubtful = partners.iter().filter(|partner| partner.is_in_conflict() || partner.has_lapsed());
+    let doubtful = partners.iter().filter(|partner| partner.is_in_doubt());
     doubtful.map(|partner| partner.domain().to_owned()).collect()
 }
 
 /// What we present on each stream.
 pub fn hello(custody: &Custody, node_record: &[u8]) -> Hello {
-    Hello { node_record: node_record.to_vec(), prekeys: custody.current_prekey_records() }
+    Hello { node_record: node_record.to_vec(), prekeys: custody.current_prekey_records(), head: Vec::new() }
 }

@@ -25,7 +25,7 @@ use crate::courier::{self, Kit};
 use crate::custody::Custody;
 use crate::delivery::{self, Delivery};
 use crate::flows::Knowledge;
-use crate::flows::arrival::{Arrivals, House};
+use crate::flows::arrival::{Arrivals, House, Silent};
 use crate::flows::mail_in::MailIn;
 use crate::flows::mail_out::MailOut;
 use crate::flows::receipts::{Answering, Receipts};
@@ -173,10 +173,12 @@ impl Ground {
             node_key_seed: self.custody.node_seed(),
             listen: self.config.overlay.listen.clone(),
             mdns: self.config.overlay.mdns,
+            kad: overlay::Kad::Off,
+            bootstrap: Vec::new(),
             limits: overlay::Limits::default(),
         };
         let partners = self.partners.borrow().iter().map(Partner::for_overlay).collect();
-        let house = Arc::new(House(Arc::new(arrivals)));
+        let house = Arc::new(House { arrivals: Arc::new(arrivals), questions: Arc::new(Silent) });
         Ok(overlay::start(config, hello(&self.custody, node_record), partners, house, registry, self.clock)
             .await?)
     }
@@ -279,6 +281,11 @@ impl Ground {
             links: overlay.links(),
             metrics: self.metrics.clone(),
             vouches: vec![road, roads],
+            identify: Box::new(|did, _| {
+                Box::pin(async move {
+                    Err(control::ControlError::Unavailable(format!("{did} cannot be looked up yet.")))
+                })
+            }),
             started_at: (self.clock)(),
             clock: self.clock,
         }

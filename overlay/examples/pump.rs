@@ -14,7 +14,10 @@ use dccp::node::NodeRecord;
 use dccp::seal::{RecipientKey, SealedMessage, seal};
 use dccp::{Did, Suite, UnixMillis, xwing};
 use futures::{StreamExt, stream};
-use overlay::{Config, Hello, House, Kept, Limits, LinkState, Overlay, Partner, peer_id_of, start};
+use overlay::{
+    Asker, Config, HeadVerdict, Hello, House, Kad, Kept, Limits, LinkState, Overlay, Partner, Topic,
+    peer_id_of, start,
+};
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,6 +32,16 @@ impl House for Void {
     }
 
     fn prekeys(&self, _: &Did, _: Vec<Vec<u8>>) {}
+
+    fn presented_head(&self, _: &Did, _: Vec<u8>) {}
+
+    async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
+        None
+    }
+
+    async fn accept_head(&self, _: &[u8], _: Option<&[u8]>) -> HeadVerdict {
+        HeadVerdict::Drop
+    }
 }
 
 struct Org {
@@ -109,10 +122,12 @@ impl Org {
             node_key_seed: self.seed.into(),
             listen: vec![listen.to_owned()],
             mdns: false,
+            kad: Kad::Off,
+            bootstrap: vec![],
             limits: Limits::default(),
         };
         let node_record = self.record(vec![]).sign(&self.operator).expect("signed");
-        let hello = Hello { node_record, prekeys: vec![] };
+        let hello = Hello { node_record, prekeys: vec![], head: vec![] };
         let started = start(config, hello, vec![], Arc::new(Void), &mut Registry::default(), now).await;
         started.expect("started")
     }

@@ -39,6 +39,13 @@ struct Arrived {
     room: Room,
 }
 
+/// Who is at the other end, as far as the connection proves it.
+#[derive(Clone, Copy)]
+struct Visitor {
+    peer: PeerId,
+    connection: ConnectionId,
+}
+
 struct Refused {
     code: RefusalCode,
     reason: String,
@@ -71,14 +78,15 @@ pub(crate) async fn run<H: House, S>(
     let mut reader = FrameReader::new(read, MESSAGES_BUFFER_BYTES, ground.limits.stall_timeout);
     let mut writer = FrameWriter::new(write, ACKS_BUFFER_BYTES, ground.limits.stall_timeout);
 
-    let greeted = timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, &peer, &ground));
+    let visitor = Visitor { peer, connection };
+    let greeted = timeout(ground.limits.hello_timeout, greet(&mut reader, &mut writer, visitor, &ground));
     let end = match greeted.await.unwrap_or(Err(Fault::HelloTimeout.into())) {
-        Ok(caller) => {
-            let Caller { known, record, prekeys } = caller;
-            ground.house.prekeys(&known.did, prekeys);
+        Ok(mut caller) => {
+            caller.present_to(&*ground.house);
+            let Caller { known, record, .. } = caller;
             let did = known.did.clone();
             ground.report(Report::Recognised { did, peer, connection, record: Box::new(record) }).await;
-            converse(&mut reader, &mut writer, &known, &peer, &ground).await
+            converse(&mut reader, &mut writer, &known, visitor, &ground).await
         }
         Err(end) => end,
     };
@@ -89,7 +97,7 @@ pub(crate) async fn run<H: House, S>(
 async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut FrameReader<R>,
     writer: &mut FrameWriter<W>,
-    peer: &PeerId,
+    visitor: Visitor,
     ground: &Ground<H>,
 ) -> Result<Caller, End> {
     let length = reader.length(CONTROL_BYTES_MAX).await?.ok_or(End::Closed)?;
@@ -98,7 +106,8 @@ async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return Err(End::Goodbye { code, reason });
     }
     // Nothing of ours is shown before the caller has proved itself.
-    let caller = recognise(theirs, peer, &ground.book(), (ground.clock)())?;
+    let caller = recognise(theirs, &visitor.peer, &ground.book(), (ground.clock)())?;
+    ground.recognise(visitor.connection, &caller);
     let ours = Arc::clone(&ground.hello.borrow());
     writer.put(&ours.frame()).await?;
     writer.flush().await?;
@@ -109,12 +118,12 @@ async fn converse<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     reader: &mut FrameReader<R>,
     writer: &mut FrameWriter<W>,
     known: &Arc<Known>,
-    peer: &PeerId,
+    visitor: Visitor,
     ground: &Arc<Ground<H>>,
 ) -> End {
     // The window bounds what is in the channel; its capacity only must not be smaller.
     let (arrived, arrivals) = mpsc::channel(ground.limits.in_flight_messages_max.max(1));
-    let reading = read_loop(reader, arrived, known, peer, ground);
+    let reading = read_loop(reader, arrived, known, visitor, ground);
     let acking = ack_loop(writer, arrivals, known, ground);
     tokio::pin!(reading, acking);
     tokio::select! {
@@ -137,7 +146,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
     arrived: mpsc::Sender<Arrived>,
     known: &Known,
-    peer: &PeerId,
+    visitor: Visitor,
     ground: &Ground<H>,
 ) -> End {
     let mut expected = FIRST_SEQ;
@@ -147,7 +156,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
             biased;
             () = ground.draining.cancelled() => Err(End::ShuttingDown),
             () = known.removed.cancelled() => Err(End::Removed),
-            read = read_one(reader, &mut expected, &mut gate, known, peer, ground) => read,
+            read = read_one(reader, &mut expected, &mut gate, known, visitor, ground) => read,
         };
         match read {
             Ok(None) => {}
@@ -167,7 +176,7 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
     expected: &mut u64,
     gate: &mut Gate,
     known: &Known,
-    peer: &PeerId,
+    visitor: Visitor,
     ground: &Ground<H>,
 ) -> Result<Option<Arrived>, End> {
     let length = reader.length(dccp::limits::FRAME_BYTES_MAX).await?.ok_or(End::Closed)?;
@@ -187,12 +196,13 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
             if !gate.pass(Instant::now()) {
                 return Err(Fault::HelloFlood.into());
             }
-            let caller = recognise(hello, peer, &ground.book(), (ground.clock)())?;
+            let mut caller = recognise(hello, &visitor.peer, &ground.book(), (ground.clock)())?;
             if caller.known.did != known.did {
                 let (expected, found) = (known.did.clone(), caller.known.did.clone());
                 return Err(Fault::WrongPartner { expected, found }.into());
             }
-            ground.house.prekeys(&known.did, caller.prekeys);
+            ground.recognise(visitor.connection, &caller);
+            caller.present_to(&*ground.house);
             Ok(None)
         }
         Frame::Goodbye { code, reason } => Err(End::Goodbye { code, reason }),

@@ -18,6 +18,19 @@ impl Gate {
 
     /// Whether one more may pass now.
     pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let passes = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        passes
+    }
+
+    /// Whether the whole burst is there again: nothing is lost when such a gate is forgotten.
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.left == self.burst
+    }
+
+    fn fill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.filled).as_millis();
         let earned = passed.checked_div(self.interval.as_millis()).unwrap_or(u128::MAX);
         if earned > 0 {
@@ -25,9 +38,6 @@ impl Gate {
             self.left = self.left.saturating_add(earned).min(self.burst);
             self.filled = now;
         }
-        let passes = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        passes
     }
 }
 

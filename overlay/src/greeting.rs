@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::end::Fault;
 use crate::gate::Gate;
+use crate::house::House;
 use crate::window::Window;
 
 /// Version of the frames on `/dccp/msg/1`.
@@ -52,6 +53,8 @@ pub struct Hello {
     pub node_record: Vec<u8>,
     /// Signed prekey records: today's and tomorrow's.
     pub prekeys: Vec<Vec<u8>>,
+    /// The signed head record of the organisation; empty when there is none to present.
+    pub head: Vec<u8>,
 }
 
 /// A partner's node that has proved itself.
@@ -59,6 +62,18 @@ pub(crate) struct Caller {
     pub(crate) known: Arc<Known>,
     pub(crate) record: NodeRecord,
     pub(crate) prekeys: Vec<Vec<u8>>,
+    pub(crate) head: Vec<u8>,
+}
+
+impl Caller {
+    /// Gives the house what the caller presented. To be called once.
+    pub(crate) fn present_to<H: House>(&mut self, house: &H) {
+        house.prekeys(&self.known.did, std::mem::take(&mut self.prekeys));
+        let head = std::mem::take(&mut self.head);
+        if !head.is_empty() {
+            house.presented_head(&self.known.did, head);
+        }
+    }
 }
 
 impl Hello {
@@ -67,13 +82,14 @@ impl Hello {
             version: VERSION,
             node_record: Bytes::copy_from_slice(&self.node_record),
             prekeys: self.prekeys.iter().map(|record| Bytes::copy_from_slice(record)).collect(),
+            head: Bytes::copy_from_slice(&self.head),
         }
     }
 }
 
 /// Verifies a Hello that came over a connection with `peer`.
 pub(crate) fn recognise(frame: Frame, peer: &PeerId, book: &Book, now: UnixMillis) -> Result<Caller, Fault> {
-    let Frame::Hello { version, node_record, prekeys } = frame else {
+    let Frame::Hello { version, node_record, prekeys, head } = frame else {
         return Err(Fault::NoHello);
     };
     if version != VERSION {
@@ -90,5 +106,5 @@ pub(crate) fn recognise(frame: Frame, peer: &PeerId, book: &Book, now: UnixMilli
         return Err(Fault::NotItsRecord);
     }
     let prekeys = prekeys.iter().map(|record| record.to_vec()).collect();
-    Ok(Caller { known: Arc::clone(known), record, prekeys })
+    Ok(Caller { known: Arc::clone(known), record, prekeys, head: head.to_vec() })
 }

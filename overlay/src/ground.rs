@@ -1,7 +1,7 @@
 //! What all tasks of one node stand on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use dccp::node::NodeRecord;
 use dccp::{Did, UnixMillis};
@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::directory::Judged;
 use crate::end::End;
 use crate::error::SendError;
-use crate::greeting::{Book, Hello};
+use crate::greeting::{Book, Caller, Hello};
 use crate::link::Attempt;
 use crate::metrics::Metrics;
 use crate::opener::Lane;
@@ -30,6 +31,15 @@ pub(crate) struct Ground<H> {
     pub(crate) draining: CancellationToken,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) book: RwLock<Arc<Book>>,
+    /// Which connections have proved to be a partner's.
+    pub(crate) recognised: Mutex<HashMap<ConnectionId, Recognition>>,
+}
+
+/// On one connection a node record of this partner held.
+pub(crate) struct Recognition {
+    did: Did,
+    /// The record's own end.
+    expires: UnixMillis,
 }
 
 /// What stream tasks tell the node task.
@@ -42,11 +52,33 @@ pub(crate) enum Report {
     Recognised { did: Did, peer: PeerId, connection: ConnectionId, record: Box<NodeRecord> },
     /// A stream that a peer opened ended.
     Left { peer: PeerId, connection: ConnectionId, end: End },
+    /// The house has judged a head record.
+    Judged(Judged),
 }
 
 impl<H> Ground<H> {
     pub(crate) fn book(&self) -> Arc<Book> {
         Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The caller proved itself on this connection. To be said before it is answered, so that it
+    /// is known by the time it can ask.
+    pub(crate) fn recognise(&self, connection: ConnectionId, caller: &Caller) {
+        let recognition = Recognition { did: caller.known.did.clone(), expires: caller.record.expires };
+        self.recognised.lock().unwrap_or_else(PoisonError::into_inner).insert(connection, recognition);
+    }
+
+    /// The partner whose node is at the other end of this connection, if it has proved itself and
+    /// is still a partner.
+    pub(crate) fn recognised(&self, connection: ConnectionId) -> Option<Did> {
+        let recognised = self.recognised.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recognition { did, expires } = recognised.get(&connection)?;
+        let holds = (self.clock)() < *expires && self.book().contains_key(did);
+        holds.then(|| did.clone())
+    }
+
+    pub(crate) fn forget(&self, connection: ConnectionId) {
+        self.recognised.lock().unwrap_or_else(PoisonError::into_inner).remove(&connection);
     }
 
     pub(crate) async fn report(&self, report: Report) {

@@ -2,9 +2,12 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use dccp::Did;
 use dccp::frame::RefusalCode;
 use dccp::seal::SealedMessage;
+
+use crate::topic::{Asker, HeadVerdict, Topic};
 
 /// The overlay asks the house. The first implementation is the gateway's spool.
 pub trait House: Send + Sync + 'static {
@@ -16,6 +19,24 @@ pub trait House: Send + Sync + 'static {
     /// Takes prekey records that a verified partner presented. The records themselves are
     /// unverified: the house verifies them.
     fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>);
+
+    /// Takes the head record that a verified partner presented. The record itself is unverified.
+    fn presented_head(&self, from: &Did, head: Vec<u8>);
+
+    /// Answers a question; at most [`Topic::answer_bytes_max`] octets. `None` refuses: the asker
+    /// sees its stream close and learns no reason. Called many at a time, within the limits for
+    /// questions; the future is dropped when the time for an answer is over.
+    fn answer(
+        &self,
+        from: Asker,
+        topic: Topic,
+        question: Bytes,
+    ) -> impl Future<Output = Option<Bytes>> + Send;
+
+    /// Judges a head record that a node wants us to keep for others to find. Must verify it, and
+    /// that it is newer than `stored`, the record that it would replace. Called once at a time for
+    /// one name.
+    fn accept_head(&self, record: &[u8], stored: Option<&[u8]>) -> impl Future<Output = HeadVerdict> + Send;
 }
 
 /// What became of a message that was given to the house.

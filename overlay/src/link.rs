@@ -83,6 +83,7 @@ enum Phase {
     },
     Up {
         since: Instant,
+        connection: ConnectionId,
     },
 }
 
@@ -190,7 +191,28 @@ impl Link {
         }
     }
 
-    fn try_now(&mut self, now: Instant) {
+    /// The connection that carries our stream, while it is up: both sides have proved themselves on it.
+    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+        match self.phase {
+            Phase::Up { connection, .. } => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Where this node of the partner may be.
+    pub(crate) fn addresses_of(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        self.nodes.iter().find(|node| node.peer == *peer).map(Node::addresses).unwrap_or_default()
+    }
+
+    /// All nodes of the partner and where they may be, the one whose turn it is first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (PeerId, Vec<Multiaddr>)> {
+        let count = self.nodes.len();
+        let turn = self.turn.checked_rem(count).unwrap_or_default();
+        self.nodes.iter().cycle().skip(turn).take(count).map(|node| (node.peer, node.addresses()))
+    }
+
+    /// Somebody waits for this link: the delay is over.
+    pub(crate) fn try_now(&mut self, now: Instant) {
         if let Phase::Waiting { until } = &mut self.phase {
             *until = Some(now);
         }
@@ -278,10 +300,11 @@ impl Link {
         now: Instant,
         clock: UnixMillis,
     ) -> bool {
-        if attempt != self.attempt || !matches!(self.phase, Phase::Opening { .. }) {
+        let Phase::Opening { connection } = self.phase else { return false };
+        if attempt != self.attempt {
             return false;
         }
-        self.phase = Phase::Up { since: now };
+        self.phase = Phase::Up { since: now, connection };
         self.state = LinkState {
             up: true,
             since: clock,
@@ -305,7 +328,7 @@ impl Link {
             return false;
         }
         match self.phase {
-            Phase::Up { since } => {
+            Phase::Up { since, .. } => {
                 self.backoff.ended_after(now.saturating_duration_since(since));
                 self.state.since = clock;
             }

@@ -6,9 +6,25 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::error::AskError;
+use crate::topic::Topic;
+
 /// Why, as one word of a small fixed vocabulary: never text that a peer sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
+    reason: &'static str,
+}
+
+/// A question's topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct About {
+    topic: &'static str,
+}
+
+/// A question's topic, and why it has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Unanswered {
+    topic: &'static str,
     reason: &'static str,
 }
 
@@ -32,6 +48,12 @@ pub(crate) struct Metrics {
     refused_by_us: Family<Reason, Counter>,
     peers_refused: Family<Reason, Counter>,
     streams_ended: Family<Reason, Counter>,
+    asks: Family<About, Counter>,
+    asks_failed: Family<Unanswered, Counter>,
+    questions_answered: Family<About, Counter>,
+    questions_refused: Family<Unanswered, Counter>,
+    pub(crate) heads_kept: Counter,
+    heads_refused: Family<Reason, Counter>,
 }
 
 impl Metrics {
@@ -71,7 +93,49 @@ impl Metrics {
         r.register("messages_refused_by_us", "Messages we refused, by reason", m.refused_by_us.clone());
         r.register("peers_refused", "Connections and streams refused, by reason", m.peers_refused.clone());
         r.register("streams_ended", "Message streams that ended, by reason", m.streams_ended.clone());
+        m.register_asks(r);
         m
+    }
+
+    fn register_asks(&self, r: &mut Registry) {
+        r.register("asks", "Questions we asked, by topic", self.asks.clone());
+        r.register(
+            "asks_failed",
+            "Questions we asked that have no answer, by topic and reason",
+            self.asks_failed.clone(),
+        );
+        r.register("questions_answered", "Questions we answered, by topic", self.questions_answered.clone());
+        r.register(
+            "questions_refused",
+            "Questions we did not answer, by topic and reason",
+            self.questions_refused.clone(),
+        );
+        r.register("heads_kept", "Head records of others that were taken in", self.heads_kept.clone());
+        r.register(
+            "heads_refused",
+            "Records of others that were not taken in, by reason",
+            self.heads_refused.clone(),
+        );
+    }
+
+    pub(crate) fn asked(&self, topic: Topic, outcome: Result<(), &AskError>) {
+        let topic = topic.label();
+        self.asks.get_or_create(&About { topic }).inc();
+        if let Err(error) = outcome {
+            self.asks_failed.get_or_create(&Unanswered { topic, reason: error.label() }).inc();
+        }
+    }
+
+    pub(crate) fn question_answered(&self, topic: Topic) {
+        self.questions_answered.get_or_create(&About { topic: topic.label() }).inc();
+    }
+
+    pub(crate) fn question_refused(&self, topic: Topic, reason: &'static str) {
+        self.questions_refused.get_or_create(&Unanswered { topic: topic.label(), reason }).inc();
+    }
+
+    pub(crate) fn head_refused(&self, reason: &'static str) {
+        self.heads_refused.get_or_create(&Reason { reason }).inc();
     }
 
     pub(crate) fn refused_by_partner(&self, reason: &'static str) {

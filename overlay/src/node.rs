@@ -1,10 +1,11 @@
 //! The door: start a node, send, watch, shut down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dccp::did::DidDocument;
 use dccp::node::NodeRecord;
 use dccp::seal::SealedMessage;
@@ -13,26 +14,36 @@ use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, Swarm};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, keypair_of, parse_multiaddr};
-use crate::error::{SendError, StartError};
+use crate::config::{Config, keypair_of, parse_multiaddr, parse_node_address};
+use crate::directory::{CANDIDATES_MAX, HEAD_BYTES_MAX, Publication, Search};
+use crate::error::{AskError, PublishError, SendError, StartError};
 use crate::greeting::Hello;
 use crate::ground::{Ground, Lanes};
 use crate::house::House;
 use crate::link::LinkState;
 use crate::metrics::Metrics;
 use crate::opener::{HopAck, Lane, Outgoing};
-use crate::road::{Road, Shared};
+use crate::questions;
+use crate::road::asking::{Asking, Goal};
+use crate::road::{Inbox, Order, Road, Shared};
+use crate::topic::{QUESTION_BYTES_MAX, Topic, Whom};
 use crate::transport::{self, Behaviour};
 
 /// Reports of stream tasks that may wait for the node task.
 const REPORTS_MAX: usize = 256;
+
+/// Questions and searches that may wait for the node task.
+const ORDERS_MAX: usize = 64;
+
+/// Addresses of a stranger that are tried: those of a few nodes.
+const ADDRESSES_MAX: usize = 32;
 
 /// How long the operating system may take to open a listening socket.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +75,10 @@ struct Inner {
     links: watch::Receiver<BTreeMap<Did, LinkState>>,
     listening: Arc<RwLock<Vec<Multiaddr>>>,
     peer_id: String,
+    orders: mpsc::Sender<Order>,
+    /// Places for our own questions.
+    asking: Semaphore,
+    metrics: Metrics,
     draining: CancellationToken,
     stop: CancellationToken,
     streams: TaskTracker,
@@ -86,10 +101,15 @@ pub async fn start<H: House>(
         return Err(StartError::KeyLogRequested);
     }
     let key = keypair_of(&config.node_key_seed);
-    let mut swarm = transport::swarm(key, config.mdns, &config.limits, registry)?;
+    let bootstrap: Result<Vec<_>, _> = config.bootstrap.iter().map(|text| parse_node_address(text)).collect();
+    let bootstrap = bootstrap.map_err(StartError::Bootstrap)?;
+    let mut swarm = transport::swarm(key, config.mdns, config.kad, &config.limits, registry)?;
     let (listeners, listening) = listen(&mut swarm, &config.listen).await?;
 
     let (reports, news) = mpsc::channel(REPORTS_MAX);
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let (turns, turns_over) = mpsc::unbounded_channel();
+    let asking = Semaphore::new(config.limits.asks.asking_max.clamp(1, Semaphore::MAX_PERMITS));
     let ground = Arc::new(Ground {
         house,
         limits: config.limits,
@@ -99,6 +119,7 @@ pub async fn start<H: House>(
         draining: CancellationToken::new(),
         reports,
         book: RwLock::default(),
+        recognised: Mutex::default(),
     });
     let (states, links) = watch::channel(BTreeMap::new());
     let inner = Inner {
@@ -108,6 +129,9 @@ pub async fn start<H: House>(
         links,
         listening: Arc::new(RwLock::new(listening)),
         peer_id: swarm.local_peer_id().to_string(),
+        orders,
+        asking,
+        metrics: ground.metrics.clone(),
         draining: ground.draining.clone(),
         stop: CancellationToken::new(),
         streams: TaskTracker::new(),
@@ -120,12 +144,15 @@ pub async fn start<H: House>(
         listeners,
         streams: inner.streams.clone(),
         stop: inner.stop.clone(),
+        turns,
+        bootstrap,
     };
     let mut road = Road::new(swarm, ground, shared);
     // Known before the first await of the caller: `send` answers Unreachable, not UnknownPartner.
     let mut partners = inner.partners.subscribe();
     road.set_partners(&partners.borrow_and_update().clone());
-    inner.node.spawn(road.run(news, partners, libp2p::metrics::Metrics::new(registry)));
+    let inbox = Inbox { reports: news, orders: ordered, turns: turns_over, partners };
+    inner.node.spawn(road.run(inbox, libp2p::metrics::Metrics::new(registry)));
     inner.node.close();
     Ok(Overlay { inner: Arc::new(inner) })
 }
@@ -157,6 +184,81 @@ impl Overlay {
                 SendError::Unreachable("the link went down while the message waited for room".to_owned())
             }
         }
+    }
+
+    /// Asks a question and waits for the answer, for at most `within`. A partner is asked on a
+    /// connection that exists, or on one to any of its nodes; a stranger is dialled, asked, and
+    /// left. The question is put once, to one node; the answer is not verified.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub async fn ask(
+        &self,
+        whom: &Whom,
+        topic: Topic,
+        question: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, AskError> {
+        let answer = match timeout(within, self.ask_patiently(whom, topic, question)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(AskError::TimedOut),
+        };
+        self.inner.metrics.asked(topic, answer.as_ref().map(drop));
+        answer
+    }
+
+    async fn ask_patiently(&self, whom: &Whom, topic: Topic, question: Bytes) -> Result<Bytes, AskError> {
+        if self.inner.draining.is_cancelled() {
+            return Err(AskError::Closed);
+        }
+        if question.len() > QUESTION_BYTES_MAX {
+            return Err(AskError::TooLong(question.len()));
+        }
+        let whom = goal_of(whom, topic)?;
+        let _place = self.inner.asking.acquire().await.map_err(|_| AskError::Closed)?;
+        let (ready, stream) = oneshot::channel();
+        let order = Order::Ask(Asking { topic, whom, ready });
+        self.inner.orders.send(order).await.map_err(|_| AskError::Closed)?;
+        let (mut stream, _turn) = stream.await.unwrap_or(Err(AskError::Interrupted))?;
+        questions::ask(&mut stream, topic, &question).await
+    }
+
+    /// Publishes a head record under the name of its DID, and again from time to time as long as
+    /// this node lives. Resolves when another node has taken it.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; after [`PublishError::NobodyKept`] the record is offered again later.
+    pub async fn publish_head(&self, did: &Did, record: Bytes) -> Result<(), PublishError> {
+        if record.len() > HEAD_BYTES_MAX {
+            return Err(PublishError::TooLarge(record.len()));
+        }
+        let (done, published) = oneshot::channel();
+        let order = Order::Publish(Publication { did: did.clone(), record, done });
+        self.inner.orders.send(order).await.map_err(|_| PublishError::Closed)?;
+        published.await.unwrap_or(Err(PublishError::Closed))
+    }
+
+    /// Looks for head records of this DID for at most `within`: a few different candidates, none
+    /// of them verified, in no order. Empty when there are none, or nobody to ask.
+    pub async fn find_heads(&self, did: &Did, within: Duration) -> Vec<Bytes> {
+        let mut candidates: Vec<Bytes> = Vec::new();
+        let searching = async {
+            let (found, mut finds) = mpsc::channel(CANDIDATES_MAX);
+            let order = Order::Search(Search { did: did.clone(), found });
+            if self.inner.orders.send(order).await.is_err() {
+                return;
+            }
+            while let Some(candidate) = finds.recv().await {
+                if !candidates.contains(&candidate) {
+                    candidates.push(candidate);
+                }
+                if candidates.len() >= CANDIDATES_MAX {
+                    break;
+                }
+            }
+        };
+        let _ = timeout(within, searching).await; // What was found in time counts.
+        candidates
     }
 
     /// Replaces the list of partners: dials the new, says goodbye to the removed, leaves the rest alone.
@@ -211,6 +313,24 @@ impl Drop for Inner {
         self.draining.cancel();
         self.stop.cancel();
     }
+}
+
+/// Whom the node task should look for.
+fn goal_of(whom: &Whom, topic: Topic) -> Result<Goal, AskError> {
+    let addresses = match whom {
+        Whom::Partner(did) => return Ok(Goal::Partner(did.clone())),
+        Whom::Addresses(_) if !topic.is_open_to_strangers() => return Err(AskError::PartnersOnly),
+        Whom::Addresses(addresses) => addresses,
+    };
+    let mut nodes: VecDeque<(PeerId, Vec<Multiaddr>)> = VecDeque::new();
+    for text in addresses.iter().take(ADDRESSES_MAX) {
+        let (peer, address) = parse_node_address(text).map_err(AskError::Address)?;
+        match nodes.iter_mut().find(|(known, _)| *known == peer) {
+            Some((_, addresses)) => addresses.push(address),
+            None => nodes.push_back((peer, vec![address])),
+        }
+    }
+    Ok(Goal::Nodes(nodes))
 }
 
 /// Opens all listening sockets and waits until the system has named their addresses.

@@ -113,7 +113,8 @@ fn expect_partner<H: House>(frame: Frame, errand: &Errand, ground: &Ground<H>) -
         let (expected, found) = (errand.did.clone(), caller.known.did.clone());
         return Err(Fault::WrongPartner { expected, found }.into());
     }
-    ground.house.prekeys(&errand.did, std::mem::take(&mut caller.prekeys));
+    ground.recognise(errand.connection, &caller);
+    caller.present_to(&*ground.house);
     Ok(caller)
 }
 

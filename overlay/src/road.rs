@@ -1,5 +1,7 @@
 //! The node task: owns the swarm and the links, spawns a task per stream, carries no message itself.
 
+pub(crate) mod asking;
+mod heads;
 mod news;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -19,13 +21,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::asking::{Asking, Counter, Pending};
+use self::heads::Heads;
+use crate::desk::Desk;
+use crate::directory::{Publication, Search};
 use crate::gate::Gate;
 use crate::greeting::{Book, Known};
 use crate::ground::{Ground, Lanes, Report};
 use crate::house::House;
 use crate::link::{Link, LinkState, Step};
 use crate::node::{CLOSE_TIMEOUT, Partner};
-use crate::streams::OpenStream;
+use crate::streams::{OpenStream, Wanted};
 use crate::transport::Behaviour;
 use crate::window::{Budget, Window};
 use crate::words;
@@ -51,11 +57,36 @@ pub(crate) struct Road<H> {
     streams: TaskTracker,
     stop: CancellationToken,
     refusal_log: Gate,
+    /// Who may ask us now.
+    desk: Arc<Desk>,
+    /// What we ask.
+    pending: Pending,
+    heads: Heads,
 }
 
 struct Connection {
     peer: PeerId,
     address: Multiaddr,
+    /// By us.
+    dialled: bool,
+    speaks_kad: bool,
+    counter: Counter,
+}
+
+/// What the door asks of the node task.
+pub(crate) enum Order {
+    Ask(Asking),
+    Publish(Publication),
+    Search(Search),
+}
+
+/// Where the node task hears from the rest of the node.
+pub(crate) struct Inbox {
+    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// Questions of ours that are over, by the connection that carried them.
+    pub(crate) turns: mpsc::UnboundedReceiver<ConnectionId>,
+    pub(crate) partners: watch::Receiver<Vec<Partner>>,
 }
 
 /// The parts of a node that its door keeps too.
@@ -66,13 +97,18 @@ pub(crate) struct Shared {
     pub(crate) listeners: Vec<ListenerId>,
     pub(crate) streams: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) turns: mpsc::UnboundedSender<ConnectionId>,
+    pub(crate) bootstrap: Vec<(PeerId, Multiaddr)>,
 }
 
 impl<H: House> Road<H> {
     pub(crate) fn new(swarm: Swarm<Behaviour>, ground: Arc<Ground<H>>, shared: Shared) -> Self {
-        let Shared { lanes, states, listening, listeners, streams, stop } = shared;
+        let Shared { lanes, states, listening, listeners, streams, stop, turns, bootstrap } = shared;
         let inbound = Budget::new(ground.limits.inbound_bytes_max);
         Road {
+            desk: Desk::new(ground.limits.asks.clone(), Instant::now()),
+            pending: Pending::new(turns),
+            heads: Heads::new(bootstrap),
             swarm,
             ground,
             links: HashMap::new(),
@@ -90,12 +126,9 @@ impl<H: House> Road<H> {
     }
 
     /// Runs until the node is stopped or nobody holds its door any more.
-    pub(crate) async fn run(
-        mut self,
-        mut reports: mpsc::Receiver<Report>,
-        mut partners: watch::Receiver<Vec<Partner>>,
-        metrics: SwarmMetrics,
-    ) {
+    pub(crate) async fn run(mut self, inbox: Inbox, metrics: SwarmMetrics) {
+        let Inbox { mut reports, mut orders, mut turns, mut partners } = inbox;
+        self.remember_bootstrap();
         let stop = self.stop.clone();
         let draining = self.ground.draining.clone();
         let mut open = true;
@@ -117,6 +150,12 @@ impl<H: House> Road<H> {
                     Err(_) => break,
                 },
                 () = sleep_until(due) => self.try_due(),
+                Some(connection) = turns.recv() => self.turn_over(connection),
+                Some(order) = orders.recv() => match order {
+                    Order::Ask(asking) => self.ask(asking),
+                    Order::Publish(publication) => self.publish_head(publication),
+                    Order::Search(search) => self.search(search),
+                },
                 event = self.swarm.select_next_some() => {
                     news::record(&metrics, &event);
                     self.on_swarm(event);
@@ -173,6 +212,7 @@ impl<H: House> Road<H> {
         let was_up = self.links.remove(did).is_some_and(|link| link.state().up);
         self.note_down(was_up);
         self.lanes.remove(did);
+        self.introduced(did, Err("not a partner any more"));
         self.states.send_modify(|states| {
             states.remove(did);
         });
@@ -225,7 +265,7 @@ impl<H: House> Road<H> {
             Step::Nothing => {}
             Step::Open { peer, connection } => {
                 let Some(attempt) = self.links.get(did).map(Link::attempt) else { return };
-                let wanted = OpenStream { did: did.clone(), attempt };
+                let wanted = Wanted::Messages(OpenStream { did: did.clone(), attempt });
                 self.swarm.behaviour_mut().streams.open(peer, connection, wanted);
             }
             Step::Dial { peer, addresses } => {
@@ -284,6 +324,7 @@ impl<H: House> Road<H> {
         let Some(link) = self.links.get(did) else { return };
         let words = link.state().last_error.clone().unwrap_or_default();
         tracing::debug!(partner = %did, reason = %words, "not reachable");
+        self.introduced(did, Err(&words));
         self.lanes.set(did, Err(words));
         self.publish(did);
     }

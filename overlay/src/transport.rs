@@ -10,16 +10,17 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::{Swarm, SwarmBuilder, identify, mdns, memory_connection_limits, ping, tcp, tls, yamux};
+use libp2p::{Swarm, SwarmBuilder, identify, kad, mdns, memory_connection_limits, ping, tcp, tls, yamux};
 use prometheus_client::registry::Registry;
 
-use crate::config::Limits;
+use crate::config::{Kad, Limits};
+use crate::directory::{self, Shelf};
 use crate::error::StartError;
 use crate::streams::Streams;
 
-/// Streams of one connection: two for messages in each direction, identify, ping, and their successors.
-/// yamux grants each 256 KiB before anyone has read a byte.
-const STREAMS_PER_CONNECTION_MAX: usize = 32;
+/// Streams of one connection: two for messages in each direction, identify, ping, and their successors,
+/// a dozen questions, and Kademlia. yamux grants each 256 KiB before anyone has read a byte.
+const STREAMS_PER_CONNECTION_MAX: usize = 48;
 
 /// Inbound streams of one connection that still negotiate their protocol.
 const NEGOTIATING_STREAMS_MAX: usize = 8;
@@ -44,11 +45,13 @@ pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(crate) kad: Toggle<kad::Behaviour<Shelf>>,
 }
 
 pub(crate) fn swarm(
     key: Keypair,
     mdns: bool,
+    kad: Kad,
     limits: &Limits,
     registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, StartError> {
@@ -71,7 +74,7 @@ pub(crate) fn swarm(
         .with_dns()
         .map_err(|error| StartError::Transport(error.to_string()))?
         .with_bandwidth_metrics(registry)
-        .with_behaviour(|key| behaviour(key, mdns, limits))
+        .with_behaviour(|key| behaviour(key, mdns, kad, limits))
         .map_err(|never| match never {})?
         .with_swarm_config(|config| {
             config
@@ -83,7 +86,7 @@ pub(crate) fn swarm(
     Ok(swarm)
 }
 
-fn behaviour(key: &Keypair, mdns: Toggle<mdns::tokio::Behaviour>, limits: &Limits) -> Behaviour {
+fn behaviour(key: &Keypair, mdns: Toggle<mdns::tokio::Behaviour>, kad: Kad, limits: &Limits) -> Behaviour {
     let counts = ConnectionLimits::default()
         .with_max_pending_incoming(Some(limits.pending_incoming_max))
         .with_max_pending_outgoing(Some(limits.pending_outgoing_max))
@@ -97,12 +100,13 @@ fn behaviour(key: &Keypair, mdns: Toggle<mdns::tokio::Behaviour>, limits: &Limit
     Behaviour {
         limits: connection_limits::Behaviour::new(counts),
         memory: memory_connection_limits::Behaviour::with_max_bytes(limits.memory_bytes_max),
-        streams: Streams::new(limits.inbound_streams_max, limits.strangers_max),
+        streams: Streams::new(limits),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(
             ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
         ),
         mdns,
+        kad: directory::behaviour(key.public().to_peer_id(), kad, limits.heads_max),
     }
 }
 

@@ -66,7 +66,8 @@ impl Budget {
         Budget { bytes: Arc::new(Semaphore::new(max as usize)), max }
     }
 
-    async fn take(&self, len: usize) -> Result<OwnedSemaphorePermit, Closed> {
+    /// Waits until `len` bytes are free; more than the whole budget gets it alone.
+    pub(crate) async fn take(&self, len: usize) -> Result<OwnedSemaphorePermit, Closed> {
         let share = u32::try_from(len).unwrap_or(u32::MAX).min(self.max);
         Arc::clone(&self.bytes).acquire_many_owned(share).await.map_err(|_| Closed)
     }

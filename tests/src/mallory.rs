@@ -28,7 +28,9 @@ use gateway::custody::Custody;
 use gateway::spool::{Spool, SpoolConfig};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, tcp, tls, yamux};
-use overlay::{Hello, HopAck, House, Kept, Limits, Overlay, Partner, SendError, peer_id_of};
+use overlay::{
+    Asker, HeadVerdict, Hello, HopAck, House, Kept, Limits, Overlay, Partner, SendError, Topic, peer_id_of,
+};
 use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;

@@ -7,11 +7,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use dccp::message::Class;
 use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
-use overlay::Kept;
+use overlay::{Asker, HeadVerdict, Kept, Topic};
 use tokio::sync::{mpsc, watch};
 
 use crate::acquaintance::Presented;
@@ -28,7 +29,41 @@ use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, 
 const CONTROL_BYTES_MAX: u64 = 256 * 1024;
 
 /// The house as the overlay sees it.
-pub struct House(pub Arc<Arrivals>);
+pub struct House {
+    /// Takes in messages.
+    pub arrivals: Arc<Arrivals>,
+    /// Answers what other nodes ask.
+    pub questions: Arc<dyn Questions>,
+}
+
+/// Who answers the questions of other nodes, and judges what they publish. See [`overlay::House`].
+#[async_trait]
+pub trait Questions: Send + Sync {
+    /// An answer, or `None` to refuse.
+    async fn answer(&self, from: Asker, topic: Topic, question: Bytes) -> Option<Bytes>;
+
+    /// Whether this head record may be kept for others, instead of the one that is `stored`.
+    async fn accept_head(&self, record: &[u8], stored: Option<&[u8]>) -> HeadVerdict;
+
+    /// A partner presented this head record; not verified yet.
+    fn presented_head(&self, from: &Did, head: Vec<u8>);
+}
+
+/// Answers nothing and keeps nothing.
+pub struct Silent;
+
+#[async_trait]
+impl Questions for Silent {
+    async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
+        None
+    }
+
+    async fn accept_head(&self, _: &[u8], _: Option<&[u8]>) -> HeadVerdict {
+        HeadVerdict::Drop
+    }
+
+    fn presented_head(&self, _: &Did, _: Vec<u8>) {}
+}
 
 /// Takes in what arrives.
 pub struct Arrivals {
@@ -53,14 +88,26 @@ pub struct Arrivals {
 impl overlay::House for House {
     async fn keep(&self, from: &Did, sealed: SealedMessage) -> Kept {
         // In a task of its own: the overlay may drop this future with the stream, but what is kept must be delivered.
-        let (arrivals, from) = (self.0.clone(), from.clone());
+        let (arrivals, from) = (self.arrivals.clone(), from.clone());
         let kept = tokio::spawn(async move { arrivals.keep(from, sealed).await });
         kept.await.unwrap_or_else(|_| Kept::NotNow("the gateway is stopping".to_owned()))
     }
 
     fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>) {
         // No room: they are presented again with the next stream.
-        _ = self.0.presented.try_send((from.clone(), records));
+        _ = self.arrivals.presented.try_send((from.clone(), records));
+    }
+
+    fn presented_head(&self, from: &Did, head: Vec<u8>) {
+        self.questions.presented_head(from, head);
+    }
+
+    async fn answer(&self, from: Asker, topic: Topic, question: Bytes) -> Option<Bytes> {
+        self.questions.answer(from, topic, question).await
+    }
+
+    async fn accept_head(&self, record: &[u8], stored: Option<&[u8]>) -> HeadVerdict {
+        self.questions.accept_head(record, stored).await
     }
 }
 
@@ -76,13 +123,14 @@ impl Arrivals {
             self.spool.arrive(row, vec![note]).await
         };
         match kept {
-            Ok(Arrival::Fresh) => {
+            Ok(Arrival::Fresh { claimed }) => {
                 self.metrics.arrived(size);
                 self.metrics.stage_since(metrics::Stage::Arrive, now, (self.clock)());
                 self.delivery.offer(Arrived {
                     id,
                     from,
                     sealed,
+                    claimed,
                     progress: None,
                     attempts: 0,
                     arrived: now,
@@ -116,6 +164,7 @@ impl Arrivals {
             summary: Summary::unread().seal(self.custody.vault()),
             message_id_tag: None,
             digest: sealed.digest(),
+            sealed_to: Some(*sealed.key_id().as_bytes()),
             size: sealed.bytes().len() as u64,
             now,
             next_at: now,

@@ -7,8 +7,9 @@ use std::time::Instant;
 use dccp::Did;
 use libp2p::metrics::{Metrics as SwarmMetrics, Recorder};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{PeerId, mdns, ping};
+use libp2p::{PeerId, identify, mdns, ping};
 
+use super::asking::Counter;
 use super::{Connection, Road};
 use crate::end::End;
 use crate::ground::Report;
@@ -17,7 +18,7 @@ use crate::link::Attempt;
 use crate::opener::Errand;
 use crate::streams::{FromHandler, OpenStream, StreamEvent};
 use crate::transport::BehaviourEvent;
-use crate::{acceptor, opener, words};
+use crate::{acceptor, directory, opener, words};
 
 /// Feeds the metrics that libp2p keeps itself.
 pub(super) fn record(metrics: &SwarmMetrics, event: &SwarmEvent<BehaviourEvent>) {
@@ -25,6 +26,7 @@ pub(super) fn record(metrics: &SwarmMetrics, event: &SwarmEvent<BehaviourEvent>)
     match event {
         SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => metrics.record(event),
         SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => metrics.record(event),
+        SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => metrics.record(event),
         _ => {}
     }
 }
@@ -35,18 +37,33 @@ impl<H: House> Road<H> {
             SwarmEvent::Behaviour(BehaviourEvent::Streams(event)) => self.on_stream(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                let address = endpoint.get_remote_address().clone();
-                self.connections.insert(connection_id, Connection { peer: peer_id, address });
+                let connection = Connection {
+                    peer: peer_id,
+                    address: endpoint.get_remote_address().clone(),
+                    dialled: endpoint.is_dialer(),
+                    speaks_kad: false,
+                    counter: Counter::default(),
+                };
+                self.connections.insert(connection_id, connection);
                 self.connected(peer_id, connection_id);
+                self.dialled(&peer_id, Ok(connection_id));
             }
             SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
-                self.connections.remove(&connection_id);
+                let connection = self.connections.remove(&connection_id);
+                self.ground.forget(connection_id);
                 let cause = cause.map_or("it was closed".to_owned(), |cause| cause.to_string());
                 self.connection_ended(connection_id, &format!("the connection ended: {cause}"));
+                if let Some(connection) = connection {
+                    self.rescue(connection.counter);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                self.dial_failed(&peer, &words::of_dial_error(&error));
+                let words = words::of_dial_error(&error);
+                self.dial_failed(&peer, &words);
+                self.dialled(&peer, Err(&words));
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 let reason = words::of_listen_error(&error);
@@ -87,16 +104,20 @@ impl<H: House> Road<H> {
                 let task = acceptor::run(stream, peer, connection, place, Arc::clone(&self.ground));
                 self.streams.spawn(self.until_stopped(task));
             }
-            FromHandler::TooMany => {
+            FromHandler::Asked(topic, stream, place) => self.asked(peer, connection, topic, stream, place),
+            FromHandler::TooMany(None) => {
                 if self.refusal_log.pass(Instant::now()) {
                     tracing::info!(%peer, "too many streams on one connection");
                 }
                 self.ground.metrics.peer_refused("too_many_streams");
             }
+            FromHandler::TooMany(Some(topic)) => {
+                self.ground.metrics.question_refused(topic, "too_many_streams");
+            }
         }
     }
 
-    fn until_stopped<F: Future<Output = ()> + Send + 'static>(
+    pub(super) fn until_stopped<F: Future<Output = ()> + Send + 'static>(
         &self,
         task: F,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -116,6 +137,14 @@ impl<H: House> Road<H> {
                 tracing::info!(peer = %event.peer, %failure, "dead connection");
                 self.swarm.close_connection(event.connection);
             }
+        }
+    }
+
+    fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { connection_id, peer_id, info } = event else { return };
+        if let Some(connection) = self.connections.get_mut(&connection_id) {
+            connection.speaks_kad = info.protocols.contains(&directory::PROTOCOL);
+            self.introduce_to_kad(peer_id);
         }
     }
 
@@ -139,7 +168,10 @@ impl<H: House> Road<H> {
         match report {
             Report::Up { did, connection, attempt, lane, record } => {
                 let Some(link) = self.links.get_mut(&did) else { return };
-                let Some(Connection { address, .. }) = self.connections.get(&connection) else { return };
+                let Some(Connection { peer, address, .. }) = self.connections.get(&connection) else {
+                    return;
+                };
+                let peer = *peer;
                 let now = Instant::now();
                 link.learn(&record, now);
                 if link.up(attempt, address, now, (self.ground.clock)()) {
@@ -148,6 +180,8 @@ impl<H: House> Road<H> {
                     self.ground.metrics.links_up.inc();
                     self.ground.metrics.link_ups.inc();
                     self.publish(&did);
+                    self.introduced(&did, Ok(connection));
+                    self.introduce_to_kad(peer);
                 }
             }
             Report::Down { did, peer, connection, attempt, end } => {
@@ -161,8 +195,10 @@ impl<H: House> Road<H> {
                 let step = link.connected(peer, connection);
                 self.take(&did, step);
                 self.refresh_known();
+                self.introduce_to_kad(peer);
             }
             Report::Left { peer, connection, end } => self.stream_ended(&peer, connection, &end),
+            Report::Judged(judged) => self.judged(judged),
         }
     }
 
@@ -179,6 +215,9 @@ impl<H: House> Road<H> {
 
     fn stream_ended(&mut self, peer: &PeerId, connection: ConnectionId, end: &End) {
         self.ground.metrics.stream_ended(end.label());
+        if !self.connections.contains_key(&connection) {
+            self.ground.forget(connection); // It was recognised when it was gone already.
+        }
         match end {
             End::Fault(fault) => {
                 let stranger = fault.is_of_a_stranger();

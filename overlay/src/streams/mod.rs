@@ -1,9 +1,11 @@
-//! The libp2p side of `/dccp/msg/1`: who may be connected, and negotiated streams for the node.
+//! The libp2p side of `/dccp/msg/1` and of questions: who may be connected, and negotiated streams
+//! for the node.
 //!
 //! [`Streams`] is the behaviour of the swarm, [`handler::Handler`] stands on each connection. Both
-//! only open and limit; what is said on a stream is in `opener` and `acceptor`.
+//! only open and limit; what is said on a stream is in `opener`, `acceptor` and `questions`.
 
 mod handler;
+mod pledge;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -19,18 +21,22 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, StreamProtocol};
 use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use handler::{FromHandler, OpenStream};
+use crate::config::Limits;
+
+pub(crate) use handler::{FromHandler, OpenStream, Wanted};
+pub(crate) use pledge::{Asked, Pledge, Turn};
 
 /// Protocol of the message streams; its version is repeated in the Hello frame.
 pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/dccp/msg/1");
 
-/// Opens message streams on request and takes the ones that peers open.
+/// Opens streams on request and takes the ones that peers open.
 pub(crate) struct Streams {
     inbound_streams_max: usize,
+    inbound_questions_max: usize,
     strangers_max: usize,
     known: HashSet<PeerId>,
     strangers: HashSet<ConnectionId>,
-    out: VecDeque<ToSwarm<StreamEvent, OpenStream>>,
+    out: VecDeque<ToSwarm<StreamEvent, Wanted>>,
     waker: Option<Waker>,
 }
 
@@ -50,10 +56,11 @@ pub(crate) type Place = OwnedSemaphorePermit;
 pub(crate) struct TooManyStrangers;
 
 impl Streams {
-    pub(crate) fn new(inbound_streams_max: usize, strangers_max: usize) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Streams {
-            inbound_streams_max,
-            strangers_max,
+            inbound_streams_max: limits.inbound_streams_max,
+            inbound_questions_max: limits.asks.per_connection_max,
+            strangers_max: limits.strangers_max,
             known: HashSet::new(),
             strangers: HashSet::new(),
             out: VecDeque::new(),
@@ -61,9 +68,9 @@ impl Streams {
         }
     }
 
-    /// Asks for a message stream on this connection; answered by `Opened` or `OpenFailed`, or by
-    /// the end of the connection.
-    pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, wanted: OpenStream) {
+    /// Asks for a stream on this connection. One for messages is answered by `Opened` or
+    /// `OpenFailed`, one for a question by its pledge; both by the end of the connection.
+    pub(crate) fn open(&mut self, peer: PeerId, connection: ConnectionId, wanted: Wanted) {
         self.out.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
             handler: NotifyHandler::One(connection),
@@ -85,7 +92,7 @@ impl Streams {
     }
 
     fn handler(&self) -> handler::Handler {
-        handler::Handler::new(self.inbound_streams_max)
+        handler::Handler::new(self.inbound_streams_max, self.inbound_questions_max)
     }
 }
 

@@ -12,19 +12,24 @@ use crate::fixture::hostile::{Mallory, RawStream};
 use crate::fixture::{Node, Org, QUIC, TCP, letter, now, quick, two_nodes, within};
 
 /// Acme, listening, with Globex as its only partner.
-async fn acme_with(limits: Limits, globex: &Org) -> Node {
+pub(crate) async fn acme_with(limits: Limits, globex: &Org) -> Node {
     let acme = Node::start(Org::found("acme", 1), &[TCP], limits).await;
     acme.overlay.set_partners(vec![globex.partner(&[])]);
     acme
 }
 
-fn hello_of(org: &Org) -> Frame {
+pub(crate) fn hello_of(org: &Org) -> Frame {
     let hello = org.hello(&[]);
-    Frame::Hello { version: VERSION, node_record: hello.node_record.into(), prekeys: vec![] }
+    Frame::Hello {
+        version: VERSION,
+        node_record: hello.node_record.into(),
+        prekeys: vec![],
+        head: Bytes::new(),
+    }
 }
 
 /// Proves that the node still serves its partner.
-async fn still_serves(acme: &Node, globex: &Org) {
+pub(crate) async fn still_serves(acme: &Node, globex: &Org) {
     let mut partner = Mallory::connect(globex.node_seed, acme).await;
     let mut stream = partner.open().await;
     stream.say(&hello_of(globex)).await;
@@ -71,7 +76,7 @@ async fn a_record_signed_by_another_operator_is_refused() {
     let mut record = mallory.record(&[]);
     record.did = globex.did.clone();
     let node_record = record.sign(&mallory.operator).expect("signed").into();
-    let hello = Frame::Hello { version: VERSION, node_record, prekeys: vec![] };
+    let hello = Frame::Hello { version: VERSION, node_record, prekeys: vec![], head: Bytes::new() };
     refused_by_name(mallory.node_seed, &hello, &acme, GoodbyeCode::Unverified, "record_forged").await;
     still_serves(&acme, &globex).await;
 }
@@ -93,7 +98,7 @@ async fn an_expired_record_is_refused() {
     let mut record = globex.record(&[]);
     record.expires = now().saturating_sub_ms(24 * 3_600_000);
     let node_record = record.sign(&globex.operator).expect("signed").into();
-    let hello = Frame::Hello { version: VERSION, node_record, prekeys: vec![] };
+    let hello = Frame::Hello { version: VERSION, node_record, prekeys: vec![], head: Bytes::new() };
     refused_by_name(globex.node_seed, &hello, &acme, GoodbyeCode::Unverified, "record_forged").await;
 }
 
@@ -101,8 +106,8 @@ async fn an_expired_record_is_refused() {
 async fn another_version_is_refused_by_name() {
     let globex = Org::found("globex", 2);
     let acme = acme_with(quick(), &globex).await;
-    let Frame::Hello { node_record, prekeys, .. } = hello_of(&globex) else { unreachable!() };
-    let hello = Frame::Hello { version: VERSION + 1, node_record, prekeys };
+    let Frame::Hello { node_record, prekeys, head, .. } = hello_of(&globex) else { unreachable!() };
+    let hello = Frame::Hello { version: VERSION + 1, node_record, prekeys, head };
     refused_by_name(globex.node_seed, &hello, &acme, GoodbyeCode::Version, "version").await;
     still_serves(&acme, &globex).await;
 }
@@ -139,7 +144,7 @@ async fn silence_instead_of_a_hello_is_not_waited_for_long() {
 }
 
 /// A partner that has said Hello, on its stream.
-async fn let_in(acme: &Node, globex: &Org) -> (Mallory, RawStream) {
+pub(crate) async fn let_in(acme: &Node, globex: &Org) -> (Mallory, RawStream) {
     let mut partner = Mallory::connect(globex.node_seed, acme).await;
     let mut stream = partner.open().await;
     stream.say(&hello_of(globex)).await;

@@ -1,6 +1,8 @@
 //! The overlay seen from outside: two real nodes on loopback, and nodes that mean ill.
 
 mod fixture;
+mod heads;
 mod hostile;
 mod post_quantum;
+mod questions;
 mod two_nodes;

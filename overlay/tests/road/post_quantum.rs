@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use libp2p::identity::Keypair;
-use overlay::{Config, StartError, start};
+use overlay::{StartError, start};
 use prometheus_client::registry::Registry;
 use rustls::{ClientConnection, NamedGroup, ProtocolVersion, ServerConnection};
 
 use crate::fixture::forwarder::{Forwarder, socket_of};
-use crate::fixture::{Node, Org, TCP, now, prepare, quick};
+use crate::fixture::{Node, Org, TCP, config_of, now, prepare, quick};
 
 const X25519MLKEM768: u16 = 0x11ec;
 const TLS_1_3: u16 = 0x0304;
@@ -142,8 +142,7 @@ fn refuses() {
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     runtime.block_on(async {
         let org = Org::found("acme", 1);
-        let config =
-            Config { node_key_seed: org.node_seed.into(), listen: vec![], mdns: false, limits: quick() };
+        let config = config_of(&org, &[], quick());
         let house = crate::fixture::TestHouse::build().0;
         let started = start(config, org.hello(&[]), vec![], house, &mut Registry::default(), now).await;
         let Err(error @ StartError::KeyLogRequested) = started else { panic!("it started") };

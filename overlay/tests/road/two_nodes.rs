@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::fixture::forwarder::{Forwarder, socket_of};
-use crate::fixture::{Node, Org, QUIC, TCP, letter, now, prepare, quick, two_nodes, two_nodes_with, within};
+use crate::fixture::{
+    Node, Org, QUIC, TCP, config_of, letter, now, prepare, quick, two_nodes, two_nodes_with, within,
+};
 use bytes::Bytes;
 use dccp::frame::RefusalCode;
 use futures::future::join_all;
@@ -333,12 +335,7 @@ async fn an_address_that_cannot_be_listened_on_is_named() {
     let taken = Node::start(Org::found("acme", 1), &[TCP], quick()).await;
     let address = taken.overlay.listen_addresses().remove(0);
     let (house, org) = (taken.house.clone(), Org::found("globex", 2));
-    let config = overlay::Config {
-        node_key_seed: org.node_seed.into(),
-        listen: vec![address.clone()],
-        mdns: false,
-        limits: quick(),
-    };
+    let config = config_of(&org, &[&address], quick());
     let mut registry = prometheus_client::registry::Registry::default();
     let started = overlay::start(config, org.hello(&[]), Vec::new(), house, &mut registry, now).await;
     let Err(overlay::StartError::Listen { address: named, reason }) = started else { panic!("started") };
