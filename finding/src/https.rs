@@ -267,3 +267,6 @@ fn tls_failure(error: io::Error) -> FetchError {
         None => FetchError::Unreachable(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ mod address;
 mod domain;
 mod error;
 mod finder;
+#[cfg(test)]
+mod fixture;
 mod https;
 mod mirror;
 mod names;

@@ -292,3 +292,6 @@ fn aged(answer: Result<Resolution, ResolveError>, now: UnixMillis) -> Result<Res
     };
     Ok(resolution)
 }
+
+#[cfg(test)]
+mod tests;
