@@ -29,7 +29,7 @@ pub const STOCK_SERVED_MAX: usize = 32;
 /// An answer with one-time prekeys, encoded.
 pub const STOCK_BYTES_MAX: usize = 64 * 1024;
 
-/// One operation of a DID log, encoded.
+/// The body of one operation of a DID log, encoded; its signatures stand beside it.
 pub const DID_OPERATION_BYTES_MAX: usize = 16 * 1024;
 /// Operations in one DID log.
 pub const DID_OPERATIONS_MAX: usize = 256;

@@ -2,8 +2,10 @@
 
 mod common;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use common::{NOW, Organisation};
+use dccp::did::{Aka, Commitment, Custody, EndpointId, OperationKind};
 use dccp::keys::Domain;
 use dccp::message::{Class, FsClass};
 use dccp::partner::PartnerFile;
@@ -31,12 +33,41 @@ fn the_test_vectors_of_the_document_hold() {
 
 #[test]
 fn the_labels_of_the_document_are_those_that_are_signed() {
-    let domains =
-        [Domain::DidOperation, Domain::Manifest, Domain::NodeRecord, Domain::Prekey, Domain::Message];
+    let domains = [
+        Domain::DidOperation,
+        Domain::Manifest,
+        Domain::NodeRecord,
+        Domain::Prekey,
+        Domain::Head,
+        Domain::Message,
+    ];
     for domain in domains {
         let label = std::str::from_utf8(domain.label()).unwrap().replace('\0', "\\0");
         assert_documented(&format!("`{label}`"));
     }
+}
+
+/// The formulas of §4.2, worked by hand.
+#[test]
+fn commitments_are_made_as_the_document_says() {
+    let key = Organisation::acme().operator.verifying_key().clone();
+    let sha256 = |octets: &[u8]| digest(&SHA256, octets).as_ref().to_vec();
+    let commitment = [b"DCCP-KEY-COMMIT-v1\0".as_slice(), &[0, 1], &key.to_bytes()].concat();
+    assert_eq!(Commitment::of(&key).as_bytes()[..], sha256(&commitment));
+    let aka = [b"DCCP-AKA-v1\0".as_slice(), &[7; 16], b"ann@acme.example"].concat();
+    assert_eq!(Aka::of(&[7; 16], "Ann@Acme.example").as_bytes()[..], sha256(&aka));
+    assert_documented("`SHA-256(\"DCCP-KEY-COMMIT-v1\\0\" ‖ algorithm id (u16) ‖ public key)`");
+    assert_documented("`SHA-256(\"DCCP-AKA-v1\\0\" ‖ salt (16) ‖ address)`");
+}
+
+#[test]
+fn the_words_of_a_log_are_those_of_the_document() {
+    let kinds =
+        [OperationKind::Genesis, OperationKind::Update, OperationKind::Rotate, OperationKind::Deactivate];
+    kinds.iter().for_each(|kind| assert_documented(&format!("`{}`", kind.as_str())));
+    let custodies = [Custody::Org, Custody::Joint, Custody::Own];
+    custodies.iter().for_each(|custody| assert_documented(&format!("`{}`", custody.as_str())));
+    EndpointId::ALL.iter().for_each(|id| assert_documented(&format!("`#{}`", id.as_str())));
 }
 
 #[test]
@@ -59,6 +90,11 @@ fn the_limits_of_the_document_are_those_of_the_code() {
         ("DID_OPERATION_BYTES_MAX", limits::DID_OPERATION_BYTES_MAX as u64),
         ("DID_OPERATIONS_MAX", limits::DID_OPERATIONS_MAX as u64),
         ("DID_LOG_BYTES_MAX", limits::DID_LOG_BYTES_MAX as u64),
+        ("QUORUM_MEMBERS_MAX", limits::QUORUM_MEMBERS_MAX as u64),
+        ("SIGNATURES_MAX", limits::SIGNATURES_MAX as u64),
+        ("AKA_MAX", limits::AKA_MAX as u64),
+        ("ENDPOINT_BYTES_MAX", limits::ENDPOINT_BYTES_MAX as u64),
+        ("WITNESSES_MAX", limits::WITNESSES_MAX as u64),
         ("DOMAINS_MAX", limits::DOMAINS_MAX as u64),
         ("DOMAIN_BYTES_MAX", limits::DOMAIN_BYTES_MAX as u64),
         ("DEVICES_MAX", limits::DEVICES_MAX as u64),
@@ -70,6 +106,7 @@ fn the_limits_of_the_document_are_those_of_the_code() {
         ("PEER_ID_BYTES_MAX", limits::PEER_ID_BYTES_MAX as u64),
         ("PARTNER_NODES_MAX", limits::PARTNER_NODES_MAX as u64),
         ("PREKEYS_MAX", limits::PREKEYS_MAX as u64),
+        ("BUNDLE_BYTES_MAX", limits::BUNDLE_BYTES_MAX as u64),
         ("PARTNER_TEXT_BYTES_MAX", limits::PARTNER_TEXT_BYTES_MAX as u64),
         ("FORWARD_PATHS_MAX", limits::FORWARD_PATHS_MAX as u64),
         ("PATH_BYTES_MAX", limits::PATH_BYTES_MAX as u64),
