@@ -84,6 +84,13 @@ impl Acquaintance {
                 tracing::error!(%error, "our epoch prekeys cannot be renewed; partners go on with the last ones")
             }
         }
+        // In a task of its own: making keys takes a while, and the house has more to keep.
+        let (custody, spool) = (self.custody.clone(), self.spool.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = custody.restock(now, &spool).await {
+                tracing::warn!(%error, "no one-time keys can be made now; partners use our epoch prekey");
+            }
+        });
     }
 
     /// Whether anything new was learned.

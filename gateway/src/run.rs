@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::Check;
+use dccp::batch::RootCache;
 use federation::Directory;
 use policies::Rules;
 use prometheus_client::registry::Registry;
@@ -31,8 +32,9 @@ use crate::flows::mail_out::MailOut;
 use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
 use crate::flows::report::Reporter;
-use crate::flows::sealing::Sealer;
+use crate::flows::sealing::{Sealer, Suites};
 use crate::flows::under_way::UnderWay;
+use crate::forward::Shelf;
 use crate::housekeeping::Housekeeping;
 use crate::http::{Answers, HttpState, Vouch};
 use crate::metrics::{Metrics, watch_spool};
@@ -133,6 +135,8 @@ struct Ground {
     custody: Arc<Custody>,
     knowledge: Knowledge,
     partners: watch::Receiver<Arc<Partners>>,
+    suites: Suites,
+    sealer: Sealer,
     metrics: Metrics,
     clock: Clock,
 }
@@ -149,7 +153,12 @@ impl Ground {
         let (partners, seen) = watch::channel(Arc::new(Partners::load(&spool, clock()).await?));
         let knowledge = Knowledge::new(directory, seen.clone(), Arc::new(rules(&config)?));
         let metrics = Metrics::new(registry);
-        Ok((Self { config, spool, custody, knowledge, partners: seen, metrics, clock }, partners))
+        let suites = suites(&config);
+        let sealer = Sealer::new(custody.clone(), suites.clone(), Shelf::default(), clock)
+            .map_err(|source| Error::Io { what: "cannot start the thread that signs".to_owned(), source })?;
+        let ground =
+            Self { config, spool, custody, knowledge, partners: seen, suites, sealer, metrics, clock };
+        Ok((ground, partners))
     }
 
     async fn overlay(
@@ -183,10 +192,6 @@ impl Ground {
             .await?)
     }
 
-    fn sealer(&self) -> Sealer {
-        Sealer { custody: self.custody.clone(), clock: self.clock }
-    }
-
     fn reporter(&self) -> Reporter {
         Reporter {
             custody: self.custody.clone(),
@@ -205,7 +210,7 @@ impl Ground {
     fn kit(&self, overlay: &overlay::Overlay) -> Kit {
         let release = Release {
             knowledge: self.knowledge.clone(),
-            sealer: self.sealer(),
+            sealer: self.sealer.clone(),
             reporter: self.reporter(),
             spool: self.spool.clone(),
             size_max: self.config.smtp.size_bytes_max + TRACE_BYTES_MAX,
@@ -236,6 +241,8 @@ impl Ground {
             spool: self.spool.clone(),
             pool: smtp::client::Pool::new(target(&self.config)),
             receipts,
+            roots: RootCache::default(),
+            suites: self.suites.clone(),
             under_way: UnderWay::default(),
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
@@ -251,7 +258,7 @@ impl Ground {
         Answering {
             spool: self.spool.clone(),
             knowledge: self.knowledge.clone(),
-            sealer: self.sealer(),
+            sealer: self.sealer.clone(),
             courier: couriers.clone(),
             metrics: self.metrics.clone(),
             clock: self.clock,
@@ -298,7 +305,7 @@ impl Ground {
     fn mail_out(&self, couriers: &courier::Handle) -> MailOut {
         MailOut {
             knowledge: self.knowledge.clone(),
-            sealer: self.sealer(),
+            sealer: self.sealer.clone(),
             spool: self.spool.clone(),
             courier: couriers.clone(),
             metrics: self.metrics.clone(),
@@ -391,6 +398,12 @@ fn spool_config(config: &Config) -> SpoolConfig {
         free_bytes_min: config.queue.disk_free_bytes_min,
         ..SpoolConfig::default()
     }
+}
+
+/// What we accept from partners is also what we seal with.
+fn suites(config: &Config) -> Suites {
+    let ours = config.suites.accept.iter().copied().map(crate::suites::of_name).collect();
+    Suites { ours, minimum: crate::suites::of_name(config.suites.minimum) }
 }
 
 fn rules(config: &Config) -> Result<Rules, Error> {

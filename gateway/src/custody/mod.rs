@@ -4,7 +4,9 @@
 //! keys.master ── opens the four key files below (crate keystore)
 //! keys/operator.key (L1) ── signs ──► manifest, node records, prekeys
 //! keys/device.key        ── signs messages; opens those sealed to the manifest's key (no forward secrecy)
-//! epoch prekeys          ── open messages; made daily, rest sealed by the vault, destroyed 72 h after their day
+//! epoch prekeys          ── open messages; made daily, destroyed 72 h after their day
+//! one-time keys          ── open one message each; made in batches, destroyed with the end of that message
+//! keys/day.key           ── seals the storage keys that both rest under; replaced daily, by the gateway itself
 //! keys/node.key          ── proves the PeerId on the road
 //! keys/storage.key       ── Vault: seals what rests in the database
 //! recovery.key (L0)      ── never read here: it belongs offline
@@ -18,32 +20,41 @@
 //! Deliberately absent: a process of its own, and signing inside a PKCS#11 token (no token on the market speaks
 //! ML-DSA-65; a token guards the master key instead). `Custody` is built so that its callers need not change.
 
+mod day;
 mod identity;
-pub mod keyfile;
 pub mod prekeys;
+mod stock;
+mod storage;
 pub mod takeover;
 mod vault;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-use dccp::did::{DidDocument, Log, Manifest};
-use dccp::keys::{KeyId, SigningKey};
+use dccp::did::{Device, Devices, DidDocument, Log, Manifest};
+use dccp::kem::DecapsulationKey;
+use dccp::keys::{DeviceSigner, KeyId, SigningKey};
+use dccp::limits::STOCK_KEYS_MAX;
 use dccp::message::FsClass;
 use dccp::node::NodeRecord;
-use dccp::xwing::DecapsulationKey;
-use dccp::{Did, UnixMillis};
+use dccp::prekey::{Stock, epoch_of};
+use dccp::session::OpenCache;
+use dccp::stock::Question;
+use dccp::suite::KemAlgorithm;
+use dccp::{Did, UnixMillis, xwing};
 use keystore::keyfile::{self, KeyFileError, Kind};
 use keystore::{MasterError, MasterKey};
 use zeroize::Zeroizing;
 
-pub use identity::{Identity, IdentityPaths};
+pub use identity::{DEVICE_LIFETIME_MS, Identity, IdentityPaths};
 pub use vault::{OVERHEAD_BYTES, Vault, VaultError};
 
 use crate::config::{Config, Master};
-use crate::spool::{Spool, SpoolError};
-use keyfile::{KeyFileError, Kind};
+use crate::spool::{ClaimedKey, Spool, SpoolError};
+use day::DayFile;
 use prekeys::Ring;
+use storage::{StorageKeys, Use};
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,22 +89,37 @@ pub enum CustodyError {
     },
 }
 
+impl CustodyError {
+    /// The spool's fault, or one that the spool's users see as a broken record of it.
+    pub(crate) fn into_spool(self) -> SpoolError {
+        match self {
+            CustodyError::Spool(error) => error,
+            other => SpoolError::Corrupt(other.to_string()),
+        }
+    }
+}
+
 /// The private keys, and what is done with them. Has no `Debug`.
 pub struct Custody {
     operator: SigningKey,
-    device: SigningKey,
+    device: DeviceSigner,
     device_kem: Arc<DecapsulationKey>,
     node_seed: Zeroizing<[u8; 32]>,
     vault: Arc<Vault>,
     identity: Identity,
+    day: DayFile,
+    /// The mechanisms of the suites that we accept.
+    kems: Vec<KemAlgorithm>,
     epochs: RwLock<Epochs>,
+    sessions: OpenCache,
 }
 
-/// The epoch keys and the records that publish them.
+/// The keys of these days and the records that publish them.
 #[derive(Default)]
 struct Epochs {
+    storage: Arc<StorageKeys>,
     ring: Ring,
-    published: Vec<(u64, Vec<u8>)>,
+    published: Vec<(KeyId, Vec<u8>)>,
 }
 
 /// The long-lived keys of one gateway, as `init` makes them and `load` reads them.
@@ -103,7 +129,7 @@ pub struct KeySet {
     /// Signs messages.
     pub device: SigningKey,
     /// Opens messages that were sealed without a prekey.
-    pub device_kem: DecapsulationKey,
+    pub device_kem: xwing::DecapsulationKey,
     /// Ed25519 seed of the overlay node.
     pub node_seed: Zeroizing<[u8; 32]>,
     /// The vault's key.
@@ -126,6 +152,16 @@ impl Custody {
     /// # Errors
     /// See [`CustodyError`].
     pub fn open(config: &Config, now: UnixMillis) -> Result<Custody, CustodyError> {
+        let custody = Custody::open_with_any_domains(config, now)?;
+        custody.identity.expect_domains(&config.domains())?;
+        Ok(custody)
+    }
+
+    /// The same, even if the configuration names domains that the log does not: for the command that mends that.
+    ///
+    /// # Errors
+    /// See [`CustodyError`].
+    pub fn open_with_any_domains(config: &Config, now: UnixMillis) -> Result<Custody, CustodyError> {
         if takeover::is_unfinished(config) {
             return Err(CustodyError::Unfinished);
         }
@@ -133,15 +169,18 @@ impl Custody {
         let identity = Identity::load(&identity_paths(config), now)?;
         let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
         identity.expect_keys(keys.operator.verifying_key(), device)?;
-        identity.expect_domains(&config.domains())?;
+        let vault = Arc::new(Vault::new(keys.storage));
         Ok(Custody {
             operator: keys.operator,
-            device: keys.device,
-            device_kem: Arc::new(keys.device_kem),
+            device: keys.device.into(),
+            device_kem: Arc::new(keys.device_kem.into()),
             node_seed: keys.node_seed,
-            vault: Arc::new(Vault::new(keys.storage)),
+            day: DayFile::beside(&config.keys.storage, vault.clone()),
+            vault,
+            kems: kems_of(&identity),
             identity,
             epochs: RwLock::default(),
+            sessions: OpenCache::default(),
         })
     }
 
@@ -165,13 +204,25 @@ impl Custody {
         &self.identity.manifest
     }
 
+    /// The devices of our manifest.
+    pub fn devices(&self) -> &Devices {
+        &self.identity.devices
+    }
+
+    /// This gateway among them.
+    pub fn own_device(&self) -> &Device {
+        let own = self.identity.devices.iter().find(|device| device.signing == *self.device.verifying_key());
+        #[expect(clippy::expect_used, reason = "`open` has checked that the manifest names the device key")]
+        own.expect("a manifest that names us")
+    }
+
     /// Signs the organisation's records.
     pub fn operator(&self) -> &SigningKey {
         &self.operator
     }
 
     /// Signs messages.
-    pub fn device(&self) -> &SigningKey {
+    pub fn device(&self) -> &DeviceSigner {
         &self.device
     }
 
@@ -191,6 +242,79 @@ impl Custody {
         }
     }
 
+    /// The key that opens an arrived message, and its kind: the one-time key that the message claimed, else one of
+    /// [`device_kem`](Self::device_kem). `None` once it is destroyed, and for a one-time key that another message has.
+    ///
+    /// # Errors
+    /// The spool's, when the one-time key was made beside us and its storage key has to be looked up.
+    pub async fn opening_key(
+        &self,
+        key_id: &KeyId,
+        claimed: Option<&ClaimedKey>,
+        spool: &Spool,
+    ) -> Result<Option<(Arc<DecapsulationKey>, FsClass)>, CustodyError> {
+        let Some(claimed) = claimed else {
+            return Ok(self.device_kem(key_id).map(|key| (key, self.fs_class_of(key_id))));
+        };
+        let mut storage = self.storage();
+        if storage.vault(Use::OneTime, claimed.epoch).is_none() {
+            storage = Arc::new(storage::look(&self.day, spool).await?);
+        }
+        let key = storage
+            .vault(Use::OneTime, claimed.epoch)
+            .and_then(|vault| stock::open(vault, key_id, &claimed.sealed));
+        Ok(key.map(|key| (Arc::new(key), FsClass::OneTime)))
+    }
+
+    /// The secrets of partners' live sessions, as long as the key is there that they were made with.
+    pub fn sessions(&self) -> &OpenCache {
+        &self.sessions
+    }
+
+    /// Makes one-time keys where the stock is low, and forgets those that nobody may use any more. Says how many were
+    /// made. Cheap when there is nothing to do; call it every minute, after [`rotate`](Self::rotate).
+    ///
+    /// # Errors
+    /// The spool's.
+    pub async fn restock(self: &Arc<Self>, now: UnixMillis, spool: &Spool) -> Result<usize, CustodyError> {
+        if spool.read(move |database| stock::has_expired(database, now)).await? {
+            spool.destroy(move |database| stock::forget_expired(database, now)).await?;
+        }
+        let mut made = 0;
+        for kem in self.kems.iter().copied() {
+            let mut in_stock = spool.read(move |database| stock::in_stock(database, kem, now)).await?;
+            while in_stock < stock::STOCK_KEYS_MIN {
+                let Some(vault) = self.storage().vault(Use::OneTime, epoch_of(now)).cloned() else {
+                    return Ok(made); // it is made with the next rotation
+                };
+                let custody = self.clone();
+                let work = move || stock::make(custody.document(), &custody.operator, &vault, kem, now);
+                let batch = tokio::task::spawn_blocking(work).await.map_err(|_| SpoolError::Closed)?;
+                let batch =
+                    batch.map_err(|error| CustodyError::Identity(format!("one-time keys: {error}")))?;
+                spool.write(move |database| stock::put(database, &batch)).await?;
+                in_stock += STOCK_KEYS_MAX;
+                made += STOCK_KEYS_MAX;
+            }
+        }
+        Ok(made)
+    }
+
+    /// Gives `partner` one-time keys that nobody else has. `None`: there are none, or it has had enough for now.
+    ///
+    /// # Errors
+    /// The spool's.
+    pub async fn serve(
+        &self,
+        partner: &Did,
+        question: Question,
+        now: UnixMillis,
+        spool: &Spool,
+    ) -> Result<Option<Stock>, SpoolError> {
+        let (partner, kem) = (partner.to_string(), question.suite.choices().kem);
+        spool.write(move |database| stock::serve(database, &partner, kem, question.count, now)).await
+    }
+
     /// The seed of the overlay node's key.
     pub fn node_seed(&self) -> Zeroizing<[u8; 32]> {
         self.node_seed.clone()
@@ -206,7 +330,7 @@ impl Custody {
     /// # Errors
     /// [`CustodyError::Identity`] when there are too many addresses or one is too long.
     pub fn node_record(&self, addresses: &[String], now: UnixMillis) -> Result<Vec<u8>, CustodyError> {
-        let device = self.identity.device(self.device.verifying_key());
+        let device = self.identity.device(self.device.hybrid().verifying_key());
         let record = NodeRecord {
             did: self.did().clone(),
             peer_id: overlay::peer_id_of(&self.node_seed).to_bytes(),
@@ -223,9 +347,16 @@ impl Custody {
     /// # Errors
     /// [`CustodyError::Spool`] or [`CustodyError::Prekeys`]; the keys in memory stay as they were.
     pub async fn rotate(&self, now: UnixMillis, spool: &Spool) -> Result<bool, CustodyError> {
-        if !self.read_epochs(|epochs| epochs.ring.is_right_at(now)) {
-            let ring = prekeys::renew(&self.vault, now, spool).await?;
-            self.write_epochs(|epochs| epochs.ring = ring);
+        if !self.storage().is_right_at(now) {
+            let storage = Arc::new(storage::renew(&self.day, now, spool).await?);
+            self.write_epochs(|epochs| epochs.storage = storage);
+        }
+        if !self.read_epochs(|epochs| epochs.ring.is_right_at(now, &self.kems)) {
+            let ring = prekeys::renew(&self.storage(), now, &self.kems, spool).await?;
+            let before = self.write_epochs(|epochs| std::mem::replace(&mut epochs.ring, ring));
+            // What a destroyed key has opened must not outlive it in memory.
+            let destroyed = before.key_ids().filter(|key_id| self.device_kem(key_id).is_none());
+            destroyed.for_each(|key_id| self.sessions.forget(key_id));
         }
         Ok(self.publish(now))
     }
@@ -235,8 +366,9 @@ impl Custody {
     /// # Errors
     /// As [`rotate`](Self::rotate).
     pub async fn take_stored_prekeys(&self, now: UnixMillis, spool: &Spool) -> Result<(), CustodyError> {
-        let ring = prekeys::look(&self.vault, spool).await?;
-        self.write_epochs(|epochs| epochs.ring = ring);
+        let storage = storage::look(&self.day, spool).await?;
+        let ring = prekeys::look(&storage, spool).await?;
+        self.write_epochs(|epochs| (epochs.storage, epochs.ring) = (Arc::new(storage), ring));
         self.publish(now);
         Ok(())
     }
@@ -248,15 +380,19 @@ impl Custody {
 
     /// Signs the records of `now` unless they are already there. Says whether they changed.
     fn publish(&self, now: UnixMillis) -> bool {
-        let records = self.read_epochs(|epochs| epochs.ring.records(self.did(), now));
+        let records = self.read_epochs(|epochs| epochs.ring.records(self.did(), now, &self.kems));
         let same = self.read_epochs(|epochs| {
-            epochs.published.iter().map(|(epoch, _)| epoch).eq(records.iter().map(|record| &record.epoch))
+            epochs.published.iter().map(|(key_id, _)| key_id).eq(records.iter().map(|record| &record.key_id))
         });
         if !same {
-            let signed = records.iter().map(|record| (record.epoch, record.sign(&self.operator))).collect();
+            let signed = records.iter().map(|record| (record.key_id, record.sign(&self.operator))).collect();
             self.write_epochs(|epochs| epochs.published = signed);
         }
         !same
+    }
+
+    fn storage(&self) -> Arc<StorageKeys> {
+        self.read_epochs(|epochs| epochs.storage.clone())
     }
 
     /// A panic elsewhere cannot leave the epochs half changed: each change is one assignment.
@@ -264,8 +400,8 @@ impl Custody {
         look(&self.epochs.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    fn write_epochs(&self, change: impl FnOnce(&mut Epochs)) {
-        change(&mut self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+    fn write_epochs<T>(&self, change: impl FnOnce(&mut Epochs) -> T) -> T {
+        change(&mut self.epochs.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
@@ -281,7 +417,7 @@ impl KeySet {
         KeySet {
             operator: SigningKey::generate(rng),
             device: SigningKey::generate(rng),
-            device_kem: DecapsulationKey::generate(rng),
+            device_kem: xwing::DecapsulationKey::generate(rng),
             node_seed,
             storage,
         }
@@ -302,7 +438,7 @@ impl KeySet {
         Ok(KeySet {
             operator: SigningKey::from_seed(&part(&operator, 0)),
             device: SigningKey::from_seed(&part(&device, 0)),
-            device_kem: DecapsulationKey::from_seed(&part(&device, 64)),
+            device_kem: xwing::DecapsulationKey::from_seed(&part(&device, 64)),
             node_seed: part(&node, 0),
             storage: part(&storage, 0),
         })
@@ -322,6 +458,12 @@ impl KeySet {
         keyfile::write(&keys.storage, Kind::Storage, self.storage.as_slice(), master)?;
         Ok(())
     }
+}
+
+/// The mechanisms of the suites that our manifest offers.
+fn kems_of(identity: &Identity) -> Vec<KemAlgorithm> {
+    let kems: BTreeSet<_> = identity.devices.suites().iter().map(|suite| suite.choices().kem).collect();
+    kems.into_iter().collect()
 }
 
 /// The master key that `config` names, if it names one. May ask a person.

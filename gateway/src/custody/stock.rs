@@ -120,9 +120,8 @@ pub(super) fn put(database: &Connection, batch: &Batch) -> rusqlite::Result<()> 
         params![number_of(batch.kem), number(batch.epoch), number(batch.expires.as_u64()), batch.root],
     )?;
     let id = database.last_insert_rowid();
-    let mut add = database.prepare_cached(
-        "INSERT INTO one_time_keys (key_id, batch, sealed, offer) VALUES (?1, ?2, ?3, ?4)",
-    )?;
+    let mut add = database
+        .prepare_cached("INSERT INTO one_time_keys (key_id, batch, sealed, offer) VALUES (?1, ?2, ?3, ?4)")?;
     for key in &batch.keys {
         add.execute(params![key.key_id.as_bytes(), id, key.sealed, key.offer])?;
     }
@@ -202,9 +201,11 @@ fn allowance(database: &Connection, partner: &str, now: UnixMillis) -> rusqlite:
     let day = number(epoch_of(now));
     database.execute("DELETE FROM one_time_given WHERE partner = ?1 AND day <> ?2", params![partner, day])?;
     let given: Option<i64> = database
-        .query_row("SELECT keys FROM one_time_given WHERE partner = ?1 AND day = ?2", params![partner, day], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT keys FROM one_time_given WHERE partner = ?1 AND day = ?2",
+            params![partner, day],
+            |row| row.get(0),
+        )
         .optional()?;
     let outstanding: i64 = database.query_row(
         "SELECT count(*) FROM one_time_keys WHERE served_to = ?1 AND claimed_by IS NULL",

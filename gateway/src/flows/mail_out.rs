@@ -106,7 +106,7 @@ impl MailOut {
         let mut kept = Vec::new();
         for (did, recipients) in tx.destinations() {
             let partner = tx.snapshot.partners.by_did(&did).ok_or_else(replies::not_ready)?;
-            kept.push(self.prepare(&tx, &letter, partner, recipients)?);
+            kept.push(self.prepare(&tx, &letter, partner, recipients).await?);
         }
         let prepared = (self.clock)();
         self.metrics.stage_since(metrics::Stage::Seal, arrived, prepared);
@@ -152,7 +152,7 @@ impl MailOut {
 
     /// Decides about one destination and makes the row that will be kept for it: sealed to the partner, or sealed
     /// to ourselves while it is held.
-    fn prepare(
+    async fn prepare(
         &self,
         tx: &Transaction,
         letter: &Letter,
@@ -172,7 +172,7 @@ impl MailOut {
                 (self.row(id, letter, partner, &mail, Kind::Draft, body.into(), [0; 32]), None, note)
             }
             Verdict::Allow(permit) => {
-                let (sealed, note) = self.sealer.mail(permit, id, &mail, partner, self.expires(letter)).map_err(|error| {
+                let (sealed, note) = self.sealer.mail(permit, id, &mail, partner, self.expires(letter)).await.map_err(|error| {
                     tracing::error!(%error, partner = partner.domain(), "a mail could not be sealed; the client was told to try again");
                     replies::not_ready()
                 })?;

@@ -14,6 +14,8 @@
 
 use std::sync::Arc;
 
+use dccp::message::FsClass;
+use dccp::seal::SealedMessage;
 use federation::Directory;
 use policies::{Decision, Rules};
 use tokio::sync::watch;
@@ -68,6 +70,13 @@ impl Knowledge {
             rules: self.rules.clone(),
         }
     }
+}
+
+/// How a message is protected, in words for the journal: its suite, the kind of its key, and whether it goes in a session.
+fn protection(sealed: &SealedMessage, fs_class: FsClass) -> String {
+    let experimental = if sealed.suite().is_experimental() { " (experimental)" } else { "" };
+    let session = if sealed.seq().is_some() { " + session" } else { "" };
+    format!("suite {}{experimental}, {fs_class} key{session}", sealed.suite())
 }
 
 /// A decision in words for the journal: the rules that led to it, the decisive one first, and which rules were asked.

@@ -235,7 +235,7 @@ impl Answering {
         let receipts: Vec<Receipt> = pending.iter().filter_map(|(_, sealed)| self.recall(sealed)).collect();
         let id = RowId::fresh();
         let expires = now.saturating_add_ms(LIFETIME_MS);
-        let (sealed, note) = match self.sealer.receipts(id, &receipts, partner, expires) {
+        let (sealed, note) = match self.sealer.receipts(id, &receipts, partner, expires).await {
             Ok(sealed) => sealed,
             Err(error) => {
                 tracing::error!(%error, partner = partner.domain(), "receipts could not be sealed; they stay pending");

@@ -59,7 +59,7 @@ impl Release {
             }
             Verdict::Refuse(refusal) => self.refuse(due, &refusal.enhanced, &refusal.text).await,
             Verdict::Allow(permit) => {
-                match self.sealer.mail(permit, id, &mail, partner, due.row.expires_at) {
+                match self.sealer.mail(permit, id, &mail, partner, due.row.expires_at).await {
                     Ok((sealed, note)) => {
                         self.spool
                             .reseal(id, sealed.bytes().clone(), sealed.digest(), vec![decided, note])

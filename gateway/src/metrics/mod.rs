@@ -50,6 +50,12 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Arrivals that could not be opened or verified.
     pub unopened: Counter,
+    /// Arrivals refused because their suite is weaker than agreed with their sender.
+    pub downgrades: Counter,
+    /// One-time keys given to partners.
+    pub one_time_keys_served: Counter,
+    /// Questions for one-time keys that got none: the partner has had enough, or the stock is empty.
+    pub one_time_keys_denied: Counter,
     /// Attempts put off to a later time.
     pub deferred: Counter,
     /// Messages given up by us; where there is somebody to tell, the sender was told.
@@ -90,6 +96,13 @@ impl Metrics {
             arrived: counter(root, "arrived", "Sealed messages kept on arrival"),
             duplicates: counter(root, "duplicates", "Arrivals seen before and not delivered again"),
             unopened: counter(root, "unopened", "Arrivals that could not be opened or verified"),
+            downgrades: counter(root, "downgrades", "Arrivals refused for a weaker suite than agreed"),
+            one_time_keys_served: counter(root, "one_time_keys_served", "One-time keys given to partners"),
+            one_time_keys_denied: counter(
+                root,
+                "one_time_keys_denied",
+                "Questions for one-time keys that got none",
+            ),
             deferred: counter(root, "deferred", "Attempts put off to a later time"),
             failed: counter(root, "failed", "Messages given up"),
             held: counter(root, "held", "Messages stopped by a rule until a person decides"),

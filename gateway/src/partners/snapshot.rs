@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use dccp::did::{Device, Devices, DidDocument};
+use dccp::kem::EncapsulationKey;
 use dccp::keys::{DeviceVerifier, KeyId};
 use dccp::limits::PREKEYS_MAX;
 use dccp::message::FsClass;
@@ -15,6 +16,7 @@ use dccp::{Did, RecordError, Suite, UnixMillis};
 use finding::Trust;
 use policies::{Destination, PartnerStanding};
 
+use super::minimum;
 use super::table::{self, Footing, PrekeyRow, Row};
 use crate::spool::{Spool, SpoolError};
 
@@ -39,6 +41,7 @@ pub struct Partner {
     candidates: Vec<Candidate>,
     footing: Footing,
     frozen: bool,
+    suite_minimum: Option<Suite>,
     added_at: UnixMillis,
     loaded_at: UnixMillis,
 }
@@ -74,9 +77,9 @@ impl Partners {
     pub async fn load(spool: &Spool, now: UnixMillis) -> Result<Partners, SpoolError> {
         let look = |database: &rusqlite::Connection| {
             let (footings, frozen) = (table::footings(database)?, table::frozen(database)?);
-            Ok((table::all(database)?, table::prekeys(database)?, footings, frozen))
+            Ok((table::all(database)?, table::prekeys(database)?, footings, frozen, minimum::all(database)?))
         };
-        let (rows, prekeys, footings, frozen) = spool.read(look).await?;
+        let (rows, prekeys, footings, frozen, minimums) = spool.read(look).await?;
         let generation = generation(&rows, &footings, &frozen);
         let footings: HashMap<String, Footing> = footings.into_iter().collect();
         let mut by_organisation: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -86,7 +89,8 @@ impl Partners {
         let partners = by_organisation.into_iter().map(|(did, rows)| {
             let footing = footings.get(&did).cloned().unwrap_or_default();
             let partner = Partner::of_rows(rows, footing, &prekeys, now)?;
-            Ok::<_, SpoolError>(Partner { frozen: frozen.contains(&did), ..partner })
+            let suite_minimum = minimums.get(&did).copied();
+            Ok::<_, SpoolError>(Partner { frozen: frozen.contains(&did), suite_minimum, ..partner })
         });
         let mut list = partners.collect::<Result<Vec<_>, _>>()?;
         list.sort_by(|a, b| a.domain().cmp(b.domain()));
@@ -239,17 +243,30 @@ impl Partner {
         self.devices.signer(*key_id, self.loaded_at)
     }
 
-    /// The key to seal to at `now`: today's prekey, else the key of its device.
-    pub fn recipient_key(&self, now: UnixMillis) -> RecipientKey {
-        let (did, suite) = (self.did().clone(), Suite::X0001);
-        let is_usable =
-            |prekey: &&Prekey| prekey.is_current_at(now) && prekey.kem.algorithm() == suite.choices().kem;
+    /// The weakest suite for it, when an administrator has set one.
+    pub fn suite_minimum(&self) -> Option<Suite> {
+        self.suite_minimum
+    }
+
+    /// The key to seal to at `now`, as far as one-time keys do not help: today's prekey, else the key of its device.
+    /// `None` when it has published none of the mechanism that the suite chooses.
+    pub fn recipient_key(&self, suite: Suite, now: UnixMillis) -> Option<RecipientKey> {
+        let (did, mechanism) = (self.did().clone(), suite.choices().kem);
+        let is_usable = |prekey: &&Prekey| prekey.is_current_at(now) && prekey.kem.algorithm() == mechanism;
         // Learned last wins: a partner that made a new key for today cannot open with the old one.
         if let Some(Prekey { key_id, kem, .. }) = self.prekeys.iter().rev().find(is_usable) {
-            return RecipientKey { did, suite, key_id: *key_id, kem: kem.clone(), fs_class: FsClass::Epoch };
+            let kem = kem.clone();
+            return Some(RecipientKey { did, suite, key_id: *key_id, kem, fs_class: FsClass::Epoch });
         }
-        let kem = self.device(now).kem.clone();
-        RecipientKey { did, suite, key_id: kem.key_id(), kem: kem.into(), fs_class: FsClass::Static }
+        let kem = EncapsulationKey::from(self.device(now).kem.clone());
+        let fs_class = FsClass::Static;
+        (kem.algorithm() == mechanism).then(|| RecipientKey {
+            did,
+            suite,
+            key_id: kem.key_id(),
+            kem,
+            fs_class,
+        })
     }
 
     /// What the overlay dials and recognises.
@@ -308,6 +325,7 @@ impl Partner {
             candidates,
             footing,
             frozen: false,
+            suite_minimum: None,
             added_at: rows.iter().map(|row| row.added_at).min().unwrap_or(now),
             loaded_at: now,
         })

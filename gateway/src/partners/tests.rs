@@ -1,6 +1,6 @@
 //! Promises of pinning.
 
-use dccp::did::{Quorum, Rotation, Commitment, Device, Founding, HeldBy, Log, Manifest, found};
+use dccp::did::{Commitment, Device, Founding, HeldBy, Log, Manifest, Quorum, Rotation, found};
 use dccp::keys::SigningKey;
 use dccp::message::FsClass;
 use dccp::node::NodeRecord;
@@ -330,7 +330,7 @@ async fn messages_are_sealed_to_todays_prekey_and_else_to_the_device() {
 
     let partners = desk.partners().await;
     let partner = partners.by_domain("globex.test").unwrap();
-    let key_at = |now| partner.recipient_key(now);
+    let key_at = |now| partner.recipient_key(Suite::X0001, now).unwrap();
     assert_eq!((key_at(NOW).key_id, key_at(NOW).fs_class), (today.key_id, FsClass::Epoch));
     assert_eq!(key_at(NOW.saturating_add_ms(EPOCH_MS)).key_id, tomorrow.key_id);
     let without = key_at(NOW.saturating_add_ms(2 * EPOCH_MS));
@@ -362,12 +362,16 @@ async fn presented_prekeys_are_learned_once_and_only_from_their_owner() {
     assert!(matches!(stranger, Err(LearnError::NotAPartner)));
 
     let loaded = desk.partners().await;
-    assert_eq!(loaded.by_did(&globex.did()).unwrap().recipient_key(NOW).key_id, first.key_id);
+    assert_eq!(
+        loaded.by_did(&globex.did()).unwrap().recipient_key(Suite::X0001, NOW).unwrap().key_id,
+        first.key_id
+    );
     assert_eq!(loaded.generation(), partners.generation(), "prekeys come and go without a new generation");
 
     let (second, record) = globex.prekey(epoch_of(NOW));
     assert!(loaded.learn_prekeys(&globex.did(), &[record], NOW, &desk.spool).await.unwrap());
-    let newest = desk.partners().await.by_did(&globex.did()).unwrap().recipient_key(NOW).key_id;
+    let newest =
+        desk.partners().await.by_did(&globex.did()).unwrap().recipient_key(Suite::X0001, NOW).unwrap().key_id;
     assert_eq!(newest, second.key_id, "learned last wins");
     desk.close().await;
 }

@@ -18,9 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::SpoolError;
 use super::bell::Bells;
 use super::claim::Wipe;
-use super::config::{
-    BATCH_BYTES_MAX, BATCH_JOBS_MAX, BUSY_TIMEOUT, PAGE_BYTES, WIPE_DELAY, WIPE_PATIENCE,
-};
+use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BUSY_TIMEOUT, PAGE_BYTES, WIPE_DELAY, WIPE_PATIENCE};
 use super::desk::{Desk, Effects, Tallies};
 use super::disk;
 use super::lease::Leases;

@@ -19,24 +19,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dccp::batch::RootCache;
+use dccp::kem::DecapsulationKey;
 use dccp::mail::{self, Mail};
 use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{Opened, SealedMessage};
-use dccp::{Did, UnixMillis};
+use dccp::{Did, Suite, UnixMillis};
 use policies::{Permit, Purpose, Verdict};
 use smtp::client::{Envelope, Pool};
 
 use crate::clock::{Clock, system_time};
-use crate::custody::Custody;
+use crate::custody::{Custody, CustodyError};
 use crate::flows::receipts::Receipts;
 use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
+use crate::flows::sealing::Suites;
 use crate::flows::under_way::UnderWay;
-use crate::flows::{Knowledge, Snapshot, words};
+use crate::flows::{Knowledge, Snapshot, protection, words};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
 use crate::schedule::Schedule;
-use crate::spool::{Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State};
+use crate::spool::{ClaimedKey, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State};
 
 use ask::{decide_mail, decide_recipient};
 use attempt::Attempt;
@@ -53,6 +56,10 @@ pub struct MailIn {
     pub pool: Pool,
     /// What to do when the message turns out to be receipts.
     pub receipts: Receipts,
+    /// Signatures of batches that were verified lately.
+    pub roots: RootCache,
+    /// The weakest suites that count.
+    pub suites: Suites,
     /// What is being delivered at this moment.
     pub under_way: UnderWay,
     /// Counters.
@@ -75,6 +82,8 @@ pub struct Arrived {
     pub from: Did,
     /// What it brought.
     pub sealed: SealedMessage,
+    /// The one-time key that it claimed, if it is sealed to one.
+    pub claimed: Option<ClaimedKey>,
     /// How far an earlier attempt came.
     pub progress: Option<Vec<u8>>,
     /// Failed attempts so far.
@@ -96,6 +105,10 @@ enum Undeliverable {
     UnknownSigner(dccp::keys::KeyId),
     #[error("it claims the protection of a {0} key, but another kind of key opens it")]
     OtherKind(FsClass),
+    #[error(
+        "suite {suite} is weaker than {minimum}, the least that is agreed with its sender: refused as a downgrade"
+    )]
+    Downgrade { suite: Suite, minimum: Suite },
     #[error("it does not open: {0}")]
     Sealed(#[from] dccp::seal::OpenError),
     #[error("its content is not readable: {0}")]
@@ -108,7 +121,10 @@ impl MailIn {
     /// Works on one row until it is settled or put off; errors are the spool's only, and the row stays leased-free.
     pub async fn deliver(&self, row: Arrived) -> Result<(), SpoolError> {
         let snapshot = self.knowledge.snapshot();
-        match self.open(&row, &snapshot) {
+        let key_id = row.sealed.key_id();
+        let opening = self.custody.opening_key(&key_id, row.claimed.as_ref(), &self.spool).await;
+        let opening = opening.map_err(CustodyError::into_spool)?;
+        match self.open(&row, opening, &snapshot) {
             Err(reason) => self.give_up(&row, &reason).await,
             Ok((partner, opened)) => {
                 let key = replay_key(&opened.message);
@@ -133,20 +149,26 @@ impl MailIn {
     fn open<'a>(
         &self,
         row: &Arrived,
+        opening: Option<(Arc<DecapsulationKey>, FsClass)>,
         snapshot: &'a Snapshot,
     ) -> Result<(&'a Partner, Opened), Undeliverable> {
         let started = (self.clock)();
-        let key_id = row.sealed.key_id();
-        let key = self.custody.device_kem(&key_id).ok_or(Undeliverable::NoSuchKey(key_id))?;
-        let unverified = dccp::seal::unseal(&row.sealed, &key)?;
+        let (key, fs_class) = opening.ok_or(Undeliverable::NoSuchKey(row.sealed.key_id()))?;
+        let unverified = dccp::seal::unseal_with(&row.sealed, self.custody.sessions(), &key)?;
         let sender = unverified.sender();
         let partner =
             snapshot.partners.by_did(sender).ok_or_else(|| Undeliverable::UnknownSender(sender.clone()))?;
         let signer = partner
             .signing_key(&unverified.signer())
             .ok_or_else(|| Undeliverable::UnknownSigner(unverified.signer()))?;
-        let opened = unverified.verify(signer, self.custody.did(), (self.clock)())?;
-        if opened.message.fs_class != self.custody.fs_class_of(&key_id) {
+        let opened = unverified.verify_with(&self.roots, signer, self.custody.did(), (self.clock)())?;
+        let (suite, minimum) = (opened.message.suite, self.suites.minimum_of(partner));
+        if !suite.meets(minimum) {
+            self.metrics.downgrades.inc();
+            tracing::warn!(%suite, %minimum, partner = partner.domain(), "a downgrade was tried: a message in a weaker suite than agreed");
+            return Err(Undeliverable::Downgrade { suite, minimum });
+        }
+        if opened.message.fs_class != fs_class {
             return Err(Undeliverable::OtherKind(opened.message.fs_class)); // protocol §8.1, step 5
         }
         self.metrics.stage_since(metrics::Stage::Open, started, (self.clock)());
@@ -177,11 +199,7 @@ impl MailIn {
             progress: Progress::default(),
             given_up: None,
         };
-        work.note(
-            (self.clock)(),
-            Stage::Opened,
-            format!("suite {}, {} key", message.suite, message.fs_class),
-        );
+        work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
         self.recall(&mut work, snapshot, partner);
         if !work.progress.pending.is_empty() {
             let decision =
