@@ -1,14 +1,19 @@
 //! The road: a libp2p node that carries sealed messages between partner gateways.
 //!
 //! It owns these words. A *node* is a running libp2p peer with an Ed25519 PeerId. A *partner* is an
-//! organisation (DID) with one or more nodes. A *link* is our own live stream to a partner. The
-//! *house* is whoever lives at the end of the road and keeps messages ([`House`]). A *Hello* is what
-//! both sides present on a stream before anything else.
+//! organisation (DID) with one or more nodes; every other node is a *stranger*. A *link* is our own
+//! live stream to a partner. The *house* is whoever lives at the end of the road, keeps messages and
+//! answers questions ([`House`]). A *Hello* is what both sides present on a message stream before
+//! anything else. A *question* has a [`Topic`] and a stream of its own. A *head record* says what the
+//! newest state of a DID is.
 //!
 //! ```text
 //!  Overlay::send ─► lane ─► opener ═══ /dccp/msg/1 ═══► acceptor ─► House::keep ─► durable
 //!       ▲            (window)  ▲        Message(seq) ►       │ (window)                │
 //!       └──────── HopAck ──────┘        ◄ Ack(upto, refused) └◄────────────────────────┘
+//!
+//!  Overlay::ask ─► connection (found or dialled) ═══ /dccp/did|prekey|find/1 ═══► desk ─► House::answer
+//!  Overlay::publish_head, find_heads ═══ /dccp/kad/1.0.0 ═══► House::accept_head ─► shelf
 //!
 //!  node task (road) ─ owns the swarm: QUIC │ TCP, TLS 1.3 with X25519MLKEM768, limits, ping
 //!                   ─ owns the links: where each partner is, when it is tried again
@@ -16,16 +21,25 @@
 //!
 //! # Invariants
 //! - An acknowledgement leaves only after [`House::keep`] has resolved for everything it covers.
-//! - Nothing is read from a peer, and nothing of ours is shown to it, before its node record (signed by
-//!   the operator key of a known partner) binds the PeerId of this very connection to its DID.
+//! - On a message stream nothing is read from a peer, and nothing of ours is shown to it, before its
+//!   node record (signed by the operator key of a known partner) binds the PeerId of this very
+//!   connection to its DID.
+//! - A question is admitted or dropped before a word of it is read. One-time prekeys are given only on
+//!   a connection on which a node record held, and only until that record expires. Strangers and
+//!   partners have separate means, so that strangers cannot keep partners from being answered.
+//! - No head record is stored before the house has verified it, none under another name than its own,
+//!   and nobody replaces the one that we publish. What is found is a candidate and nothing more.
 //! - What a peer can have us hold is bounded: connections, streams, frames, messages and bytes in
-//!   flight, per partner and in total ([`Limits`]). A full window is back-pressure, not an error.
+//!   flight, questions and answers, records, per peer and in total ([`Limits`]). A full window is
+//!   back-pressure, not an error.
 //! - No Noise, no TLS 1.2, and no start while `SSLKEYLOGFILE` asks for the session keys.
 //! - Nothing a peer sends ends the node: each fault has a name, a counter and a Goodbye.
 //!
 //! # Deliberately absent
-//! Retrying and keeping of messages (the house's spool), opening of messages (`dccp::seal`), relay,
-//! mailbox nodes, Kademlia and streams per class. One class of traffic has one stream.
+//! Retrying and keeping of messages (the house's spool), opening of messages (`dccp::seal`), reading of
+//! questions, answers and records (the house's), relay, mailbox nodes and streams per class. One class
+//! of traffic has one stream. A question is put once, to one node: whether to ask another is for the
+//! asker to decide.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

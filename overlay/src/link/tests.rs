@@ -198,3 +198,18 @@ fn a_partner_cannot_have_us_remember_nodes_without_end() {
     }
     assert_eq!(b.link.peers().count(), NODES_MAX);
 }
+
+#[test]
+fn whoever_asks_sees_the_node_whose_turn_it_is_first() {
+    let mut b = bench();
+    let order = |link: &Link| link.nodes().map(|(peer, _)| peer).collect::<Vec<_>>();
+    assert_eq!(order(&b.link), [b.first, b.second]);
+    b.dialled();
+    b.link.dial_failed(&b.first.clone(), "no".into(), b.now, &mut b.rng);
+    assert_eq!(order(&b.link), [b.second, b.first]);
+    assert_eq!(b.link.connection(), None);
+    b.bring_up(connection(7));
+    assert_eq!(b.link.connection(), Some(connection(7)));
+    b.link.set_nodes(&[], b.now);
+    assert!(order(&b.link).is_empty());
+}

@@ -59,7 +59,7 @@ pub(super) struct Counter {
     open: usize,
     /// Questions that wait for their turn.
     line: VecDeque<Pursuit>,
-    /// It was made to ask, and ends with the last answer.
+    /// It was made to ask, and ends with the last answer unless it is a partner's.
     made_to_ask: bool,
 }
 
@@ -89,9 +89,6 @@ impl<H: House> Road<H> {
         let Asking { topic, whom, ready } = asking;
         let mut pursuit =
             Pursuit { topic, introduction: None, left: VecDeque::new(), ready, failures: Vec::new() };
-        if self.ground.draining.is_cancelled() {
-            return pursuit.fail(AskError::Closed);
-        }
         match whom {
             Goal::Nodes(nodes) => pursuit.left = nodes,
             Goal::Partner(did) => {
@@ -111,6 +108,9 @@ impl<H: House> Road<H> {
     }
 
     fn pursue(&mut self, pursuit: Pursuit) {
+        if self.ground.draining.is_cancelled() {
+            return pursuit.fail(AskError::Closed);
+        }
         match pursuit.introduction.clone() {
             Some(did) => self.await_introduction(&did, pursuit),
             None => self.reach(pursuit),
@@ -159,12 +159,11 @@ impl<H: House> Road<H> {
 
     /// The dialling is over, one way or the other.
     pub(super) fn dialled(&mut self, peer: &PeerId, reached: Result<ConnectionId, &str>) {
-        let partners = self.links.values().any(|link| link.peers().any(|node| node == *peer));
         for mut pursuit in self.pending.dialling.remove(peer).unwrap_or_default() {
             match reached {
                 Ok(id) => {
                     if let Some(connection) = self.connections.get_mut(&id) {
-                        connection.counter.made_to_ask = connection.dialled && !partners;
+                        connection.counter.made_to_ask = connection.dialled;
                     }
                     self.stand_in_line(id, pursuit);
                 }
@@ -219,7 +218,8 @@ impl<H: House> Road<H> {
             let wanted = Wanted::Question(topic, Pledge { ready, turn });
             self.swarm.behaviour_mut().streams.open(peer, id, wanted);
         }
-        if counter.made_to_ask && counter.open == 0 && counter.line.is_empty() {
+        let over = counter.made_to_ask && counter.open == 0 && counter.line.is_empty();
+        if over && !self.links.values().any(|link| link.peers().any(|node| node == peer)) {
             self.swarm.close_connection(id);
         }
     }

@@ -3,6 +3,7 @@
 mod fixture;
 mod heads;
 mod hostile;
+mod hostile_questions;
 mod post_quantum;
 mod questions;
 mod two_nodes;
