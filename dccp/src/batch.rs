@@ -134,7 +134,8 @@ pub(crate) struct ClaimedPlace {
 impl ClaimedPlace {
     pub(crate) fn from_wire(proof: &wire::BatchProof) -> Result<Self, Malformed> {
         let wire::BatchProof { size, index, .. } = *proof;
-        if size == 0 || size as usize > BATCH_MESSAGES_MAX || index >= size {
+        let is_place = (1..=BATCH_MESSAGES_MAX).contains(&(size as usize)) && index < size;
+        if !is_place || proof.path.len() > PATH_HASHES_MAX {
             return Err(Malformed);
         }
         let hash = |hash: &Bytes| hash.as_ref().try_into().map_err(|_| Malformed);
