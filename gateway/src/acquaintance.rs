@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Custody;
+use crate::introductions::Own;
 use crate::partners::{Partner, Partners};
 use crate::spool::{Spool, SpoolError, State};
 
@@ -39,12 +40,14 @@ pub struct Acquaintance {
     pub spool: Spool,
     /// Our own prekeys.
     pub custody: Arc<Custody>,
-    /// Our own node record, signed.
-    pub node_record: Vec<u8>,
+    /// Our own records.
+    pub own: Arc<Own>,
     /// The snapshot that flows see.
     pub partners: watch::Sender<Arc<Partners>>,
     /// What partners presented.
     pub presented: mpsc::Receiver<Presented>,
+    /// Rings when somebody in this process changed what is known of partners.
+    pub changed: mpsc::Receiver<()>,
     /// The road.
     pub overlay: Overlay,
     /// Couriers, one per partner.
@@ -62,9 +65,9 @@ pub struct Acquaintance {
 }
 
 impl Acquaintance {
-    /// Stores what partners presented, notices what the command line changed, and passes the news on.
+    /// Stores what partners presented, notices what the command line or a look-up changed, and passes the news on.
     pub async fn follow(&mut self) {
-        let learned = self.learn().await;
+        let learned = self.learn().await | self.changed.try_recv().is_ok();
         match self.spool.data_version().await {
             Ok(version) if version == self.data_version && !learned => {}
             Ok(version) => match self.reload().await {
@@ -79,7 +82,7 @@ impl Acquaintance {
     pub async fn rotate(&self, now: UnixMillis) {
         match self.custody.rotate(now, &self.spool).await {
             Ok(false) => {}
-            Ok(true) => self.overlay.set_hello(hello(&self.custody, &self.node_record)),
+            Ok(true) => self.overlay.set_hello(hello(&self.custody, &self.own)),
             Err(error) => {
                 tracing::error!(%error, "our epoch prekeys cannot be renewed; partners go on with the last ones")
             }
@@ -160,6 +163,10 @@ fn in_doubt(partners: &Partners) -> BTreeSet<String> {
 }
 
 /// What we present on each stream.
-pub fn hello(custody: &Custody, node_record: &[u8]) -> Hello {
-    Hello { node_record: node_record.to_vec(), prekeys: custody.current_prekey_records(), head: Vec::new() }
+pub fn hello(custody: &Custody, own: &Own) -> Hello {
+    Hello {
+        node_record: own.node_record().to_vec(),
+        prekeys: custody.current_prekey_records(),
+        head: own.head(),
+    }
 }

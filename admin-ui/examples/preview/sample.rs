@@ -1,7 +1,7 @@
 //! An invented gateway: enough of everything to see and test every page.
 
 use control::{
-    Alarm, Check, Control, ControlError, Direction, IdentityView, Kind, LinkState, MessageSummary,
+    Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, LinkState, MessageSummary,
     MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, Readiness, RecentPage, RecentQuery,
     StageView, Standing, State, Totals, Traces, Trust, normal_id,
 };
@@ -49,7 +49,7 @@ impl Control for Sample {
         self.overview.clone()
     }
 
-    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+    async fn identity(&self, did: &str, _: IdentityQuery) -> Result<IdentityView, ControlError> {
         Err(ControlError::NotFound(format!("No source knows {did}.")))
     }
 

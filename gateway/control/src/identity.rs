@@ -22,4 +22,23 @@ pub struct IdentityView {
     pub age_ms: u64,
     /// The W3C DID document, a projection of the log.
     pub document: Value,
+    /// The records themselves, in base64: what every source serves, to be verified by whoever reads it.
+    pub bundle: String,
+}
+
+/// How to look an identity up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityQuery {
+    /// Where nodes of a stranger may be found: multiaddrs that end in `/p2p/…`, separated by commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+}
+
+impl IdentityQuery {
+    /// The single addresses.
+    pub fn nodes(&self) -> Vec<String> {
+        let nodes = self.nodes.as_deref().unwrap_or_default().split(',');
+        nodes.map(str::trim).filter(|node| !node.is_empty()).map(str::to_owned).collect()
+    }
 }

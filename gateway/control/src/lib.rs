@@ -30,7 +30,7 @@ mod message;
 mod overview;
 mod readiness;
 
-pub use identity::IdentityView;
+pub use identity::{IdentityQuery, IdentityView};
 pub use message::{
     Direction, Kind, MessageSummary, MessageTrace, RECENT_LIMIT_DEFAULT, RECENT_LIMIT_MAX, RecentPage,
     RecentQuery, StageView, State, Traces, UnknownWord, normal_id,
@@ -62,7 +62,7 @@ pub trait Control: Send + Sync {
     /// Resolves a DID: ours, a person's of ours, a partner's or a stranger's. Asks the network when what is known is
     /// old, so it may take some seconds. A DID that nobody knows is [`ControlError::NotFound`]; sources that do not
     /// answer are [`ControlError::Unavailable`].
-    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError>;
+    async fn identity(&self, did: &str, query: IdentityQuery) -> Result<IdentityView, ControlError>;
 
     /// Every organisation this gateway knows, in order of domain.
     async fn partners(&self) -> Result<PartnerList, ControlError>;

@@ -4,7 +4,11 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use control::IdentityView;
+use dccp::Did;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
@@ -27,14 +31,11 @@ pub(super) fn get<T: DeserializeOwned>(config: &Config, collection: &str, id: &s
     let listen = config.control.listen;
     let path = format!("/api/v1/{collection}/{}", encoded(id));
     let (status, body) = block_on(async {
-        let asked = tokio::time::timeout(ANSWER_TIMEOUT, ask(listen, &token, &path)).await;
-        asked.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))).map_err(
-            |error| {
-                Failure::Said(format!(
-                    "the gateway at {listen} cannot be asked: {error}. Is it running? (`control.listen`)"
-                ))
-            },
-        )
+        ask_patiently(listen, &token, &path).await.map_err(|error| {
+            Failure::Said(format!(
+                "the gateway at {listen} cannot be asked: {error}. Is it running? (`control.listen`)"
+            ))
+        })
     })?;
     match status {
         StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
@@ -48,6 +49,23 @@ pub(super) fn get<T: DeserializeOwned>(config: &Config, collection: &str, id: &s
         ))),
         other => Err(Failure::Said(detail(&body).unwrap_or_else(|| format!("{listen} answered {other}")))),
     }
+}
+
+/// The records of a DID as the running gateway finds them on the overlay; `nodes` are addresses of a stranger.
+pub(super) async fn bundle(config: &Config, did: &Did, nodes: &[String]) -> Result<Vec<u8>, String> {
+    let token = keyfile::read_token(&config.control.token).map_err(|error| error.to_string())?;
+    let path = format!("/api/v1/identities/{did}?nodes={}", encoded(&nodes.join(",")));
+    let (status, body) = ask_patiently(config.control.listen, &token, &path).await?;
+    if status != StatusCode::OK {
+        return Err(detail(&body).unwrap_or_else(|| status.to_string()));
+    }
+    let view: IdentityView = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    BASE64.decode(view.bundle).map_err(|error| error.to_string())
+}
+
+async fn ask_patiently(listen: SocketAddr, token: &str, path: &str) -> Result<(StatusCode, Bytes), String> {
+    let asked = tokio::time::timeout(ANSWER_TIMEOUT, ask(listen, token, path)).await;
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))
 }
 
 async fn ask(listen: SocketAddr, token: &str, path: &str) -> Result<(StatusCode, Bytes), String> {

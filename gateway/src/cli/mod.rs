@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | partner … | keys … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | keys … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -10,16 +10,21 @@
 //! | 3 | the configuration has problems; standard error lists all of them |
 //! | 4 | `partner import`: the domain is pinned to somebody else; the mail is held until a person decides |
 
+mod ask;
+mod did;
 mod init;
 mod keys;
 mod logging;
 mod master;
 mod partner;
+mod partner_add;
 mod process;
 mod recovery;
 mod trace;
+mod vectors;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,6 +34,7 @@ use crate::clock;
 use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
+use did::DidCommand;
 pub use init::InitArgs;
 use keys::KeysCommand;
 use partner::PartnerCommand;
@@ -53,7 +59,10 @@ enum Command {
     Check,
     /// Run the gateway until it is told to stop (SIGTERM, Ctrl-C).
     Run,
-    /// Exchange partner files and decide whom to trust.
+    /// Look at identities, and change what our own says.
+    #[command(subcommand)]
+    Did(DidCommand),
+    /// Find partners, exchange partner files and decide whom to trust.
     #[command(subcommand)]
     Partner(PartnerCommand),
     /// Seal the private keys of a gateway that was founded without a master key.
@@ -69,6 +78,8 @@ enum Command {
     },
     /// Print the description of the configuration file.
     Config(DescriptionArgs),
+    /// Answer test vectors: JSON lines on standard input, JSON lines on standard output (docs/PROTOCOL.md).
+    Vectors,
     /// Print the version.
     Version,
 }
@@ -130,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args, clock::system()),
         Command::Check => check(&config),
         Command::Run => run(&config),
+        Command::Did(command) => did::did(command, &config, clock::system()),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
         Command::Keys(command) => keys::keys(&command, &config),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
@@ -137,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
         Command::Config(DescriptionArgs { sample: true, .. }) => Ok(config::sample()),
         Command::Config(_) => Ok(format!("{:#}\n", config::schema())),
+        Command::Vectors => vectors::vectors(),
         Command::Version => Ok(format!("dccp-gateway {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match done {
@@ -170,6 +183,18 @@ fn run(path: &Path) -> Result<String, Failure> {
         .block_on(Box::pin(crate::run::run(config)))
         .map(|()| String::new())
         .map_err(Failure::said)
+}
+
+/// A whole file, or standard input for `-`; one octet more than `bytes_max` at most, which the reader then refuses.
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: std::io::Error| Failure::Said(format!("{}: {error}", path.display()));
+    let source: Box<dyn Read> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path).map_err(unreadable)?),
+    };
+    let mut bytes = Vec::new();
+    source.take(bytes_max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// For the commands that speak to the database or the network and end soon.

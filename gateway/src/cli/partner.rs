@@ -1,8 +1,6 @@
 //! `partner …`: exchange partner files and decide whom to trust.
 
 use std::fmt::Write;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -10,7 +8,8 @@ use dccp::limits::PARTNER_TEXT_BYTES_MAX;
 use dccp::partner::{PartnerFile, fingerprint};
 use dccp::{Did, UnixMillis};
 
-use super::{Failure, block_on};
+use super::partner_add::{AddArgs, add};
+use super::{Failure, block_on, read_bounded};
 use crate::config::Config;
 use crate::custody::{Custody, Identity, identity_paths};
 use crate::partners::{self, Clash, Imported, Ourselves, Partner, Partners};
@@ -20,6 +19,8 @@ use crate::spool::{Spool, SpoolConfig};
 pub(super) enum PartnerCommand {
     /// Print our partner file: send it to the partner by any channel.
     Export,
+    /// Find the organisation behind a domain by DNS and HTTPS, show what was found, and pin it if you agree.
+    Add(AddArgs),
     /// Import a partner's file and pin its identity.
     Import {
         /// The file; `-` reads standard input.
@@ -51,7 +52,8 @@ pub(super) fn partner(command: PartnerCommand, path: &Path, now: UnixMillis) -> 
     let config = Config::read(path)?;
     match command {
         PartnerCommand::Export => export(&config, now),
-        PartnerCommand::Import { file } => import(&config, &read(&file)?, now),
+        PartnerCommand::Add(args) => add(&config, &args, now),
+        PartnerCommand::Import { file } => import(&config, &read_text(&file)?, now),
         PartnerCommand::List => list(&config, now),
         PartnerCommand::Accept { domain, fingerprint } => accept(&config, &domain, &fingerprint, now),
         PartnerCommand::Reject { domain } => reject(&config, &domain),
@@ -78,6 +80,11 @@ fn import(config: &Config, text: &str, now: UnixMillis) -> Result<String, Failur
     let imported = with_spool(config, async |spool| {
         partners::import(&spool, text, &ourselves, now).await.map_err(Failure::said)
     })?;
+    imported_page(imported)
+}
+
+/// What an import did, and what to do now.
+pub(super) fn imported_page(imported: Imported) -> Result<String, Failure> {
     match imported {
         Imported::Added { did, domains } => Ok(format!(
             "Pinned {} as a partner.\n\n{}\nCompare the fingerprint with the partner by voice; if it differs: dccp-gateway partner remove {}\n",
@@ -183,13 +190,19 @@ fn list(config: &Config, now: UnixMillis) -> Result<String, Failure> {
 }
 
 fn page(partner: &Partner) -> String {
-    let standing = match (partner.is_in_conflict(), partner.has_lapsed()) {
-        (true, _) => "CONFLICT, mail is held",
-        (false, true) => "LAPSED, mail is held: ask for a new partner file",
-        (false, false) => "pinned",
+    let standing = match partner {
+        partner if partner.is_deactivated() => "ENDED, mail is held: it has ended this identity for ever",
+        partner if partner.is_frozen() => "FROZEN, mail is held: two histories of its identity are signed",
+        partner if partner.is_in_conflict() => "CONFLICT, mail is held",
+        partner if partner.has_lapsed() => "LAPSED, mail is held: ask for a new partner file",
+        _ => "pinned",
     };
     let mut page =
         format!("{}  {standing}\n{}", partner.domains().join(", "), identity_lines(partner.did().as_str()));
+    let _ = writeln!(page, "  Trust        {}", partner.trust());
+    if let Some(notice) = partner.notice() {
+        let _ = writeln!(page, "  Notice       {notice}");
+    }
     for address in partner.nodes().iter().flat_map(|node| &node.addresses) {
         let _ = writeln!(page, "  Node         {address}");
     }
@@ -214,7 +227,10 @@ fn indented(lines: &str) -> String {
 }
 
 /// Opens the database beside a gateway that may be running, and closes it properly.
-fn with_spool<T>(config: &Config, work: impl AsyncFnOnce(Spool) -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn with_spool<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(Spool) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     if !config.data_dir.is_dir() {
         return Err(Failure::Said(format!(
             "{} does not exist (data_dir); was `init` run?",
@@ -230,13 +246,7 @@ fn with_spool<T>(config: &Config, work: impl AsyncFnOnce(Spool) -> Result<T, Fai
     })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    let source: Box<dyn Read> = match path == Path::new("-") {
-        true => Box::new(std::io::stdin()),
-        false => Box::new(File::open(path).map_err(unreadable)?),
-    };
-    let mut text = String::new();
-    source.take(PARTNER_TEXT_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = read_bounded(path, PARTNER_TEXT_BYTES_MAX as u64)?;
+    String::from_utf8(bytes).map_err(|_| Failure::Said(format!("{} is not text", path.display())))
 }

@@ -60,7 +60,7 @@ fn table(trace: &MessageTrace) -> String {
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-23 05:10:29.000`.
-fn utc(ms: u64) -> String {
+pub(super) fn utc(ms: u64) -> String {
     let (year, month, day) = civil(ms / 86_400_000);
     let (h, m, s, rest) = (ms / 3_600_000 % 24, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
     format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}.{rest:03}")

@@ -34,8 +34,8 @@ use std::path::Path;
 
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
-    Config, Control, Delivery, DeliveryProtocol, Keys, Log, LogFormat, LogLevel, Organisation, Overlay,
-    Policies, Queue, Smtp, SmtpLimits, Tls,
+    Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, LogFormat, LogLevel, Organisation,
+    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls,
 };
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};

@@ -371,6 +371,11 @@ impl Config {
         self.data_dir.join("identity").join("manifest")
     }
 
+    /// The notice of a succession from one DID to another, while there is one.
+    pub fn succession_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("succession")
+    }
+
     /// The addresses partners are told: `announce`, or `listen` when there are none.
     pub fn announced_addresses(&self) -> &[String] {
         match self.overlay.announce.is_empty() {
@@ -506,6 +511,18 @@ impl Default for Overlay {
 }
 
 impl Finding {
+    /// What the finder is set up with.
+    pub fn settings(&self) -> finding::Settings {
+        finding::Settings {
+            dns_servers: self.dns_servers.clone(),
+            trust_anchor: self.dns_trust_anchor.clone(),
+            extra_roots: self.extra_roots.clone(),
+            allow_private_addresses: self.allow_private_addresses,
+            https_port: self.https_port,
+            ..finding::Settings::default()
+        }
+    }
+
     /// `recheck_h` in milliseconds.
     pub fn recheck_ms(&self) -> u64 {
         self.recheck_h * 3_600_000
@@ -528,6 +545,13 @@ impl Default for Finding {
 impl Publication {
     fn listen_default() -> Vec<SocketAddr> {
         vec![SocketAddr::from(([0, 0, 0, 0], 443))]
+    }
+}
+
+impl Suites {
+    /// `accept` as the language has them.
+    pub fn accepted(&self) -> Vec<dccp::Suite> {
+        self.accept.iter().map(|name| crate::suites::of_name(*name)).collect()
     }
 }
 

@@ -9,15 +9,15 @@ use dccp::keys::{SigningKey, VerifyingKey};
 use dccp::limits::{DID_LOG_BYTES_MAX, MANIFEST_BYTES_MAX};
 use dccp::xwing::{DecapsulationKey, EncapsulationKey};
 use dccp::{Suite, UnixMillis};
-use keystore::durable::write_new;
+use keystore::durable::{self, write_new};
 
 use super::CustodyError;
 
 /// The name of the gateway's device in the manifest.
 const DEVICE_ID: &str = "gateway-1";
 
-/// How long the first device counts: five years, because there is no renewal of manifests between partners yet.
-const DEVICE_LIFETIME_MS: u64 = 5 * 365 * 24 * 3_600_000;
+/// How long a device counts after it was founded or renewed: five years, like the machine it runs on.
+pub const DEVICE_LIFETIME_MS: u64 = 5 * 365 * 24 * 3_600_000;
 
 /// A partner whose clock is behind must not find our records in its future.
 const BACKDATED_MS: u64 = 3_600_000;
@@ -82,6 +82,18 @@ impl Identity {
                 fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
             }
             write_new(path, &bytes, 0o644).map_err(|source| io(path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a newer log or manifest in the place of the old one. The manifest goes first: if power is lost in between,
+    /// the old log and the new manifest still agree, because both are signed by the same operator key.
+    ///
+    /// # Errors
+    /// [`CustodyError::Io`].
+    pub fn replace(paths: &IdentityPaths, log: &Log, manifest: &Manifest) -> Result<(), CustodyError> {
+        for (path, bytes) in [(&paths.manifest, manifest.to_bytes()), (&paths.log, log.to_bytes())] {
+            durable::replace(path, &bytes, 0o644).map_err(|source| io(path, source))?;
         }
         Ok(())
     }
@@ -154,7 +166,8 @@ impl Identity {
         }
     }
 
-    /// The DID names its domains for ever (until logs can be updated), so the configuration cannot add one.
+    /// The DID log names the domains, so that partners can tell that they are ours: the configuration alone cannot add
+    /// one.
     ///
     /// # Errors
     /// [`CustodyError::Identity`] naming the domain.
@@ -162,7 +175,7 @@ impl Identity {
         match domains.iter().find(|domain| !self.document.domains().contains(domain)) {
             None => Ok(()),
             Some(domain) => Err(CustodyError::Identity(format!(
-                "the configuration names the domain {domain}, but the organisation's DID speaks for {} only",
+                "the configuration names the domain {domain}, but the organisation's DID speaks for {} only; `dccp-gateway did update` writes the configured domains into the log",
                 self.document.domains().join(", ")
             ))),
         }

@@ -277,6 +277,7 @@ impl Custody {
     /// # Errors
     /// The spool's.
     pub async fn restock(self: &Arc<Self>, now: UnixMillis, spool: &Spool) -> Result<usize, CustodyError> {
+        storage::note_uses(&self.day, spool).await?;
         if spool.read(move |database| stock::has_expired(database, now)).await? {
             spool.destroy(move |database| stock::forget_expired(database, now)).await?;
         }

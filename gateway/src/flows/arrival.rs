@@ -49,22 +49,6 @@ pub trait Questions: Send + Sync {
     fn presented_head(&self, from: &Did, head: Vec<u8>);
 }
 
-/// Answers nothing and keeps nothing.
-pub struct Silent;
-
-#[async_trait]
-impl Questions for Silent {
-    async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
-        None
-    }
-
-    async fn accept_head(&self, _: &[u8], _: Option<&[u8]>) -> HeadVerdict {
-        HeadVerdict::Drop
-    }
-
-    fn presented_head(&self, _: &Did, _: Vec<u8>) {}
-}
-
 /// Takes in what arrives.
 pub struct Arrivals {
     /// Where arrivals are kept.

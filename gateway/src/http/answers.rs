@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::{
-    Check, Control, ControlError, Direction, IdentityView, LinkState, MessageTrace, Overview, PartnerList,
-    PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery, Standing, State, Traces,
-    Trust, normal_id,
+    Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, LinkState, MessageTrace,
+    Overview, PartnerList, PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery,
+    Standing, State, Traces, Trust, normal_id,
 };
 use dccp::partner::fingerprint;
 use dccp::{Did, UnixMillis};
@@ -22,6 +22,7 @@ use crate::custody::Vault;
 use crate::flows::records::{Summary, purpose};
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
+use crate::people;
 use crate::spool::{Counts, Row, Spool, SpoolError};
 
 /// Rows that one page of the journal looks at when it filters: bounds a request for what is rare. The page then
@@ -37,8 +38,9 @@ const ID_BYTES_MAX: usize = 998;
 /// Says for one part of the gateway whether it can do its work now. Must not wait.
 pub type Vouch = Box<dyn Fn() -> Check + Send + Sync>;
 
-/// Resolves a DID for [`Control::identity`].
-pub type Identify = Box<dyn Fn(Did) -> BoxFuture<'static, Result<IdentityView, ControlError>> + Send + Sync>;
+/// Resolves a DID for [`Control::identity`]; the texts are addresses of nodes that may know it.
+pub type Identify =
+    Box<dyn Fn(Did, Vec<String>) -> BoxFuture<'static, Result<IdentityView, ControlError>> + Send + Sync>;
 
 /// [`Control`] over the living parts.
 pub struct Answers {
@@ -133,13 +135,13 @@ impl Control for Answers {
             queue: queue(&counts),
             oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
             partners: self.partner_views(),
-            alarms: Vec::new(),
+            alarms: self.alarms().await?,
         })
     }
 
-    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+    async fn identity(&self, did: &str, query: IdentityQuery) -> Result<IdentityView, ControlError> {
         match did.parse::<Did>() {
-            Ok(did) => (self.identify)(did).await,
+            Ok(did) => (self.identify)(did, query.nodes()).await,
             Err(_) => Err(ControlError::Bad(format!("{did} is not a did:dccp."))),
         }
     }
@@ -182,6 +184,18 @@ impl Answers {
             tracing::warn!(%error, queue_id = %row.queue_id, "a summary does not open");
             Summary::unread()
         })
+    }
+
+    /// Contradictions in partners' trees of bindings. Those in their identities are shown with the partner.
+    async fn alarms(&self) -> Result<Vec<Alarm>, ControlError> {
+        let alarms = people::alarms(&self.spool).await.map_err(silent)?;
+        let shown = |alarm: people::TreeAlarm| {
+            let partners = self.partners.borrow();
+            let domain = partners.by_did(&alarm.partner).map(|partner| partner.domain().to_owned());
+            let about = domain.unwrap_or_else(|| alarm.partner.to_string());
+            Alarm { at_ms: alarm.at.0, about, words: alarm.what }
+        };
+        Ok(alarms.into_iter().map(shown).collect())
     }
 
     fn partner_views(&self) -> Vec<PartnerView> {

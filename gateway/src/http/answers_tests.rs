@@ -37,7 +37,7 @@ fn gateway() -> Gateway {
         links: seen,
         metrics: Metrics::new(&mut Registry::default()),
         vouches: Vec::new(),
-        identify: Box::new(|did| {
+        identify: Box::new(|did, _| {
             Box::pin(async move { Err(ControlError::NotFound(format!("No source knows {did}."))) })
         }),
         started_at: UnixMillis(NOW.0 - 5_000),

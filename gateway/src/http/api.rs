@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
-use control::{Control, IdentityView, Overview, PartnerList, RecentPage, RecentQuery, Traces};
+use control::{Control, IdentityQuery, IdentityView, Overview, PartnerList, RecentPage, RecentQuery, Traces};
 
 use super::problem::{self, Problem};
 
@@ -35,9 +35,14 @@ async fn partners(State(control): House) -> Answer<PartnerList> {
     Ok(Json(control.partners().await?))
 }
 
-async fn identity(State(control): House, did: Result<Path<String>, PathRejection>) -> Answer<IdentityView> {
+async fn identity(
+    State(control): House,
+    did: Result<Path<String>, PathRejection>,
+    query: Result<Query<IdentityQuery>, QueryRejection>,
+) -> Answer<IdentityView> {
     let Path(did) = did.map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.body_text()))?;
-    Ok(Json(control.identity(&did).await?))
+    let Query(query) = query.map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.body_text()))?;
+    Ok(Json(control.identity(&did, query).await?))
 }
 
 async fn recent(

@@ -20,14 +20,16 @@
 //!
 //! Deliberately absent: looking for partners and their records (`finding`, `introductions`).
 
+mod minimum;
 mod registry;
 mod renewal;
 mod snapshot;
 mod table;
 
+pub use minimum::set_suite_minimum;
 pub use registry::{
-    AcceptError, Accepted, Clash, ImportError, Imported, Ourselves, accept, import, looked_at, reject, remove,
-    take_in,
+    AcceptError, Accepted, Clash, ImportError, Imported, Ourselves, accept, import, is_spoken, looked_at,
+    reject, remove, take_in,
 };
 pub use renewal::{keep, recall};
 pub use snapshot::{Candidate, LearnError, Partner, Partners};

@@ -392,7 +392,7 @@ fn with_candidate(database: &Connection, domain: &str) -> rusqlite::Result<Resul
 }
 
 /// Whether a person's words name this DID: its fingerprint with any grouping, or the whole DID.
-fn is_spoken(did: &Did, spoken: &str) -> bool {
+pub fn is_spoken(did: &Did, spoken: &str) -> bool {
     let letters = |text: &str| {
         text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
     };

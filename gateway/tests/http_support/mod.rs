@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{
-    Check, Control, ControlError, Direction, IdentityView, Kind, MessageTrace, Overview, PartnerList,
-    QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
+    Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, MessageTrace, Overview,
+    PartnerList, QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
 };
 use gateway::http::{HttpState, serve};
 use gateway::metrics::Metrics;
@@ -86,7 +86,7 @@ impl Control for Fake {
         })
     }
 
-    async fn identity(&self, did: &str) -> Result<IdentityView, ControlError> {
+    async fn identity(&self, did: &str, _: IdentityQuery) -> Result<IdentityView, ControlError> {
         self.heard()?;
         match did {
             "did:dccp:1abc" => Ok(IdentityView {
@@ -98,6 +98,7 @@ impl Control for Fake {
                 sources: vec!["overlay".into(), "https".into()],
                 age_ms: 0,
                 document: serde_json::json!({ "id": did }),
+                bundle: String::new(),
             }),
             _ => Err(ControlError::NotFound(format!("No source knows {did}."))),
         }

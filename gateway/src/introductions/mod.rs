@@ -1,0 +1,40 @@
+//! Introductions: how our newest records become known, and how we come to know others'.
+//!
+//! ```text
+//! own ───── our bundle and head ─► answers ◄── /dccp/did/1, /dccp/find/1, /dccp/prekey/1 ── partners, strangers
+//!                                └► Hello of every stream, the hash table, the HTTPS door (publication)
+//!
+//! a head on a stream that says more than we know ─┐
+//! a partner that is not reachable, or frozen ─────┼─► renewal ─► resolver ─► road, HTTPS mirror ─► cache = database
+//! a domain that was not looked at for a day ──────┘      └─► partners are loaded anew; mail follows, waits or goes on
+//! ```
+//!
+//! Words: a *head* is the signed statement which operation of a log is the last; a *bundle* is a log with its manifest,
+//! node records and prekeys, the same bytes from every source.
+//!
+//! Invariants:
+//! - Nothing is believed because of who said it: the resolver verifies whole logs, the database keeps verified ones.
+//! - A question of a stranger costs us a bounded look-up; what may cost more (judging a head record) is counted.
+//! - A look-up that fails changes nothing: a partner stays what it was, mail waits.
+//!
+//! Deliberately absent: which of two histories counts (`dccp`, `finding`), who may be pinned ([`crate::partners`]).
+
+mod answers;
+mod cache;
+mod furnish;
+mod identify;
+mod own;
+mod publish;
+mod recheck;
+mod renewal;
+mod road;
+
+pub use answers::{Introductions, Parts};
+pub use cache::Identities;
+pub use furnish::{FurnishError, Needs, Room};
+pub use identify::Identify;
+pub use own::Own;
+pub use publish::Publishing;
+pub use recheck::Recheck;
+pub use renewal::{HeadSeen, Renewal, SEEN_MAX};
+pub use road::{AskRoad, Road};

@@ -1,0 +1,137 @@
+//! Keeps what we know of our partners current: within a minute of anybody being able to tell us.
+//!
+//! A partner whose keys were rotated cannot prove itself to us on a stream, because we know only its old keys: so
+//! whoever is not connected is asked for its records, like any stranger, every twenty seconds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dccp::did::Head;
+use dccp::{Did, RecordError, UnixMillis};
+use finding::{ResolveError, Resolver};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::Recheck;
+use crate::clock::Clock;
+use crate::partners::Partners;
+
+/// Heads that may wait to be looked at; a partner presents one with each stream.
+pub const SEEN_MAX: usize = 64;
+
+/// How often the silent and the frozen are looked after: three looks fit into the minute in which a thief's branch
+/// must be dead.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
+
+/// Partners asked in one look; the others have their turn in the next.
+const LOOKED_AFTER_AT_ONCE: usize = 16;
+
+/// How soon the same partner's heads may make us fetch again.
+const REFRESH_PAUSE_MS: u64 = 10_000;
+
+/// A head that a partner presented on a stream: not verified yet.
+pub struct HeadSeen {
+    /// Who presented it.
+    pub did: Did,
+    /// The record.
+    pub head: Vec<u8>,
+}
+
+/// The task that keeps records current.
+pub struct Renewal {
+    /// What partners presented.
+    pub seen: mpsc::Receiver<HeadSeen>,
+    /// Whom we know.
+    pub partners: watch::Receiver<Arc<Partners>>,
+    /// Who is connected.
+    pub links: watch::Receiver<BTreeMap<Did, overlay::LinkState>>,
+    /// Fetches and verifies, and keeps the result in the database.
+    pub resolver: Arc<Resolver>,
+    /// Looks at domains.
+    pub recheck: Recheck,
+    /// Told when records of a partner may have changed.
+    pub changed: mpsc::Sender<()>,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Renewal {
+    /// Runs until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut asked: HashMap<Did, UnixMillis> = HashMap::new();
+        let mut turn = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(seen) = self.seen.recv() => {
+                    if self.says_more(&seen) {
+                        self.refresh(&seen.did, &mut asked).await;
+                    }
+                }
+                _ = looks.tick() => {
+                    for did in self.silent(&mut turn) {
+                        self.refresh(&did, &mut asked).await;
+                    }
+                    if self.recheck.look((self.clock)()).await {
+                        self.tell();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a head is reason enough to fetch: it names operations, keys or devices that we do not know.
+    fn says_more(&self, seen: &HeadSeen) -> bool {
+        let partners = self.partners.borrow();
+        let Some(partner) = partners.by_did(&seen.did) else { return false };
+        match Head::verify(&seen.head, partner.document(), (self.clock)()) {
+            Ok(head) => head.manifest_epoch > partner.devices().epoch(),
+            Err(RecordError::Ahead | RecordError::BadSignature(_)) => true,
+            Err(error) => {
+                tracing::debug!(%error, partner = %seen.did, "a presented head says nothing new");
+                false
+            }
+        }
+    }
+
+    /// Partners from whom nothing can be heard, or of whom two things are heard; a share of them at a time.
+    fn silent(&self, turn: &mut usize) -> Vec<Did> {
+        let partners = self.partners.borrow();
+        let links = self.links.borrow();
+        let is_up = |did: &Did| links.get(did).is_some_and(|link| link.up);
+        let silent = partners.iter().filter(|partner| partner.is_frozen() || !is_up(partner.did()));
+        let silent: Vec<Did> = silent.map(|partner| partner.did().clone()).collect();
+        let start = *turn % silent.len().max(1);
+        *turn = start.saturating_add(LOOKED_AFTER_AT_ONCE);
+        silent.iter().cycle().skip(start).take(silent.len().min(LOOKED_AFTER_AT_ONCE)).cloned().collect()
+    }
+
+    async fn refresh(&self, did: &Did, asked: &mut HashMap<Did, UnixMillis>) {
+        let now = (self.clock)();
+        asked.retain(|_, at| now < at.saturating_add_ms(REFRESH_PAUSE_MS));
+        if asked.insert(did.clone(), now).is_some() {
+            return;
+        }
+        match self.resolver.refresh(did, now).await {
+            Ok(_) => self.tell(),
+            Err(ResolveError::Duplicity { at_seq }) => {
+                tracing::error!(
+                    partner = %did,
+                    at_seq,
+                    "ALARM: two histories of this partner's identity are signed; mail to and from it is held until its recovery key settles which one counts. Call somebody you know there"
+                );
+                self.tell();
+            }
+            Err(error) => tracing::debug!(%error, partner = %did, "no newer records to be had"),
+        }
+    }
+
+    fn tell(&self) {
+        // One unread word says as much as many.
+        _ = self.changed.try_send(());
+    }
+}

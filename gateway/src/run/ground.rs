@@ -1,0 +1,318 @@
+//! What the running gateway stands on, and what is built on it.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use control::Check;
+use dccp::batch::RootCache;
+use dccp::limits::SUCCESSION_BYTES_MAX;
+use federation::Directory;
+use policies::Rules;
+use prometheus_client::registry::Registry;
+use smtp::client::{Protocol, Target, Timeouts};
+use tokio::sync::{mpsc, watch};
+
+use super::Error;
+use crate::acquaintance::{Acquaintance, Presented, hello};
+use crate::clock::{self, Clock};
+use crate::config::{Config, DeliveryProtocol};
+use crate::courier::{self, Kit};
+use crate::custody::Custody;
+use crate::delivery::{self, Delivery};
+use crate::flows::Knowledge;
+use crate::flows::arrival::{Arrivals, House};
+use crate::flows::mail_in::MailIn;
+use crate::flows::mail_out::MailOut;
+use crate::flows::receipts::{Answering, Receipts};
+use crate::flows::release::Release;
+use crate::flows::report::Reporter;
+use crate::flows::sealing::{Sealer, Suites};
+use crate::flows::under_way::UnderWay;
+use crate::forward::{Prekeys, Refill, Shelf};
+use crate::housekeeping::Housekeeping;
+use crate::http::{Answers, Vouch};
+use crate::introductions::{Needs, Room};
+use crate::metrics::Metrics;
+use crate::partners::{Partner, Partners};
+use crate::schedule::Schedule;
+use crate::spool::{Spool, SpoolConfig};
+
+/// Connections to our mail server share this many messages in work for each of them, so that none idles.
+const MESSAGES_PER_CONNECTION: usize = 2;
+
+/// Octets that trace headers may add to a mail beyond the size a client may send.
+const TRACE_BYTES_MAX: u64 = 4 * 1024;
+
+/// What everything else stands on.
+pub(super) struct Ground {
+    pub(super) config: Config,
+    pub(super) spool: Spool,
+    pub(super) custody: Arc<Custody>,
+    pub(super) knowledge: Knowledge,
+    pub(super) partners: watch::Receiver<Arc<Partners>>,
+    pub(super) suites: Suites,
+    pub(super) sealer: Sealer,
+    pub(super) shelf: Shelf,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
+}
+
+impl Ground {
+    pub(super) async fn lay(
+        config: Config,
+        spool: Spool,
+        registry: &mut Registry,
+    ) -> Result<(Self, watch::Sender<Arc<Partners>>), Error> {
+        let clock: Clock = clock::system;
+        let custody = Arc::new(Custody::load(&config, &spool, clock()).await?);
+        let directory = Arc::new(Directory::of_domains(custody.did().clone(), &config.domains()));
+        let (partners, seen) = watch::channel(Arc::new(Partners::load(&spool, clock()).await?));
+        let knowledge = Knowledge::new(directory, seen.clone(), Arc::new(rules(&config)?));
+        let metrics = Metrics::new(registry);
+        let (suites, shelf) = (suites(&config), Shelf::default());
+        let sealer = Sealer::new(custody.clone(), suites.clone(), shelf.clone(), clock)
+            .map_err(|source| Error::Io { what: "cannot start the thread that signs".to_owned(), source })?;
+        let ground =
+            Self { config, spool, custody, knowledge, partners: seen, suites, sealer, shelf, metrics, clock };
+        Ok((ground, partners))
+    }
+
+    /// What is needed to be found and to find others.
+    pub(super) async fn room(&self) -> Result<Room, Error> {
+        let now = (self.clock)();
+        let addresses = self.config.announced_addresses().to_vec();
+        let needs = Needs {
+            custody: self.custody.clone(),
+            spool: self.spool.clone(),
+            partners: self.partners.clone(),
+            node_record: self.custody.node_record(&addresses, now)?,
+            addresses,
+            prekeys: Prekeys {
+                custody: self.custody.clone(),
+                spool: self.spool.clone(),
+                partners: self.partners.clone(),
+                metrics: self.metrics.clone(),
+                clock: self.clock,
+            },
+            finding: self.config.finding.clone(),
+            domains: self.config.domains(),
+            succession: succession(&self.config)?,
+            clock: self.clock,
+        };
+        Ok(Room::furnish(needs).await?)
+    }
+
+    pub(super) async fn overlay(
+        &self,
+        room: &Room,
+        presented: mpsc::Sender<Presented>,
+        delivery: delivery::Handle,
+        registry: &mut Registry,
+    ) -> Result<overlay::Overlay, Error> {
+        let arrivals = Arrivals {
+            spool: self.spool.clone(),
+            custody: self.custody.clone(),
+            partners: self.partners.clone(),
+            presented,
+            delivery,
+            metrics: self.metrics.clone(),
+            lifetime_ms: self.config.queue.lifetime_ms(),
+            clock: self.clock,
+        };
+        let overlay = &self.config.overlay;
+        let config = overlay::Config {
+            node_key_seed: self.custody.node_seed(),
+            listen: overlay.listen.clone(),
+            mdns: overlay.mdns,
+            kad: if overlay.kad { overlay::Kad::Server } else { overlay::Kad::Off },
+            bootstrap: overlay.bootstrap.clone(),
+            limits: overlay::Limits::default(),
+        };
+        let partners = self.partners.borrow().iter().map(Partner::for_overlay).collect();
+        let house = Arc::new(House { arrivals: Arc::new(arrivals), questions: room.answers.clone() });
+        let hello = hello(&self.custody, &room.own);
+        Ok(overlay::start(config, hello, partners, house, registry, self.clock).await?)
+    }
+
+    /// Fetches partners' one-time keys.
+    pub(super) fn refill(&self, room: &Room) -> Refill {
+        Refill {
+            shelf: self.shelf.clone(),
+            asker: Arc::new(room.road.clone()),
+            knowledge: self.knowledge.clone(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn reporter(&self) -> Reporter {
+        Reporter {
+            custody: self.custody.clone(),
+            spool: self.spool.clone(),
+            metrics: self.metrics.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            lifetime_ms: self.config.queue.lifetime_ms(),
+        }
+    }
+
+    pub(super) fn schedule(&self) -> Schedule {
+        let queue = &self.config.queue;
+        Schedule { delay_ms_min: queue.retry_delay_ms_min, delay_ms_max: queue.retry_delay_ms_max }
+    }
+
+    pub(super) fn kit(&self, overlay: &overlay::Overlay) -> Kit {
+        let release = Release {
+            knowledge: self.knowledge.clone(),
+            sealer: self.sealer.clone(),
+            reporter: self.reporter(),
+            spool: self.spool.clone(),
+            size_max: self.config.smtp.size_bytes_max + TRACE_BYTES_MAX,
+            clock: self.clock,
+        };
+        Kit {
+            spool: self.spool.clone(),
+            overlay: overlay.clone(),
+            release,
+            reporter: self.reporter(),
+            metrics: self.metrics.clone(),
+            schedule: self.schedule(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn delivery(&self) -> Delivery {
+        let receipts = Receipts {
+            spool: self.spool.clone(),
+            custody: self.custody.clone(),
+            reporter: self.reporter(),
+            metrics: self.metrics.clone(),
+            clock: self.clock,
+        };
+        let mail_in = MailIn {
+            knowledge: self.knowledge.clone(),
+            custody: self.custody.clone(),
+            spool: self.spool.clone(),
+            pool: smtp::client::Pool::new(target(&self.config)),
+            receipts,
+            roots: RootCache::default(),
+            suites: self.suites.clone(),
+            under_way: UnderWay::default(),
+            metrics: self.metrics.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            schedule: self.schedule(),
+            size_max: self.config.smtp.size_bytes_max + TRACE_BYTES_MAX,
+            clock: self.clock,
+        };
+        let at_once_max = self.config.delivery.connections_max as usize * MESSAGES_PER_CONNECTION;
+        Delivery { spool: self.spool.clone(), mail_in: Arc::new(mail_in), at_once_max, clock: self.clock }
+    }
+
+    pub(super) fn answering(&self, couriers: &courier::Handle) -> Answering {
+        Answering {
+            spool: self.spool.clone(),
+            knowledge: self.knowledge.clone(),
+            sealer: self.sealer.clone(),
+            courier: couriers.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn answers(&self, overlay: &overlay::Overlay, room: &Room) -> Answers {
+        let listening = overlay.clone();
+        let road: Vouch = Box::new(move || match listening.listen_addresses().len() {
+            0 => Check::failed("overlay", "listens on no address (overlay.listen)"),
+            addresses => Check::ok("overlay", format!("listens on {addresses} addresses")),
+        });
+        let (identify, clock) = (room.identify(), self.clock);
+        let links = overlay.links();
+        let partners = self.partners.clone();
+        let roads: Vouch = Box::new(move || {
+            let (known, up) =
+                (partners.borrow().iter().count(), links.borrow().values().filter(|link| link.up).count());
+            // A partner that is away is no reason to refuse mail: it waits.
+            Check::ok("partners", format!("{up} of {known} links are up"))
+        });
+        Answers {
+            domain: self.config.organisation.domain.clone(),
+            did: self.custody.did().clone(),
+            spool: self.spool.clone(),
+            vault: self.custody.vault().clone(),
+            partners: self.partners.clone(),
+            links: overlay.links(),
+            metrics: self.metrics.clone(),
+            vouches: vec![road, roads],
+            identify: Box::new(move |did, nodes| {
+                let identify = identify.clone();
+                Box::pin(async move { identify.identify(did, nodes, clock()).await })
+            }),
+            started_at: (self.clock)(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn housekeeping(&self, acquaintance: Acquaintance) -> Housekeeping {
+        Housekeeping { spool: self.spool.clone(), acquaintance, reporter: self.reporter(), clock: self.clock }
+    }
+
+    pub(super) fn mail_out(&self, couriers: &courier::Handle) -> MailOut {
+        MailOut {
+            knowledge: self.knowledge.clone(),
+            sealer: self.sealer.clone(),
+            spool: self.spool.clone(),
+            courier: couriers.clone(),
+            metrics: self.metrics.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            size_max: self.config.smtp.size_bytes_max,
+            lifetime_ms: self.config.queue.lifetime_ms(),
+            clock: self.clock,
+        }
+    }
+}
+
+pub(super) fn spool_config(config: &Config) -> SpoolConfig {
+    SpoolConfig {
+        journal_retention_ms: config.queue.journal_days * 24 * 3_600_000,
+        free_bytes_min: config.queue.disk_free_bytes_min,
+        ..SpoolConfig::default()
+    }
+}
+
+/// What we accept from partners is also what we seal with.
+fn suites(config: &Config) -> Suites {
+    let ours = config.suites.accept.iter().copied().map(crate::suites::of_name).collect();
+    Suites { ours, minimum: crate::suites::of_name(config.suites.minimum) }
+}
+
+fn rules(config: &Config) -> Result<Rules, Error> {
+    let Some(path) = &config.policies.rules else { return Ok(Rules::standard()) };
+    let io = |source| Error::Io { what: format!("cannot read {} (policies.rules)", path.display()), source };
+    Ok(Rules::with_local(&std::fs::read_to_string(path).map_err(io)?)?)
+}
+
+fn target(config: &Config) -> Target {
+    Target {
+        protocol: match config.delivery.protocol {
+            DeliveryProtocol::Smtp => Protocol::Smtp,
+            DeliveryProtocol::Lmtp => Protocol::Lmtp,
+        },
+        address: config.delivery.address.to_string(),
+        hello: config.smtp.hostname.clone(),
+        timeouts: Timeouts::default(),
+        connections_max: config.delivery.connections_max as usize,
+    }
+}
+
+/// The notice that accompanies a change of our DID, if there is one.
+fn succession(config: &Config) -> Result<Option<Vec<u8>>, Error> {
+    let path = config.succession_path();
+    let io = |source| Error::Io { what: format!("cannot read {}", path.display()), source };
+    let mut bytes = Vec::new();
+    match File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        file => file
+            .and_then(|file| file.take(SUCCESSION_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+            .map_err(io)?,
+    };
+    Ok(Some(bytes))
+}

@@ -1,0 +1,173 @@
+//! `dccp-gateway run`: the wiring, on one page; what is wired stands in [`ground`] and [`doors`].
+//!
+//! Order of start: what keeps (spool, custody), what is known (partners, rules), the road, the workers, the doors.
+//! Order of stop: the doors, the road, the workers, the spool. Whatever the grace time cuts off was not acknowledged.
+
+mod doors;
+mod ground;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::acquaintance::{Acquaintance, presentations};
+use crate::config::Config;
+use crate::courier;
+use crate::delivery;
+use crate::introductions::{FurnishError, Own};
+use crate::metrics::watch_spool;
+use crate::spool::{Spool, SpoolError};
+use ground::Ground;
+
+/// Why the gateway did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spool did not open.
+    #[error("the spool: {0}")]
+    Spool(#[from] SpoolError),
+    /// Keys or the organisation's own records.
+    #[error("custody: {0}")]
+    Custody(#[from] crate::custody::CustodyError),
+    /// The rules do not compile.
+    #[error("policies: {0}")]
+    Rules(#[from] policies::RulesError),
+    /// What is needed to be found and to find others.
+    #[error(transparent)]
+    Introductions(#[from] FurnishError),
+    /// The overlay did not start.
+    #[error("the overlay: {0}")]
+    Overlay(#[from] overlay::StartError),
+    /// A TLS certificate.
+    #[error("the certificate for {door}: {why}")]
+    Tls {
+        /// Where it is used.
+        door: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A port is taken, or a file cannot be read.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// From the operating system.
+        source: std::io::Error,
+    },
+}
+
+/// Runs the gateway until it is told to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// Only while starting; a running gateway answers for its faults in the log and in `/readyz`.
+pub async fn run(config: Config) -> Result<(), Error> {
+    let (spool, spool_guard) = Spool::open(config.database_path(), ground::spool_config(&config))?;
+    let mut registry = Registry::default();
+    let (ground, partners) = Ground::lay(config, spool, &mut registry).await?;
+    watch_spool(&mut registry, ground.spool.clone());
+    let room = ground.room().await?;
+    let (presented_in, presented) = presentations();
+    let (delivery, arrivals) = delivery::Handle::new(ground.spool.clone());
+    let overlay = ground.overlay(&room, presented_in, delivery, &mut registry).await?;
+    room.road.open(overlay.clone());
+
+    let stops = Stops::default();
+    let kit = Arc::new(ground.kit(&overlay));
+    let couriers = courier::Handle::new(ground.spool.clone());
+    let dids = partners.borrow().iter().map(|partner| partner.did().clone()).collect::<Vec<_>>();
+    couriers.employ(dids.into_iter(), &kit, &stops.tasks, &stops.back);
+    stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
+    stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
+    stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
+    ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
+    publish_head(&room.own, &overlay, &stops);
+    let (changed_in, changed) = mpsc::channel(1);
+    let acquaintance = Acquaintance {
+        spool: ground.spool.clone(),
+        custody: ground.custody.clone(),
+        own: room.own.clone(),
+        partners,
+        presented,
+        changed,
+        overlay: overlay.clone(),
+        couriers: couriers.clone(),
+        kit,
+        tasks: stops.tasks.clone(),
+        stop: stops.back.clone(),
+        data_version: ground.spool.data_version().await?,
+        clock: ground.clock,
+    };
+    stops.tasks.spawn(ground.housekeeping(acquaintance).run(stops.back.clone()));
+    stops.tasks.spawn(room.renewal(overlay.links(), changed_in).run(stops.back.clone()));
+
+    tracing::info!(domain = ground.config.organisation.domain, did = %ground.custody.did(), "the gateway is up");
+    told_to_stop().await?;
+    tracing::info!("stopping: no new sessions, finishing what has begun");
+    stops.stop(overlay, ground.config.shutdown_grace()).await;
+    drop(ground);
+    drop(spool_guard);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Puts our head record into the hash table; the overlay offers it again from time to time.
+fn publish_head(own: &Arc<Own>, overlay: &overlay::Overlay, stops: &Stops) {
+    let (own, overlay, stop) = (own.clone(), overlay.clone(), stops.back.clone());
+    stops.tasks.spawn(async move {
+        let publish = async {
+            loop {
+                if let Err(error) = overlay.publish_head(own.did(), Bytes::from(own.head())).await {
+                    tracing::debug!(%error, "our head record is not in the hash table");
+                }
+                tokio::time::sleep(HEAD_OFFERED_EVERY).await;
+            }
+        };
+        stop.run_until_cancelled(publish).await;
+    });
+}
+
+/// A head is signed anew every day; a few hours later the newest is everywhere.
+const HEAD_OFFERED_EVERY: Duration = Duration::from_secs(4 * 3600);
+
+/// How everything is stopped.
+#[derive(Default)]
+struct Stops {
+    front: CancellationToken,
+    doors: TaskTracker,
+    back: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Stops {
+    /// The doors, then the road, then the workers; each gets a share of `grace`.
+    async fn stop(&self, overlay: overlay::Overlay, grace: Duration) {
+        let share = grace / 3;
+        self.front.cancel();
+        self.doors.close();
+        if tokio::time::timeout(share, self.doors.wait()).await.is_err() {
+            tracing::warn!("some sessions did not end in time; what they were told to be kept is kept");
+        }
+        self.back.cancel();
+        overlay.shutdown(share).await;
+        self.tasks.close();
+        if tokio::time::timeout(share, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some deliveries did not end in time; they start again with the gateway");
+        }
+    }
+}
+
+async fn told_to_stop() -> Result<(), Error> {
+    let io = |source| Error::Io { what: "cannot listen for signals".to_owned(), source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
