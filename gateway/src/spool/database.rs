@@ -19,7 +19,8 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const APPLICATION_ID: i64 = 0x4443_4350;
 
 /// The ladder: step *n* takes the schema from version *n* to *n + 1*. Steps are only ever added.
-const LADDER: &[&str] = &[include_str!("schema.sql"), include_str!("schema_keys.sql")];
+const LADDER: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema_keys.sql"), include_str!("schema_people.sql")];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
