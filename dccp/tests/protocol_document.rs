@@ -10,7 +10,7 @@ use dccp::keys::Domain;
 use dccp::message::{Class, FsClass};
 use dccp::partner::PartnerFile;
 use dccp::seal::{SealedMessage, mailbox, unseal};
-use dccp::{limits, prekey};
+use dccp::{Suite, limits, prekey};
 
 const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
 
@@ -38,8 +38,10 @@ fn the_labels_of_the_document_are_those_that_are_signed() {
         Domain::Manifest,
         Domain::NodeRecord,
         Domain::Prekey,
+        Domain::PrekeyStock,
         Domain::Head,
         Domain::Message,
+        Domain::Batch,
     ];
     for domain in domains {
         let label = std::str::from_utf8(domain.label()).unwrap().replace('\0', "\\0");
@@ -68,6 +70,18 @@ fn the_words_of_a_log_are_those_of_the_document() {
     let custodies = [Custody::Org, Custody::Joint, Custody::Own];
     custodies.iter().for_each(|custody| assert_documented(&format!("`{}`", custody.as_str())));
     EndpointId::ALL.iter().for_each(|id| assert_documented(&format!("`#{}`", id.as_str())));
+}
+
+#[test]
+fn the_suites_of_the_document_are_those_that_are_spoken() {
+    for suite in Suite::ALL {
+        assert_documented(&format!("| {suite} | "));
+        let signature = suite.choices().signature.signature_bytes();
+        assert_documented(&format!("{signature} octets"));
+        let kem = suite.choices().kem;
+        assert_documented(&format!("{}-octet encapsulation key", kem.encapsulation_key_bytes()));
+        assert_documented(&format!("{}-octet ciphertext", kem.ciphertext_bytes()));
+    }
 }
 
 #[test]
