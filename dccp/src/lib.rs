@@ -1,10 +1,11 @@
 //! The language two nodes speak: identities, sealed messages, receipts and their encoding. Pure.
 //!
 //! # Words
-//! [`Did`]: the name of an organisation. [`did::Log`] and [`did::DidDocument`]: why we believe it. [`did::Manifest`]:
-//! its devices. [`prekey::Prekey`]: its key of the day. [`message::Message`]: the clear form.
-//! [`seal::SealedMessage`]: the form that travels and rests. [`receipt::Receipt`]: what became of it.
-//! [`frame::Frame`]: what carries it over a stream. [`Suite`]: which algorithms.
+//! [`Did`]: the name of an organisation or a person. [`did::Log`] and [`did::DidDocument`]: why we believe it. [`did::Manifest`]:
+//! its devices. [`prekey::Prekey`] and [`prekey::Stock`]: its key of the day, its one-time keys. [`message::Message`]:
+//! the clear form. [`seal::SealedMessage`]: the form that travels and rests. [`receipt::Receipt`]: what became of it.
+//! [`frame::Frame`]: what carries it over a stream. [`Suite`]: which algorithms. [`batch`] and [`session::Session`]: what
+//! many messages share, a signature and an encapsulation.
 //!
 //! # Flow
 //! ```text
@@ -15,21 +16,20 @@
 //!
 //! # Invariants
 //! * **Pure**: no clock, no files, no network, no task. Time is an argument ([`UnixMillis`]); randomness is an
-//!   argument (`rng`) with two exceptions that the library forces: aws-lc-rs draws the randomness of ML-KEM
-//!   encapsulation and the hedging of ML-DSA signatures from its own generator. So a seeded `rng` repeats keys and
-//!   X25519 ephemerals, but never a ciphertext or a signature.
-//! * **Hybrid**: every signature is Ed25519 *and* ML-DSA-65, every secret X25519 *and* ML-KEM-768; breaking one of
-//!   each pair gains nothing.
+//!   argument (`rng`) with two exceptions: aws-lc-rs draws the randomness of ML-KEM encapsulation and the hedging of
+//!   ML-DSA signatures from its own generator, and FN-DSA signatures draw from the same one. So a seeded `rng` repeats
+//!   keys and X25519 ephemerals, but never a ciphertext or a signature.
+//! * **Hybrid** unless a suite says otherwise: a record's and by default a message's signature is Ed25519 *and*
+//!   ML-DSA-65, its secret X25519 *and* ML-KEM-768; breaking one of each pair gains nothing.
 //! * **One encoding**: dCBOR is the strict subset of `cbor.rs`; protobuf is decoded strictly; a sealed message has
 //!   exactly one byte string. What is signed is the exact bytes.
 //! * **Bounded**: each decoder refuses by [`limits`] before it allocates, and never panics.
 //! * **Typed refusal**: what this version does not speak is named in an error, never skipped.
 //!
 //! # Deliberately absent
-//! Storage of keys and seen messages, which keys to trust (pinning), retries, transport; DID updates and rotation,
-//! one-time prekeys, live sessions, several recipients per ciphertext, suites other than 0x0001
-//! (`docs/PROTOCOL.md` lists all that is not built). Clear payloads are not zeroed on drop: a mail exists in clear in
-//! the mail server next door anyway. Private keys, seeds and shared secrets are.
+//! Storage of keys and seen messages, which keys to trust (pinning), retries, transport; several recipients per
+//! ciphertext (`docs/PROTOCOL.md` lists all that is not built). Clear payloads are not zeroed on drop: a mail exists in
+//! clear in the mail server next door anyway. Private keys, seeds and shared secrets are.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)

@@ -111,12 +111,6 @@ impl SignedBody {
         self.signatures.iter().map(|(key_id, _)| *key_id)
     }
 
-    /// Checks that there is exactly one signature, by this key, over the exact bytes of the body.
-    #[cfg(test)]
-    pub(crate) fn verify(&self, domain: Domain, key: &VerifyingKey) -> Result<(), BadSignature> {
-        self.verify_each(domain, std::slice::from_ref(key))
-    }
-
     /// Checks that at least the threshold of the members signed, and nobody else.
     ///
     /// # Errors

@@ -4,8 +4,9 @@ mod common;
 
 use common::{NOW, Organisation};
 use data_encoding::BASE64URL_NOPAD;
-use dccp::did::{Change, EndpointId, Service, w3c};
-use dccp::keys::SigningKey;
+use dccp::Suite;
+use dccp::did::{Change, Device, EndpointId, Manifest, Service, w3c};
+use dccp::keys::{DeviceSigner, SigningKey};
 use serde_json::Value;
 
 fn strings(value: &Value) -> Vec<&str> {
@@ -77,6 +78,26 @@ fn an_endpoint_that_the_log_names_is_shown() {
     let view = w3c::document(&document, None);
     assert_eq!(view["service"][1]["serviceEndpoint"], "https://gw.acme.example/priority");
     assert_eq!(view["service"][0]["serviceEndpoint"], acme.did().as_str());
+}
+
+#[test]
+fn a_revoked_device_is_not_shown() {
+    let acme = Organisation::acme();
+    let document = acme.log.verify().unwrap();
+    let devices = acme.manifest().verify(&document, NOW).unwrap();
+    let gateway = devices.iter().next().unwrap().clone();
+    let lost = Device {
+        id: "lost".into(),
+        signing: DeviceSigner::from(SigningKey::from_seed(&[77; 64])).verifying_key().clone(),
+        revoked: Some(NOW),
+        ..gateway.clone()
+    };
+    let manifest =
+        Manifest::sign(&acme.did(), 2, &[lost, gateway], &[Suite::X0001], &[&acme.operator]).unwrap();
+    let view = w3c::document(&document, Some(&manifest.verify(&document, NOW).unwrap()));
+    let shown = format!("{}#{}-ed25519", acme.did(), acme.device.verifying_key().key_id());
+    assert_eq!(strings(&view["authentication"])[0], shown);
+    assert_eq!(strings(&view["authentication"]).len(), 2);
 }
 
 #[test]

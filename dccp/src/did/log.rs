@@ -231,12 +231,8 @@ impl Log {
 
     /// The domains that the unverified log names last, for display.
     pub fn claimed_domains(&self) -> Vec<String> {
-        let changes = self.operations.iter().rev().filter_map(|operation| match &operation.content {
-            Content::Genesis(genesis) => Some(&genesis.change),
-            Content::Update { change, .. } | Content::Rotate { change, .. } => Some(change),
-            Content::Deactivate { .. } => None,
-        });
-        changes.take(1).flat_map(Change::domains).cloned().collect()
+        let mut changes = self.operations.iter().rev().filter_map(|operation| operation.content.change());
+        changes.next().into_iter().flat_map(Change::domains).cloned().collect()
     }
 
     fn link(&self) -> Link {
@@ -248,6 +244,8 @@ impl Log {
         if signers.is_empty() {
             return Err(LogError::ThresholdNotMet);
         }
+        // A clearer word than what a reader would say of text that no record may hold.
+        content.change().map_or(Ok(()), Change::check)?;
         let signed = SignedBody::sign_by(Domain::DidOperation, &content.to_value(), signers);
         let operations = self.operations.iter().map(|operation| operation.signed.to_value());
         let operations = operations.chain([signed.to_value()]).collect();

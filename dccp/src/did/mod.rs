@@ -1,14 +1,17 @@
-//! Organisation identities: the self-certifying `did:dccp`, its log, and the device manifest beside the log.
+//! Identities of organisations and people: the self-certifying `did:dccp`, its log, and what stands beside the log.
 //!
 //! ```text
 //! genesis body (dCBOR) ── SHA-256 ──► did:dccp:1…          the name is the hash of the founding
-//!      │ signed by L1 (operator)
-//!      ├─ auth.L0: only the hash of the recovery key (pre-rotation: revealed when it signs, once)
-//!      ├─ auth.L1: the operator key ── signs ──► manifest, node records, prekeys
+//!      │ signed by L1 (operators)
+//!      ├─ auth.L0: only hashes of the recovery keys (pre-rotation: revealed when they sign, once)
+//!      ├─ auth.L1: the operator keys ── sign ──► manifest, node records, prekeys, head record
 //!      └─ svc: the domains, so that the log names them back
+//! update (L1) ─► update (L1) ─► rotate (old L0 and new L1) ─► … ─► deactivate (L0)
 //! ```
 //!
-//! Built: `genesis` with custody `org`. `update`, `rotate` and `deactivate` are refused by name.
+//! [`found`] → [`Log`] → [`Log::verify`] → [`DidDocument`]; [`Log::update`], [`Log::rotate`], [`Log::deactivate`] continue
+//! a log; [`Log::compare`] says which of two counts. Everything that this module writes it reads back before it gives it
+//! away, so there is one set of rules. Absent: where logs are kept and fetched, and which DID is believed.
 
 mod aka;
 mod authority;

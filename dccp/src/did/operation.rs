@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::authority::{Commitment, Quorum, Rank, keys_to_value, read_keys};
 use super::log::LogError;
-use super::service::{Service, domains, read_services};
+use super::service::{Service, check_services, domains, read_services};
 use super::{Aka, Custody};
 use crate::cbor::{self, CborError, Fields, Value};
 use crate::keys::VerifyingKey;
@@ -95,10 +95,16 @@ impl Change {
             manifest_epoch_min: fields.unsigned("dm")?,
             witnesses: witnesses.collect::<Result<_, _>>()?,
         };
-        if !are_distinct(&change.aka) || !are_distinct(&change.witnesses) {
+        change.check()?;
+        Ok(change)
+    }
+
+    /// What can be said of it alone, without knowing whose it is.
+    pub(super) fn check(&self) -> Result<(), LogError> {
+        if !are_distinct(&self.aka) || !are_distinct(&self.witnesses) {
             return Err(LogError::Repeated);
         }
-        Ok(change)
+        check_services(&self.services)
     }
 }
 
@@ -198,6 +204,15 @@ impl Content {
             Self::Update { .. } => OperationKind::Update,
             Self::Rotate { .. } => OperationKind::Rotate,
             Self::Deactivate { .. } => OperationKind::Deactivate,
+        }
+    }
+
+    /// What it sets, if it sets anything.
+    pub(super) fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Genesis(genesis) => Some(&genesis.change),
+            Self::Update { change, .. } | Self::Rotate { change, .. } => Some(change),
+            Self::Deactivate { .. } => None,
         }
     }
 

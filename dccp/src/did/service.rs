@@ -70,12 +70,10 @@ impl Service {
     }
 }
 
-/// Reads and checks `svc`.
+/// Reads `svc`.
 pub(super) fn read_services(fields: &mut Fields) -> Result<Vec<Service>, LogError> {
     let services = fields.array("svc", DOMAINS_MAX + EndpointId::ALL.len())?;
-    let services = services.into_iter().map(Service::read).collect::<Result<Vec<_>, _>>()?;
-    check_services(&services)?;
-    Ok(services)
+    services.into_iter().map(Service::read).collect()
 }
 
 /// The domains among some services.
@@ -86,7 +84,8 @@ pub(super) fn domains(services: &[Service]) -> impl Iterator<Item = &String> {
     })
 }
 
-fn check_services(services: &[Service]) -> Result<(), LogError> {
+/// Every domain and every endpoint once, and well formed.
+pub(super) fn check_services(services: &[Service]) -> Result<(), LogError> {
     let distinct: BTreeSet<_> = domains(services).collect();
     if distinct.len() != domains(services).count() || distinct.len() > DOMAINS_MAX {
         return Err(LogError::Domains);

@@ -34,7 +34,8 @@ const ML_DSA_65: Codec = Codec { name: "mldsa65", varint: [0x91, 0x24] };
 const ML_KEM_768: Codec = Codec { name: "mlkem768", varint: [0x8c, 0x24] };
 
 /// The DID document (DID 1.0 §5, JSON). Operators may act for the DID (`capabilityInvocation`), devices sign
-/// (`authentication`, `assertionMethod`) and open (`keyAgreement`). Of a deactivated DID only the id is left.
+/// (`authentication`, `assertionMethod`) and open (`keyAgreement`); revoked devices are left out, and FN-DSA keys, for
+/// which no codec is registered. Of a deactivated DID only the id is left.
 pub fn document(document: &DidDocument, devices: Option<&Devices>) -> Value {
     let did = document.did().as_str();
     let mut view = Map::new();
@@ -54,7 +55,8 @@ pub fn document(document: &DidDocument, devices: Option<&Devices>) -> Value {
     let mut methods = Methods { did, all: Vec::new() };
     let operators = document.operators().members.iter().flat_map(|key| methods.signing(key));
     let operators: Vec<_> = operators.collect();
-    let devices: Vec<_> = devices.into_iter().flat_map(Devices::iter).collect();
+    let devices = devices.into_iter().flat_map(Devices::iter).filter(|device| device.revoked.is_none());
+    let devices: Vec<_> = devices.collect();
     let signing: Vec<_> = devices.iter().flat_map(|device| methods.device_signing(device)).collect();
     let opening: Vec<_> = devices.iter().flat_map(|device| methods.device_opening(device)).collect();
     view.insert("verificationMethod".into(), Value::Array(methods.all));
