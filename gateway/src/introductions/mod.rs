@@ -22,6 +22,7 @@
 mod answers;
 mod cache;
 mod furnish;
+mod gossip;
 mod identify;
 mod own;
 mod publish;
@@ -32,6 +33,7 @@ mod road;
 pub use answers::{Introductions, Parts};
 pub use cache::Identities;
 pub use furnish::{FurnishError, Needs, Room};
+pub use gossip::{Gossip, GossipTask, Heard};
 pub use identify::Identify;
 pub use own::Own;
 pub use publish::Publishing;

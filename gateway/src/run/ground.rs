@@ -32,9 +32,10 @@ use crate::flows::under_way::UnderWay;
 use crate::forward::{Prekeys, Refill, Shelf};
 use crate::housekeeping::Housekeeping;
 use crate::http::{Answers, Vouch};
-use crate::introductions::{Needs, Room};
+use crate::introductions::{Gossip, GossipTask, Heard, Needs, Room};
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
+use crate::people::{Contacts, Watch};
 use crate::schedule::Schedule;
 use crate::spool::{Spool, SpoolConfig};
 
@@ -54,8 +55,17 @@ pub(super) struct Ground {
     pub(super) suites: Suites,
     pub(super) sealer: Sealer,
     pub(super) shelf: Shelf,
+    pub(super) gossip: Gossip,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+}
+
+/// The ends of what the ground holds the other ends of.
+pub(super) struct Ends {
+    /// The snapshot that flows see.
+    pub(super) partners: watch::Sender<Arc<Partners>>,
+    /// What messages tell of trees and people.
+    pub(super) heard: mpsc::Receiver<Heard>,
 }
 
 impl Ground {
@@ -63,7 +73,7 @@ impl Ground {
         config: Config,
         spool: Spool,
         registry: &mut Registry,
-    ) -> Result<(Self, watch::Sender<Arc<Partners>>), Error> {
+    ) -> Result<(Self, Ends), Error> {
         let clock: Clock = clock::system;
         let custody = Arc::new(Custody::load(&config, &spool, clock()).await?);
         let directory = Arc::new(Directory::of_domains(custody.did().clone(), &config.domains()));
@@ -71,11 +81,23 @@ impl Ground {
         let knowledge = Knowledge::new(directory, seen.clone(), Arc::new(rules(&config)?));
         let metrics = Metrics::new(registry);
         let (suites, shelf) = (suites(&config), Shelf::default());
-        let sealer = Sealer::new(custody.clone(), suites.clone(), shelf.clone(), clock)
+        let (gossip, heard) = Gossip::new(clock);
+        let sealer = Sealer::new(custody.clone(), suites.clone(), shelf.clone(), gossip.clone(), clock)
             .map_err(|source| Error::Io { what: "cannot start the thread that signs".to_owned(), source })?;
-        let ground =
-            Self { config, spool, custody, knowledge, partners: seen, suites, sealer, shelf, metrics, clock };
-        Ok((ground, partners))
+        let ground = Self {
+            config,
+            spool,
+            custody,
+            knowledge,
+            partners: seen,
+            suites,
+            sealer,
+            shelf,
+            gossip,
+            metrics,
+            clock,
+        };
+        Ok((ground, Ends { partners, heard }))
     }
 
     /// What is needed to be found and to find others.
@@ -133,6 +155,21 @@ impl Ground {
         let house = Arc::new(House { arrivals: Arc::new(arrivals), questions: room.answers.clone() });
         let hello = hello(&self.custody, &room.own);
         Ok(overlay::start(config, hello, partners, house, registry, self.clock).await?)
+    }
+
+    /// Looks into what messages tell of trees and people.
+    pub(super) fn gossiping(&self, room: &Room, heard: mpsc::Receiver<Heard>) -> GossipTask {
+        let watch = Watch::new(self.spool.clone(), self.custody.did().clone());
+        GossipTask {
+            gossip: self.gossip.clone(),
+            heard,
+            road: room.road.clone(),
+            contacts: Contacts::new(self.spool.clone(), self.custody.vault().clone(), watch.clone()),
+            watch,
+            registry: room.registry.clone(),
+            partners: self.partners.clone(),
+            clock: self.clock,
+        }
     }
 
     /// Fetches partners' one-time keys.
@@ -196,6 +233,7 @@ impl Ground {
             receipts,
             roots: RootCache::default(),
             suites: self.suites.clone(),
+            gossip: self.gossip.clone(),
             under_way: UnderWay::default(),
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),

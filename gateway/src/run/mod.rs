@@ -23,7 +23,7 @@ use crate::delivery;
 use crate::introductions::{FurnishError, Own};
 use crate::metrics::watch_spool;
 use crate::spool::{Spool, SpoolError};
-use ground::Ground;
+use ground::{Ends, Ground};
 
 /// Why the gateway did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum Error {
 pub async fn run(config: Config) -> Result<(), Error> {
     let (spool, spool_guard) = Spool::open(config.database_path(), ground::spool_config(&config))?;
     let mut registry = Registry::default();
-    let (ground, partners) = Ground::lay(config, spool, &mut registry).await?;
+    let (ground, Ends { partners, heard }) = Ground::lay(config, spool, &mut registry).await?;
     watch_spool(&mut registry, ground.spool.clone());
     let room = ground.room().await?;
     let (presented_in, presented) = presentations();
@@ -84,6 +84,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
     stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
     stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
+    stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
     ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);

@@ -36,6 +36,7 @@ use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
 use crate::flows::sealing::Suites;
 use crate::flows::under_way::UnderWay;
 use crate::flows::{Knowledge, Snapshot, protection, words};
+use crate::introductions::Gossip;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
 use crate::schedule::Schedule;
@@ -60,6 +61,8 @@ pub struct MailIn {
     pub roots: RootCache,
     /// The weakest suites that count.
     pub suites: Suites,
+    /// Hears what messages tell of trees.
+    pub gossip: Gossip,
     /// What is being delivered at this moment.
     pub under_way: UnderWay,
     /// Counters.
@@ -171,6 +174,7 @@ impl MailIn {
         if opened.message.fs_class != fs_class {
             return Err(Undeliverable::OtherKind(opened.message.fs_class)); // protocol §8.1, step 5
         }
+        self.gossip.hear(partner.did(), opened.message.own_tree, opened.message.your_tree);
         self.metrics.stage_since(metrics::Stage::Open, started, (self.clock)());
         Ok((partner, opened))
     }

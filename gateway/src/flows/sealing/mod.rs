@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::custody::Custody;
 use crate::flows::protection;
 use crate::forward::Shelf;
+use crate::introductions::Gossip;
 use crate::partners::Partner;
 use crate::spool::{Note, RowId, Stage};
 
@@ -39,6 +40,7 @@ pub struct Sealer {
     pub clock: Clock,
     choice: Arc<Choice>,
     signing: Signing,
+    gossip: Gossip,
 }
 
 /// Why a message was not sealed.
@@ -65,13 +67,20 @@ pub enum SealingError {
 }
 
 impl Sealer {
-    /// A sealer with our `suites`, that takes partners' one-time keys from `shelf`. Starts the thread that signs.
+    /// A sealer with our `suites`, that takes partners' one-time keys from `shelf` and the DIDs of people from `gossip`.
+    /// Starts the thread that signs.
     ///
     /// # Errors
     /// The operating system's, when it gives no thread.
-    pub fn new(custody: Arc<Custody>, suites: Suites, shelf: Shelf, clock: Clock) -> std::io::Result<Sealer> {
+    pub fn new(
+        custody: Arc<Custody>,
+        suites: Suites,
+        shelf: Shelf,
+        gossip: Gossip,
+        clock: Clock,
+    ) -> std::io::Result<Sealer> {
         let signing = Signing::start(custody.clone())?;
-        Ok(Sealer { custody, clock, choice: Arc::new(Choice::new(suites, shelf)), signing })
+        Ok(Sealer { custody, clock, choice: Arc::new(Choice::new(suites, shelf)), signing, gossip })
     }
 
     /// Seals a mail for the organisation that `permit` names. `id` becomes the DCCP message id; the note says how.
@@ -90,7 +99,9 @@ impl Sealer {
             Purpose::Seal { to } if to == partner.did() => {}
             _ => return Err(SealingError::NotPermitted(partner.did().clone())),
         }
-        self.seal(id, partner, mail::CONTENT_TYPE, Class::Normal, mail.encode(), expires).await
+        let people = self.gossip.people(partner.did(), &mail.envelope.forward_paths);
+        let (content_type, class, payload) = (mail::CONTENT_TYPE, Class::Normal, mail.encode());
+        self.seal(id, partner, Content { people, content_type, class, payload }, expires).await
     }
 
     /// Seals a batch of receipts for the gateway that sent us the mails: protocol, not mail, so no permit is asked for.
@@ -104,41 +115,35 @@ impl Sealer {
         partner: &Partner,
         expires: UnixMillis,
     ) -> Result<(SealedMessage, Note), SealingError> {
-        self.seal(
-            id,
-            partner,
-            receipt::CONTENT_TYPE,
-            Class::Control,
-            receipt::encode(receipts).into(),
-            expires,
-        )
-        .await
+        let (content_type, class) = (receipt::CONTENT_TYPE, Class::Control);
+        let payload = receipt::encode(receipts).into();
+        self.seal(id, partner, Content { people: Vec::new(), content_type, class, payload }, expires).await
     }
 
     async fn seal(
         &self,
         id: RowId,
         partner: &Partner,
-        content_type: &str,
-        class: Class,
-        payload: Bytes,
+        content: Content,
         expires: UnixMillis,
     ) -> Result<(SealedMessage, Note), SealingError> {
         let now = (self.clock)();
         let (to, session) = self.choice.key_for(partner, now)?;
+        let Content { people, content_type, class, payload } = content;
+        let (own_tree, your_tree) = self.gossip.heads_for(partner.did());
         let message = Message {
             sender: self.custody.did().clone(),
             message_id: id.0,
             payload,
-            recipients: vec![to.did.clone()],
+            recipients: std::iter::once(to.did.clone()).chain(people).collect(),
             content_type: content_type.to_owned(),
             timestamp: now,
             expires,
             class,
             fs_class: to.fs_class,
             suite: to.suite,
-            own_tree: None,
-            your_tree: None,
+            own_tree,
+            your_tree,
         };
         let (draft, evidence) = self.signing.sign(Draft::prepare(&message, &to)?).await?;
         let sealed = match session {
@@ -153,4 +158,13 @@ impl Sealer {
         let how = format!("{}, key {}", protection(&sealed, to.fs_class), to.key_id);
         Ok((sealed, Note::new((self.clock)(), Stage::Sealed, how)))
     }
+}
+
+/// What a message is about.
+struct Content {
+    /// The people it is for, besides their organisation.
+    people: Vec<Did>,
+    content_type: &'static str,
+    class: Class,
+    payload: Bytes,
 }
