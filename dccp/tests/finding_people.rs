@@ -32,7 +32,7 @@ impl Globex {
 
     fn answer(&self, question: &address::Question, mode: Mode, tree: &Tree) -> Vec<u8> {
         let answer = address::Answer { mode, tree: tree.head(), at: NOW };
-        answer.sign(&question.to_bytes(), &self.did(), &self.organisation.device.hybrid()).unwrap()
+        answer.sign(&question.to_bytes(), &self.did(), self.organisation.device.hybrid()).unwrap()
     }
 
     fn verify(&self, bytes: &[u8], question: &address::Question) -> Result<address::Answer, FindError> {
@@ -110,7 +110,7 @@ fn the_longest_proof_fits_and_a_longer_one_is_refused() {
 
     person.proof.push([0; 32]);
     let answer = address::Answer { mode: Mode::User(person), tree: tree.head(), at: NOW };
-    let refused = answer.sign(&question().to_bytes(), &globex.did(), &globex.organisation.device.hybrid());
+    let refused = answer.sign(&question().to_bytes(), &globex.did(), globex.organisation.device.hybrid());
     assert_eq!(refused, Err(FindError::TooLarge));
 }
 
@@ -140,7 +140,7 @@ fn an_answer_that_no_device_of_the_organisation_signed_is_refused() {
     let (mode, tree) = bob(3, 9);
     let answer = address::Answer { mode, tree: tree.head(), at: NOW };
     let mallory =
-        answer.sign(&question().to_bytes(), &globex.did(), &Organisation::acme().device.hybrid()).unwrap();
+        answer.sign(&question().to_bytes(), &globex.did(), Organisation::acme().device.hybrid()).unwrap();
     assert!(matches!(globex.verify(&mallory, &question()), Err(FindError::BadSignature(_))));
     // A device that counts no more has no say.
     let late = NOW.saturating_add_ms(500 * DAY_MS);
@@ -237,7 +237,7 @@ fn a_tree_that_grew_is_proven_and_a_forked_or_cut_one_is_not() {
         let proof = tree.consistency_proof(question.old, question.new).unwrap();
         let answer = transparency::Answer { tree: tree.head(), proof, at: NOW };
         let bytes =
-            answer.sign(&question.to_bytes(), &globex.did(), &globex.organisation.device.hybrid()).unwrap();
+            answer.sign(&question.to_bytes(), &globex.did(), globex.organisation.device.hybrid()).unwrap();
         assert_eq!(bytes.len(), ANSWER_BYTES);
         let read =
             transparency::Answer::verify(&bytes, &question, &globex.did(), &globex.devices, NOW).unwrap();
@@ -258,10 +258,10 @@ fn a_tree_that_grew_is_proven_and_a_forked_or_cut_one_is_not() {
 fn a_signed_head_verifies_and_an_altered_one_does_not() {
     let globex = Globex::new();
     let head = SignedTreeHead { tree: bob(1, 5).1.head(), at: NOW };
-    let bytes = head.sign(&globex.did(), &globex.organisation.device.hybrid());
+    let bytes = head.sign(&globex.did(), globex.organisation.device.hybrid());
     assert_eq!(SignedTreeHead::verify(&bytes, &globex.did(), &globex.devices), Ok(head));
     assert!(SignedTreeHead::verify(&bytes, &Organisation::acme().did(), &globex.devices).is_err());
-    let mallory = head.sign(&globex.did(), &Organisation::acme().device.hybrid());
+    let mallory = head.sign(&globex.did(), Organisation::acme().device.hybrid());
     assert!(SignedTreeHead::verify(&mallory, &globex.did(), &globex.devices).is_err());
     for at in (0..bytes.len()).step_by(97) {
         let mut altered = bytes.clone();
