@@ -1,6 +1,6 @@
 # The four commands. `make help` prints them.
 CARGO ?= cargo
-PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3
+PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3 nsd ldnsutils
 
 .PHONY: help run test test-quick bench check fmt deny advisories config-docs peers build
 

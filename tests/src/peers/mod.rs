@@ -14,20 +14,24 @@
 
 pub mod clients;
 
+mod dns;
 mod dovecot;
 mod imap;
 mod port;
 mod postfix;
 mod process;
 mod sink;
+mod softhsm;
 
 use std::time::{Duration, Instant};
 
+pub use dns::{Dns, Zone};
 pub use dovecot::Dovecot;
 pub use imap::imap_fetch_all;
 pub use port::free_port;
 pub use postfix::{Postfix, PostfixConfig};
 pub use sink::{SmtpSink, smtp_source};
+pub use softhsm::SoftHsm;
 
 /// How often a thing is asked that offers nothing to wait on.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
