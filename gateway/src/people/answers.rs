@@ -14,7 +14,7 @@ use dccp::{Did, UnixMillis};
 use rusqlite::Connection;
 
 use super::Authority;
-use super::grid::on_the_grid;
+use super::grid::{Monotonic, on_the_grid};
 use super::keys::{PERSON_ID_BYTES, Secret};
 use super::quotas::Quotas;
 use super::registrar::{Registrar, is_ours, tag};
@@ -37,6 +37,7 @@ pub struct Registry {
     authority: Arc<dyn Authority>,
     secret: Arc<Secret>,
     quotas: Mutex<Quotas>,
+    timer: Monotonic,
 }
 
 impl Registry {
@@ -47,6 +48,7 @@ impl Registry {
             authority: registrar.authority.clone(),
             secret: registrar.secret.clone(),
             quotas: Mutex::new(Quotas::new(now)),
+            timer: Monotonic::from_now(),
         }
     }
 
@@ -54,7 +56,9 @@ impl Registry {
     /// database does not answer: both have nothing to do with who is asked about.
     pub async fn answer(&self, question: &[u8], asker: &Asker, now: UnixMillis) -> Option<Vec<u8>> {
         let answer = match Question::from_bytes(question).ok()? {
-            Question::Address(asked) => on_the_grid(self.about_address(asked, question, asker, now)).await,
+            Question::Address(asked) => {
+                on_the_grid(&self.timer, self.about_address(asked, question, asker, now)).await
+            }
             Question::Tree(asked) => self.about_tree(asked, question, now).await,
         };
         answer

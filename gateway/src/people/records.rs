@@ -14,9 +14,7 @@ use serde::Deserialize;
 use super::keys::PersonId;
 use super::registrar::{PeopleError, Registrar, genesis};
 use super::table::{self, Records, Row};
-
-/// How long a device of a person counts: as long as that of a gateway (custody).
-const DEVICE_LIFETIME_MS: u64 = 5 * 365 * 24 * 3_600_000;
+use crate::custody::DEVICE_LIFETIME_MS;
 
 /// The public keys of a device that a person holds, as a file that the device writes.
 #[derive(Deserialize)]
