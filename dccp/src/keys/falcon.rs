@@ -185,3 +185,55 @@ impl RngCore for System {
 }
 
 impl CryptoRng for System {}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    fn key(seed: u64) -> SigningKey {
+        SigningKey::generate(&mut StdRng::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn a_stored_key_signs_for_the_same_public_key() {
+        let stored = SigningKey::from_bytes(&key(1).to_bytes()).unwrap();
+        assert_eq!(stored.verifying_key(), key(1).verifying_key());
+        let signature = stored.sign(b"a message");
+        assert_eq!(signature.len(), SIGNATURE_BYTES);
+        assert_eq!(key(1).verifying_key().verify(b"a message", &signature), Ok(()));
+        assert_eq!(key(2).verifying_key().verify(b"a message", &signature), Err(BadSignature));
+        assert_eq!(stored.verifying_key().verify(b"another message", &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn the_same_message_never_has_the_same_signature_twice() {
+        // A repeated nonce under two messages would give Falcon's private key away.
+        assert_ne!(key(1).sign(b"a message"), key(1).sign(b"a message"));
+    }
+
+    #[test]
+    fn what_is_no_key_or_signature_of_degree_512_is_refused() {
+        let key = key(1);
+        let public = *key.verifying_key().as_bytes();
+        for length in [0, 1, VERIFYING_KEY_BYTES - 1] {
+            assert_eq!(VerifyingKey::from_bytes(&public[..length]).unwrap_err(), BadKey);
+            assert_eq!(SigningKey::from_bytes(&key.to_bytes()[..length]).unwrap_err(), BadKey);
+        }
+        let of_degree_1024 = [&[0x0a], &public[1..]].concat();
+        assert_eq!(VerifyingKey::from_bytes(&of_degree_1024).unwrap_err(), BadKey);
+        assert_eq!(VerifyingKey::from_bytes(&[0xff; VERIFYING_KEY_BYTES]).unwrap_err(), BadKey);
+        assert_eq!(SigningKey::from_bytes(&[0xff; SIGNING_KEY_BYTES]).unwrap_err(), BadKey);
+        let signature = key.sign(b"a message");
+        for length in [0, 1, SIGNATURE_BYTES - 1] {
+            assert_eq!(key.verifying_key().verify(b"a message", &signature[..length]), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn private_keys_are_not_printed() {
+        assert_eq!(format!("{:?}", key(1)), format!("SigningKey({})", key(1).verifying_key().key_id()));
+    }
+}

@@ -1,5 +1,7 @@
 //! Sealing in three steps: encode, sign (alone or with others), encrypt.
 
+use std::fmt;
+
 use aws_lc_rs::aead::Aad;
 use bytes::Bytes;
 use prost::Message as _;
@@ -18,7 +20,6 @@ use crate::tree::Hash;
 use crate::{UnixMillis, wire};
 
 /// A message that is encoded for one recipient key and not yet signed.
-#[derive(Debug)]
 pub struct Draft {
     pub(super) body: Vec<u8>,
     pub(super) to: RecipientKey,
@@ -144,6 +145,12 @@ impl Draft {
         out.extend_from_slice(tag.as_ref());
         SealedMessage::from_parts(Bytes::from(out), header, header_length, plain_at)
             .map_err(|_| SealError::Encryption)
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({} octets to key {})", self.body.len(), self.to.key_id)
     }
 }
 
