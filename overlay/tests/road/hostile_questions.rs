@@ -9,7 +9,7 @@ use futures::future::join;
 use overlay::{AskError, AskLimits, Limits, QUESTION_BYTES_MAX, Rate, Topic, Whom};
 
 use crate::fixture::hostile::{Mallory, RawStream};
-use crate::fixture::{Answers, Node, Org, TCP, now, quick, two_nodes_with, within};
+use crate::fixture::{Answers, Node, Org, TCP, now, quick, two_nodes, two_nodes_with, within};
 use crate::hostile::{acme_with, hello_of, let_in, still_serves};
 use crate::questions::{AT_ONCE, FIND, SOON, asked_by_acme, failed, outcome, partner, refused, words};
 
@@ -124,25 +124,21 @@ async fn a_question_that_is_too_long_is_refused_by_its_length_alone() {
 #[tokio::test]
 async fn ten_thousand_rapid_questions_are_turned_away_and_the_partner_is_answered() {
     const FLOOD: usize = 10_000;
-    let globex = Org::found("globex", 2);
-    let acme = acme_with(quick(), &globex).await;
-    let (mut partner, _stream) = let_in(&acme, &globex).await;
+    let (acme, globex) = two_nodes(TCP).await;
     let mut mallory = Mallory::connect([66; 32], &acme).await;
     for asked in 0..FLOOD {
         let mut stream = mallory.open_as(FIND).await.expect("offered");
         // Written, and gone before the answer can come.
-        let _ = stream.0.write_all(b"\0\0\0\x04who?").await;
-        let _ = stream.0.flush().await;
+        stream.say_block(b"who?").await;
         if asked % 1000 == 0 {
-            let mut honest = partner.open_as(FIND).await.expect("offered");
-            honest.say_block(b"who?").await;
-            assert_eq!(honest.hear_block().await.as_deref(), Some(&b"who?"[..]));
+            let answer = globex.overlay.ask(&partner(&acme.org), Topic::Find, words("who?"), SOON).await;
+            assert_eq!(answer, Ok(words("who?")));
         }
     }
     let turned_away =
         acme.metric(&refused("find", "rate")) + acme.metric(&refused("find", "too_many_streams"));
     assert!(turned_away > FLOOD as f64 * 0.9, "{turned_away}");
-    still_serves(&acme, &globex).await;
+    assert!(globex.link_up(&acme.org.did).await.up);
 }
 
 #[tokio::test]
