@@ -245,7 +245,7 @@ fn change_devices(
     if !changed {
         return Err(Failure::Said("no device has this id; see `did devices list`".to_owned()));
     }
-    let epoch = custody.devices().epoch().saturating_add(1);
+    let epoch = custody.devices().epoch().saturating_add(1).max(custody.document().manifest_epoch_min());
     let manifest = Manifest::sign(custody.did(), epoch, &devices, suites, &[custody.operator()]);
     let manifest = manifest.map_err(Failure::said)?;
     Identity::replace(&identity_paths(config), custody.log(), &manifest).map_err(Failure::said)?;

@@ -121,8 +121,9 @@ pub(super) fn init(args: &InitArgs, now: UnixMillis) -> Result<String, Failure> 
     let config = Config::of_text(&text, &places.config)?;
     refuse_to_overwrite(&config, &places)?;
     make_folders(&config)?;
-    let recovery = recovery_commitment(args, &places)?;
+    // First, because a person or a token may refuse it.
     let master = master::create(&config)?;
+    let recovery = recovery_commitment(args, &places)?;
     let did = write_identity(&config, recovery, master.as_ref(), now)?;
     write_certificate(&config, now)?;
     write_token(&config)?;

@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | keys … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | keys … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -18,6 +18,7 @@ mod logging;
 mod master;
 mod partner;
 mod partner_add;
+mod person;
 mod process;
 mod recovery;
 mod trace;
@@ -38,6 +39,7 @@ use did::DidCommand;
 pub use init::InitArgs;
 use keys::KeysCommand;
 use partner::PartnerCommand;
+use person::PersonCommand;
 use recovery::RecoveryCommand;
 
 /// DCCP Gateway: mail between organisations as post-quantum sealed messages.
@@ -65,6 +67,9 @@ enum Command {
     /// Find partners, exchange partner files and decide whom to trust.
     #[command(subcommand)]
     Partner(PartnerCommand),
+    /// Give people DIDs of their own, and decide who may learn of them.
+    #[command(subcommand)]
+    Person(PersonCommand),
     /// Seal the private keys of a gateway that was founded without a master key.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -143,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Run => run(&config),
         Command::Did(command) => did::did(command, &config, clock::system()),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
+        Command::Person(command) => person::person(command, &config, clock::system()),
         Command::Keys(command) => keys::keys(&command, &config),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),

@@ -248,5 +248,5 @@ pub(super) fn with_spool<T>(
 
 fn read_text(path: &Path) -> Result<String, Failure> {
     let bytes = read_bounded(path, PARTNER_TEXT_BYTES_MAX as u64)?;
-    String::from_utf8(bytes).map_err(|_| Failure::Said(format!("{} is not text", path.display())))
+    String::from_utf8(bytes).map_err(|_| Failure::Said(format!("{} is not UTF-8 text", path.display())))
 }

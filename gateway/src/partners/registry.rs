@@ -257,6 +257,10 @@ impl Newcomer {
         self.document.did()
     }
 
+    pub(super) fn document(&self) -> &DidDocument {
+        &self.document
+    }
+
     fn is_not(&self, ourselves: &Ourselves) -> Result<(), ImportError> {
         if *self.document.did() == ourselves.did {
             return Err(ImportError::Ourselves);

@@ -9,7 +9,7 @@
 //! No clock and no source decides: whoever brings the records, only signatures count (protocol §2). What the resolver
 //! (`finding`) found out is kept here; a file that an administrator imports is judged here by the same rule.
 
-use dccp::did::{Comparison, Log};
+use dccp::did::{Comparison, DidDocument};
 use dccp::partner::PartnerFile;
 use dccp::{Did, UnixMillis};
 use finding::{Cached, Frozen};
@@ -69,7 +69,7 @@ pub async fn keep(spool: &Spool, did: &Did, found: &Cached) -> Result<(), SpoolE
 impl Newcomer {
     /// The verdict on us, given what is known and, while frozen, the other history too.
     pub(super) fn judged_against(&self, known: &Known, frozen: Option<&Frozen>) -> Verdict {
-        let verdict = self.judged_against_one(&known.file.log, known.manifest_epoch);
+        let verdict = self.judged_against_one(known);
         let rival = frozen.and_then(|frozen| PartnerFile::from_bytes(&frozen.rival).ok());
         match rival {
             // Continuing one of two contradicting histories settles nothing: both must be overruled.
@@ -82,10 +82,13 @@ impl Newcomer {
         }
     }
 
-    fn judged_against_one(&self, known: &Log, known_epoch: u64) -> Verdict {
-        match known.compare(&self.file.log) {
-            // Whoever holds the keys: epochs never go back.
-            Comparison::Same | Comparison::Newer if self.manifest_epoch < known_epoch => Verdict::Older,
+    fn judged_against_one(&self, known: &Known) -> Verdict {
+        // Epochs never go back while the same keys act. Whoever took over with the recovery key counts anew:
+        // otherwise a thief's last epoch would lock the owner out.
+        let goes_back =
+            self.document().era() == known.document.era() && self.manifest_epoch < known.manifest_epoch;
+        match known.file.log.compare(&self.file.log) {
+            Comparison::Same | Comparison::Newer if goes_back => Verdict::Older,
             Comparison::Same | Comparison::Newer | Comparison::Superseded { .. } => Verdict::Newer,
             Comparison::Older | Comparison::Supersedes { .. } | Comparison::Unrelated => Verdict::Older,
             Comparison::Duplicity { at_seq } => Verdict::Duplicity { at_seq },
@@ -127,6 +130,7 @@ impl Newcomer {
 /// What is known of a partner.
 pub(super) struct Known {
     pub(super) file: PartnerFile,
+    document: DidDocument,
     pub(super) manifest_epoch: u64,
 }
 
@@ -135,7 +139,7 @@ impl Known {
     pub(super) fn of(rows: &[Row]) -> Option<Known> {
         let newest = rows.iter().max_by_key(|row| row.changed_at)?;
         let file = super::snapshot::parse(&newest.file).ok()?;
-        let manifest_epoch = file.verify(newest.changed_at).ok()?.devices.epoch();
-        Some(Known { file, manifest_epoch })
+        let verified = file.verify(newest.changed_at).ok()?;
+        Some(Known { file, manifest_epoch: verified.devices.epoch(), document: verified.document })
     }
 }

@@ -177,7 +177,7 @@ impl Ground {
         Refill {
             shelf: self.shelf.clone(),
             asker: Arc::new(room.road.clone()),
-            knowledge: self.knowledge.clone(),
+            partners: self.partners.clone(),
             clock: self.clock,
         }
     }
