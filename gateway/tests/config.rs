@@ -221,6 +221,38 @@ fn retry_delays_out_of_order_and_a_domain_given_twice_are_refused() {
 }
 
 #[test]
+fn a_master_key_from_a_token_needs_a_token_and_its_files() {
+    let nameless = problems_of(&format!("{SHORTEST}keys: {{ master: {{ from: pkcs11 }} }}\n"));
+    assert!(nameless.contains("keys.master.from: is pkcs11, but no token is named."), "{nameless}");
+    let token = "pkcs11: { module: /nowhere/p11.so, token: t }";
+    let missing = problems_of(&format!("{SHORTEST}keys: {{ master: {{ from: pkcs11, {token} }} }}\n"));
+    assert!(missing.contains("keys.master.pkcs11.module: /nowhere/p11.so does not exist."), "{missing}");
+    assert!(missing.contains("keys.master.file: master.key does not exist."), "{missing}");
+    let unused = problems_of(&format!("{SHORTEST}keys: {{ master: {{ from: systemd, {token} }} }}\n"));
+    assert!(!unused.contains("keys.master."), "what is not asked need not be there: {unused}");
+}
+
+#[test]
+fn with_a_master_key_a_clear_key_file_is_a_problem_and_without_one_a_sealed_one_is() {
+    let clear = problems_of(&format!("{SHORTEST}keys: {{ master: {{ from: systemd }} }}\n"));
+    for key in ["operator", "device", "node", "storage"] {
+        let expected = format!("keys.{key}: keys/{key}.key lies in the clear although `keys.master` is set.");
+        assert!(clear.contains(&expected), "{expected}\n--- not in ---\n{clear}");
+    }
+    assert!(clear.starts_with("4 problems"), "the control token stays clear: {clear}");
+
+    let folder = house();
+    let path = folder.path().join("keys/node.key");
+    let sealed = fs::read_to_string(&path).unwrap().replace("-v1:", "-v2:");
+    fs::write(&path, sealed).unwrap();
+    let found = page(&folder, &Config::load(&write(&folder, SHORTEST)).unwrap_err());
+    assert!(
+        found.contains("keys/node.key is sealed under a master key, but `keys.master` is not set."),
+        "{found}"
+    );
+}
+
+#[test]
 fn an_empty_value_means_the_default() {
     let (_folder, loaded) =
         load(&format!("{SHORTEST}queue:\nlog:\n  format: json\n  level:\npolicies: {{ rules: ~ }}\n"));
