@@ -8,11 +8,12 @@ use dccp::prekey::Stock;
 use dccp::stock::Question;
 use dccp::{Did, Suite};
 use futures::StreamExt;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Shelf;
 use crate::clock::Clock;
-use crate::flows::Knowledge;
+use crate::partners::Partners;
 
 /// Partners asked at the same time: a slow one holds up nobody else.
 const ASKED_AT_ONCE_MAX: usize = 8;
@@ -31,7 +32,7 @@ pub struct Refill {
     /// Whom it asks.
     pub asker: Arc<dyn AskPrekeys>,
     /// Partners' operators, who sign the keys.
-    pub knowledge: Knowledge,
+    pub partners: watch::Receiver<Arc<Partners>>,
     /// Time.
     pub clock: Clock,
 }
@@ -58,8 +59,8 @@ impl Refill {
             tracing::debug!(partner = %did, "no one-time keys from this partner; its epoch prekey is used");
             return;
         };
-        let snapshot = self.knowledge.snapshot();
-        let Some(partner) = snapshot.partners.by_did(&did) else { return };
+        let partners = self.partners.borrow().clone();
+        let Some(partner) = partners.by_did(&did) else { return };
         let keys =
             Stock::from_bytes(&answer).and_then(|stock| stock.verify(partner.document(), (self.clock)()));
         match keys {
