@@ -10,7 +10,7 @@ use dccp::keys::Domain;
 use dccp::message::{Class, FsClass};
 use dccp::partner::PartnerFile;
 use dccp::seal::{SealedMessage, mailbox, unseal};
-use dccp::{Suite, limits, prekey};
+use dccp::{find, Suite, limits, prekey};
 
 const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
 
@@ -42,6 +42,8 @@ fn the_labels_of_the_document_are_those_that_are_signed() {
         Domain::Head,
         Domain::Message,
         Domain::Batch,
+        Domain::FindAnswer,
+        Domain::TreeHead,
     ];
     for domain in domains {
         let label = std::str::from_utf8(domain.label()).unwrap().replace('\0', "\\0");
@@ -114,6 +116,10 @@ fn the_limits_of_the_document_are_those_of_the_code() {
         ("DEVICES_MAX", limits::DEVICES_MAX as u64),
         ("DEVICE_ID_BYTES_MAX", limits::DEVICE_ID_BYTES_MAX as u64),
         ("MANIFEST_BYTES_MAX", limits::MANIFEST_BYTES_MAX as u64),
+        ("ADDRESS_BYTES_MAX", limits::ADDRESS_BYTES_MAX as u64),
+        ("QUESTION_BYTES", find::QUESTION_BYTES as u64),
+        ("ANSWER_BYTES", find::ANSWER_BYTES as u64),
+        ("FIND_PROOF_HASHES_MAX", find::FIND_PROOF_HASHES_MAX as u64),
         ("RECORD_BYTES_MAX", limits::RECORD_BYTES_MAX as u64),
         ("NODE_ADDRESSES_MAX", limits::NODE_ADDRESSES_MAX as u64),
         ("NODE_ADDRESS_BYTES_MAX", limits::NODE_ADDRESS_BYTES_MAX as u64),
