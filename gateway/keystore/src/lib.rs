@@ -23,6 +23,11 @@
 //!
 //! Deliberately absent: what the keys are for (`gateway::custody`), and DIDs.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
 mod aead;
 pub mod durable;
 pub mod keyfile;

@@ -82,7 +82,7 @@ fn a_credential_of_systemd_is_read_with_the_modes_that_systemd_gives_it() {
 fn a_missing_credential_says_what_the_unit_needs() {
     let folder = tempfile::tempdir().unwrap();
     for given in [None, Some(folder.path())] {
-        let error = systemd(given, "dccp-master").err().expect("none");
+        let error = systemd(given, "dccp-master").expect_err("none");
         assert!(error.to_string().contains("LoadCredential=dccp-master:FILE"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ fn picked(shares: &[Share], numbers: &[usize]) -> Vec<Share> {
 }
 
 fn refusal(shares: &[Share]) -> ShareError {
-    combine(shares).err().expect("a refusal")
+    combine(shares).expect_err("a refusal")
 }
 
 /// The text with the first line that starts with `start` changed.
