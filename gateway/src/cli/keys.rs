@@ -60,7 +60,7 @@ fn there_is_a_master_key(config: &Config) -> bool {
 }
 
 /// The four files that are sealed; the control token is not, because people hand it to their tools.
-pub(super) fn files(keys: &Keys) -> [(Kind, &Path); 4] {
+fn files(keys: &Keys) -> [(Kind, &Path); 4] {
     [
         (Kind::Operator, &keys.operator),
         (Kind::Device, &keys.device),
