@@ -14,6 +14,12 @@ pub fn of_name(name: SuiteName) -> Suite {
     }
 }
 
+/// The suite behind a word of the command line: the same words as in the configuration.
+pub fn of_word(word: &str) -> Option<Suite> {
+    let name = serde_json::from_value(serde_json::Value::from(word)).ok()?;
+    Some(of_name(name))
+}
+
 /// `0x0001 (X-Wing, AES-256-GCM, Ed25519 and ML-DSA-65)`; what is experimental says so first.
 pub fn words(suite: Suite) -> String {
     let made_of = match suite {
@@ -29,6 +35,13 @@ pub fn words(suite: Suite) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_are_those_of_the_configuration() {
+        assert_eq!(of_word("hybrid-aes"), Some(Suite::X0001));
+        assert_eq!(of_word("experimental-falcon"), Some(Suite::X0102));
+        assert_eq!(of_word("Hybrid-AES"), None);
+    }
 
     #[test]
     fn whatever_is_experimental_says_so() {

@@ -1,9 +1,9 @@
 //! An invented gateway: enough of everything to see and test every page.
 
 use control::{
-    Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, LinkState, MessageSummary,
-    MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, Readiness, RecentPage, RecentQuery,
-    StageView, Standing, State, Totals, Traces, Trust, normal_id,
+    AddressView, Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind,
+    LinkState, MessageSummary, MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, Readiness,
+    RecentPage, RecentQuery, StageView, Standing, State, Totals, Traces, Trust, normal_id,
 };
 
 /// When the invented gateway answers: 2025-11-23 05:10:42.120 UTC.
@@ -51,6 +51,10 @@ impl Control for Sample {
 
     async fn identity(&self, did: &str, _: IdentityQuery) -> Result<IdentityView, ControlError> {
         Err(ControlError::NotFound(format!("No source knows {did}.")))
+    }
+
+    async fn address(&self, address: &str) -> Result<AddressView, ControlError> {
+        Err(ControlError::NotFound(format!("{address} belongs to no partner.")))
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {

@@ -26,6 +26,19 @@ pub struct IdentityView {
     pub bundle: String,
 }
 
+/// Whom an address leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressView {
+    /// The address, in its canonical spelling.
+    pub address: String,
+    /// The organisation that answered.
+    pub organisation: String,
+    /// The person's DID; absent when the organisation names nobody, which it does for unlisted and unknown addresses
+    /// alike: mail is then sealed to the organisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub did: Option<String>,
+}
+
 /// How to look an identity up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -30,7 +30,7 @@ mod message;
 mod overview;
 mod readiness;
 
-pub use identity::{IdentityQuery, IdentityView};
+pub use identity::{AddressView, IdentityQuery, IdentityView};
 pub use message::{
     Direction, Kind, MessageSummary, MessageTrace, RECENT_LIMIT_DEFAULT, RECENT_LIMIT_MAX, RecentPage,
     RecentQuery, StageView, State, Traces, UnknownWord, normal_id,
@@ -63,6 +63,10 @@ pub trait Control: Send + Sync {
     /// old, so it may take some seconds. A DID that nobody knows is [`ControlError::NotFound`]; sources that do not
     /// answer are [`ControlError::Unavailable`].
     async fn identity(&self, did: &str, query: IdentityQuery) -> Result<IdentityView, ControlError>;
+
+    /// Whom an address of a partner leads to, as the partner itself says. An address of nobody we know is
+    /// [`ControlError::NotFound`]; a partner that does not answer is [`ControlError::Unavailable`].
+    async fn address(&self, address: &str) -> Result<AddressView, ControlError>;
 
     /// Every organisation this gateway knows, in order of domain.
     async fn partners(&self) -> Result<PartnerList, ControlError>;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use control::IdentityView;
+use control::{AddressView, IdentityView};
 use dccp::did::{Device, Devices, DidDocument, Log, Manifest, Service, w3c};
 use dccp::partner::{PartnerFile, fingerprint};
 use dccp::{Did, Suite, UnixMillis};
@@ -50,6 +50,11 @@ pub(super) enum DidCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Ask a partner, through the running gateway, whom one of its addresses leads to.
+    Find {
+        /// The mail address.
+        address: String,
+    },
     /// Write the domains of the configuration into our log, signed by the operator key.
     Update,
     /// The devices in our manifest.
@@ -76,6 +81,7 @@ pub(super) fn did(command: DidCommand, path: &Path, now: UnixMillis) -> Result<S
         DidCommand::Log { file } => Ok(log(&records(file.as_deref(), path, now)?)),
         DidCommand::Verify { file } => verify(&file, now),
         DidCommand::Resolve { did, json } => resolve(&Config::read(path)?, &did, json),
+        DidCommand::Find { address } => find(&Config::read(path)?, &address),
         DidCommand::Update => update(&Config::read(path)?, now),
         DidCommand::Devices(command) => devices(command, &Config::read(path)?, now),
     }
@@ -181,6 +187,15 @@ fn resolve(config: &Config, did: &str, json: bool) -> Result<String, Failure> {
         view.custody,
         view.sources.join(", ")
     ))
+}
+
+fn find(config: &Config, address: &str) -> Result<String, Failure> {
+    let view: AddressView = ask::get(config, "addresses", address)?;
+    let person = match &view.did {
+        Some(did) => format!("person {did}"),
+        None => "nobody is named: mail is sealed to the organisation".to_owned(),
+    };
+    Ok(format!("{}\n  Organisation {}\n  Answer       {person}\n", view.address, view.organisation))
 }
 
 /// The domains of the configuration become those of the log; everything else in it stays.

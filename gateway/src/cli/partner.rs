@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::custody::{Custody, Identity, identity_paths};
 use crate::partners::{self, Clash, Imported, Ourselves, Partner, Partners};
 use crate::spool::{Spool, SpoolConfig};
+use crate::suites;
 
 #[derive(Subcommand)]
 pub(super) enum PartnerCommand {
@@ -41,6 +42,13 @@ pub(super) enum PartnerCommand {
         /// The domain in conflict.
         domain: String,
     },
+    /// Set the weakest suite for a partner, in both directions; without a suite, that of the configuration counts again.
+    Minimum {
+        /// Any of its domains.
+        domain: String,
+        /// hybrid-aes, hybrid-chacha, ml-kem-ml-dsa or experimental-falcon.
+        suite: Option<String>,
+    },
     /// Forget a partner: mail to it is refused from then on.
     Remove {
         /// Any of its domains.
@@ -57,6 +65,7 @@ pub(super) fn partner(command: PartnerCommand, path: &Path, now: UnixMillis) -> 
         PartnerCommand::List => list(&config, now),
         PartnerCommand::Accept { domain, fingerprint } => accept(&config, &domain, &fingerprint, now),
         PartnerCommand::Reject { domain } => reject(&config, &domain),
+        PartnerCommand::Minimum { domain, suite } => minimum(&config, &domain, suite.as_deref(), now),
         PartnerCommand::Remove { domain } => remove(&config, &domain),
     }
 }
@@ -168,6 +177,25 @@ fn reject(config: &Config, domain: &str) -> Result<String, Failure> {
     Ok(format!("{domain} stays pinned; held mail is released.\n\n{}", identity_lines(&pinned)))
 }
 
+fn minimum(config: &Config, domain: &str, suite: Option<&str>, now: UnixMillis) -> Result<String, Failure> {
+    let unknown = |word: &str| {
+        Failure::Said(format!(
+            "{word:?} is no suite; known are hybrid-aes, hybrid-chacha, ml-kem-ml-dsa and experimental-falcon"
+        ))
+    };
+    let suite = suite.map(|word| suites::of_word(word).ok_or_else(|| unknown(word))).transpose()?;
+    with_spool(config, async |spool| {
+        let partners = Partners::load(&spool, now).await.map_err(Failure::said)?;
+        let nobody = || Failure::Said(format!("no partner has the domain {domain}"));
+        let did = partners.by_domain(domain).ok_or_else(nobody)?.did();
+        partners::set_suite_minimum(&spool, did, suite).await.map_err(Failure::said)
+    })?;
+    Ok(match suite {
+        Some(suite) => format!("{domain}: nothing weaker than {} from now on.\n", suites::words(suite)),
+        None => format!("{domain}: the minimum of the configuration counts again.\n"),
+    })
+}
+
 fn remove(config: &Config, domain: &str) -> Result<String, Failure> {
     let removed =
         with_spool(config, async |spool| partners::remove(&spool, domain).await.map_err(Failure::said))?;
@@ -200,6 +228,9 @@ fn page(partner: &Partner) -> String {
     let mut page =
         format!("{}  {standing}\n{}", partner.domains().join(", "), identity_lines(partner.did().as_str()));
     let _ = writeln!(page, "  Trust        {}", partner.trust());
+    if let Some(suite) = partner.suite_minimum() {
+        let _ = writeln!(page, "  Minimum      {}", suites::words(suite));
+    }
     if let Some(notice) = partner.notice() {
         let _ = writeln!(page, "  Notice       {notice}");
     }

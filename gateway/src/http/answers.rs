@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::{
-    Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, LinkState, MessageTrace,
-    Overview, PartnerList, PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage, RecentQuery,
-    Standing, State, Traces, Trust, normal_id,
+    AddressView, Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, LinkState,
+    MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage,
+    RecentQuery, Standing, State, Traces, Trust, normal_id,
 };
 use dccp::partner::fingerprint;
 use dccp::{Did, UnixMillis};
@@ -42,6 +42,9 @@ pub type Vouch = Box<dyn Fn() -> Check + Send + Sync>;
 pub type Identify =
     Box<dyn Fn(Did, Vec<String>) -> BoxFuture<'static, Result<IdentityView, ControlError>> + Send + Sync>;
 
+/// Asks a partner whom an address leads to, for [`Control::address`].
+pub type Seek = Box<dyn Fn(String) -> BoxFuture<'static, Result<AddressView, ControlError>> + Send + Sync>;
+
 /// [`Control`] over the living parts.
 pub struct Answers {
     /// The domain our organisation is known by.
@@ -62,6 +65,8 @@ pub struct Answers {
     pub vouches: Vec<Vouch>,
     /// Resolves what is asked for by DID.
     pub identify: Identify,
+    /// Asks whom an address leads to.
+    pub seek: Seek,
     /// When this process started.
     pub started_at: UnixMillis,
     /// Time.
@@ -144,6 +149,10 @@ impl Control for Answers {
             Ok(did) => (self.identify)(did, query.nodes()).await,
             Err(_) => Err(ControlError::Bad(format!("{did} is not a did:dccp."))),
         }
+    }
+
+    async fn address(&self, address: &str) -> Result<AddressView, ControlError> {
+        (self.seek)(address.to_owned()).await
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {

@@ -40,6 +40,9 @@ fn gateway() -> Gateway {
         identify: Box::new(|did, _| {
             Box::pin(async move { Err(ControlError::NotFound(format!("No source knows {did}."))) })
         }),
+        seek: Box::new(|address| {
+            Box::pin(async move { Err(ControlError::NotFound(format!("{address} belongs to no partner."))) })
+        }),
         started_at: UnixMillis(NOW.0 - 5_000),
         clock: || NOW,
     };

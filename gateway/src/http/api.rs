@@ -7,7 +7,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
-use control::{Control, IdentityQuery, IdentityView, Overview, PartnerList, RecentPage, RecentQuery, Traces};
+use control::{
+    AddressView, Control, IdentityQuery, IdentityView, Overview, PartnerList, RecentPage, RecentQuery, Traces,
+};
 
 use super::problem::{self, Problem};
 
@@ -20,6 +22,7 @@ pub(super) fn router(control: Arc<dyn Control>) -> Router {
     Router::new()
         .route("/v1/overview", read_only(get(overview)))
         .route("/v1/partners", read_only(get(partners)))
+        .route("/v1/addresses/{address}", read_only(get(address)))
         .route("/v1/identities/{did}", read_only(get(identity)))
         .route("/v1/messages", read_only(get(recent)))
         .route("/v1/messages/{id}", read_only(get(message)))
@@ -33,6 +36,12 @@ async fn overview(State(control): House) -> Answer<Overview> {
 
 async fn partners(State(control): House) -> Answer<PartnerList> {
     Ok(Json(control.partners().await?))
+}
+
+async fn address(State(control): House, address: Result<Path<String>, PathRejection>) -> Answer<AddressView> {
+    let Path(address) =
+        address.map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.body_text()))?;
+    Ok(Json(control.address(&address).await?))
 }
 
 async fn identity(

@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 
 use crate::metrics::Metrics;
 
-pub use answers::{Answers, Identify, Vouch};
+pub use answers::{Answers, Identify, Seek, Vouch};
 pub use problem::Problem;
 pub use server::serve;
 

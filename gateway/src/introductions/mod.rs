@@ -29,6 +29,7 @@ mod publish;
 mod recheck;
 mod renewal;
 mod road;
+mod seek;
 
 pub use answers::{Introductions, Parts};
 pub use cache::Identities;
@@ -40,3 +41,4 @@ pub use publish::Publishing;
 pub use recheck::Recheck;
 pub use renewal::{HeadSeen, Renewal, SEEN_MAX};
 pub use road::{AskRoad, Road};
+pub use seek::Seeker;

@@ -32,7 +32,7 @@ use crate::flows::under_way::UnderWay;
 use crate::forward::{Prekeys, Refill, Shelf};
 use crate::housekeeping::Housekeeping;
 use crate::http::{Answers, Vouch};
-use crate::introductions::{Gossip, GossipTask, Heard, Needs, Room};
+use crate::introductions::{Gossip, GossipTask, Heard, Needs, Room, Seeker};
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
 use crate::people::{Contacts, Watch};
@@ -159,17 +159,24 @@ impl Ground {
 
     /// Looks into what messages tell of trees and people.
     pub(super) fn gossiping(&self, room: &Room, heard: mpsc::Receiver<Heard>) -> GossipTask {
-        let watch = Watch::new(self.spool.clone(), self.custody.did().clone());
         GossipTask {
             gossip: self.gossip.clone(),
             heard,
             road: room.road.clone(),
-            contacts: Contacts::new(self.spool.clone(), self.custody.vault().clone(), watch.clone()),
-            watch,
+            contacts: self.contacts(),
+            watch: self.watch(),
             registry: room.registry.clone(),
             partners: self.partners.clone(),
             clock: self.clock,
         }
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::new(self.spool.clone(), self.custody.did().clone())
+    }
+
+    fn contacts(&self) -> Contacts {
+        Contacts::new(self.spool.clone(), self.custody.vault().clone(), self.watch())
     }
 
     /// Fetches partners' one-time keys.
@@ -263,6 +270,8 @@ impl Ground {
             addresses => Check::ok("overlay", format!("listens on {addresses} addresses")),
         });
         let (identify, clock) = (room.identify(), self.clock);
+        let seeker =
+            Seeker { partners: self.partners.clone(), contacts: self.contacts(), road: room.road.clone() };
         let links = overlay.links();
         let partners = self.partners.clone();
         let roads: Vouch = Box::new(move || {
@@ -283,6 +292,10 @@ impl Ground {
             identify: Box::new(move |did, nodes| {
                 let identify = identify.clone();
                 Box::pin(async move { identify.identify(did, nodes, clock()).await })
+            }),
+            seek: Box::new(move |address| {
+                let seeker = seeker.clone();
+                Box::pin(async move { seeker.seek(&address, clock()).await })
             }),
             started_at: (self.clock)(),
             clock: self.clock,

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{
-    Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, MessageTrace, Overview,
-    PartnerList, QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
+    AddressView, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, MessageTrace,
+    Overview, PartnerList, QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
 };
 use gateway::http::{HttpState, serve};
 use gateway::metrics::Metrics;
@@ -102,6 +102,10 @@ impl Control for Fake {
             }),
             _ => Err(ControlError::NotFound(format!("No source knows {did}."))),
         }
+    }
+
+    async fn address(&self, address: &str) -> Result<AddressView, ControlError> {
+        Err(ControlError::NotFound(format!("{address} belongs to no partner.")))
     }
 
     async fn partners(&self) -> Result<PartnerList, ControlError> {
