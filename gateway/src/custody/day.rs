@@ -1,13 +1,17 @@
 //! The day key: the one key file that is replaced every day, so that yesterday's database is closed to today's keys.
 //!
 //! ```text
-//! keys/day.key = Vault(keys.storage, "day-key", epoch ‖ day key ‖ the next one, while it is being taken into use)
+//! keys/day.key = Vault(keys.storage, "day-key", epoch ‖ uses ‖ day key ‖ the next one, while it is taken into use)
 //! ```
 //!
 //! It has to lie outside the database: whoever copies the whole data directory yesterday and every key file today has
 //! yesterday's sealed storage keys and today's day key, and these do not belong together. Replacing it takes three steps,
 //! each durable before the next, so that a crash at any point leaves a file and a database that belong together:
 //! write `old, next`; seal the storage keys anew under `next` (one transaction); write `next` alone.
+//!
+//! The file also remembers, to the minute, how many one-time keys were used up: a database that counts less comes out of
+//! a backup. It may have keys that were used since, so all its one-time keys are destroyed: a copy of a message that was
+//! delivered is then sealed to a key that nobody has.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -26,7 +30,7 @@ use super::{CustodyError, Vault};
 const NAME: &str = "day.key";
 
 const PURPOSE: &str = "day-key";
-const EPOCH_BYTES: usize = 8;
+const NUMBER_BYTES: usize = 8;
 const KEY_BYTES: usize = 32;
 
 /// The longest of our files has far fewer bytes; more is another file.
@@ -43,6 +47,8 @@ pub(super) struct DayFile {
 pub(super) struct Days {
     /// The day on which the last of its keys was made.
     pub(super) epoch: u64,
+    /// One-time keys that were used up, as far as the file knows.
+    pub(super) uses: u64,
     /// The key in use, or the last one before `next`.
     pub(super) current: DayKey,
     /// The key that is being taken into use.
@@ -72,21 +78,23 @@ impl Days {
     }
 
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut clear = Zeroizing::new(self.epoch.to_be_bytes().to_vec());
+        let mut clear = Zeroizing::new([self.epoch.to_be_bytes(), self.uses.to_be_bytes()].concat());
         clear.extend_from_slice(self.current.0.as_ref());
         self.next.iter().for_each(|next| clear.extend_from_slice(next.0.as_ref()));
         clear
     }
 
     fn decode(clear: &[u8]) -> Option<Days> {
-        let (epoch, keys) = clear.split_first_chunk::<EPOCH_BYTES>()?;
+        let (epoch, rest) = clear.split_first_chunk::<NUMBER_BYTES>()?;
+        let (uses, keys) = rest.split_first_chunk::<NUMBER_BYTES>()?;
         let (current, rest) = keys.split_first_chunk::<KEY_BYTES>()?;
         let key = |bytes: &[u8; KEY_BYTES]| DayKey(Zeroizing::new(*bytes));
         let next = match rest {
             [] => None,
             rest => Some(key(rest.try_into().ok()?)),
         };
-        Some(Days { epoch: u64::from_be_bytes(*epoch), current: key(current), next })
+        let (epoch, uses) = (u64::from_be_bytes(*epoch), u64::from_be_bytes(*uses));
+        Some(Days { epoch, uses, current: key(current), next })
     }
 }
 
@@ -172,31 +180,31 @@ mod tests {
         let (_folder, file) = file();
         assert!(file.read().unwrap().is_none());
         let (first, second) = (DayKey::fresh(), DayKey::fresh());
-        file.write(&Days { epoch: 1, current: first.clone(), next: Some(second.clone()) }).unwrap();
+        file.write(&Days { epoch: 1, uses: 0, current: first.clone(), next: Some(second.clone()) }).unwrap();
         let days = file.read().unwrap().unwrap();
         assert_eq!(
             (days.epoch, &days.current.0, days.next.as_ref().map(|key| &key.0)),
             (1, &first.0, Some(&second.0))
         );
-        file.write(&Days { epoch: 2, current: second.clone(), next: None }).unwrap();
+        file.write(&Days { epoch: 2, uses: 7, current: second.clone(), next: None }).unwrap();
         let days = file.read().unwrap().unwrap();
-        assert_eq!((days.epoch, &days.current.0, days.next.is_none()), (2, &second.0, true));
+        assert_eq!((days.epoch, days.uses, &days.current.0, days.next.is_none()), (2, 7, &second.0, true));
     }
 
     #[test]
     fn the_key_that_was_replaced_is_overwritten_where_it_lay() {
         let (folder, file) = file();
-        file.write(&Days { epoch: 1, current: DayKey::fresh(), next: None }).unwrap();
+        file.write(&Days { epoch: 1, uses: 0, current: DayKey::fresh(), next: None }).unwrap();
         let held = folder.path().join("held");
         fs::hard_link(&file.path, &held).unwrap();
-        file.write(&Days { epoch: 2, current: DayKey::fresh(), next: None }).unwrap();
+        file.write(&Days { epoch: 2, uses: 7, current: DayKey::fresh(), next: None }).unwrap();
         assert!(fs::read(held).unwrap().iter().all(|byte| *byte == 0));
     }
 
     #[test]
     fn a_file_of_another_house_or_open_to_others_is_refused() {
         let (_folder, file) = file();
-        file.write(&Days { epoch: 1, current: DayKey::fresh(), next: None }).unwrap();
+        file.write(&Days { epoch: 1, uses: 0, current: DayKey::fresh(), next: None }).unwrap();
         let other = DayFile { vault: Arc::new(Vault::new(Zeroizing::new([8; 32]))), ..file.clone() };
         assert!(matches!(other.read(), Err(CustodyError::Prekeys)));
         fs::set_permissions(&file.path, fs::Permissions::from_mode(0o640)).unwrap();

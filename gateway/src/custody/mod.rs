@@ -489,4 +489,6 @@ pub fn identity_paths(config: &Config) -> IdentityPaths {
 }
 
 #[cfg(test)]
+mod secrecy;
+#[cfg(test)]
 mod tests;

@@ -119,6 +119,15 @@ pub(super) async fn renew(
     Ok(StorageKeys::of(epoch_of(now), opened))
 }
 
+/// Writes into the file how many one-time keys were used up. Cheap when it knows.
+///
+/// # Errors
+/// [`CustodyError`].
+pub(super) async fn note_uses(file: &DayFile, spool: &Spool) -> Result<(), CustodyError> {
+    let file = file.clone();
+    spool.write(move |database| remember_uses(database, &file)).await?
+}
+
 /// The storage keys as the database has them. Makes and destroys none.
 ///
 /// # Errors
@@ -148,7 +157,7 @@ fn renew_in(
         Err(error) => return Ok(Err(error)),
     };
     let rows = stored(database)?;
-    let mut opened = match &days {
+    let mut opened: Vec<Opened> = match &days {
         Some(days) => rows.iter().filter_map(|row| open(row, days)).collect(),
         None => Vec::new(),
     };
@@ -159,6 +168,15 @@ fn renew_in(
              messages on their way that were sealed to the prekeys under them cannot be opened, and their senders are told"
         );
     }
+    let uses = uses(database)?;
+    if days.as_ref().is_some_and(|days| uses < days.uses) {
+        tracing::warn!(
+            "the database was restored: its one-time keys may have been used since, so they are destroyed; \
+             messages on their way that were sealed to them cannot be opened, and their senders are told"
+        );
+        opened.retain(|it| it.purpose != Use::OneTime);
+        database.execute("DELETE FROM one_time_batches", [])?;
+    }
     opened.retain(|it: &Opened| now < it.purpose.destroy_at(it.epoch));
     for (purpose, epoch) in needed(now) {
         if !opened.iter().any(|it| (it.purpose, it.epoch) == (purpose, epoch)) {
@@ -167,7 +185,7 @@ fn renew_in(
     }
     let next = DayKey::fresh();
     let current = days.map_or_else(|| next.clone(), |days| in_use(&rows, &days));
-    if let Err(error) = file.write(&Days { epoch: epoch_of(now), current, next: Some(next.clone()) }) {
+    if let Err(error) = file.write(&Days { epoch: epoch_of(now), uses, current, next: Some(next.clone()) }) {
         return Ok(Err(error));
     }
     replace(database, &opened, &next)?;
@@ -179,12 +197,26 @@ fn confirm(database: &Connection, file: &DayFile) -> rusqlite::Result<Result<(),
     let rows = stored(database)?;
     let confirmed = file.read().and_then(|days| match days {
         Some(days) if days.next.is_some() => {
-            let (epoch, current) = (days.epoch, in_use(&rows, &days));
-            file.write(&Days { epoch, current, next: None })
+            let current = in_use(&rows, &days);
+            file.write(&Days { current, next: None, ..days })
         }
         _ => Ok(()),
     });
     Ok(confirmed)
+}
+
+/// Lets the file know how many one-time keys were used up, if it does not. Inside a transaction, for its lock.
+fn remember_uses(database: &Connection, file: &DayFile) -> rusqlite::Result<Result<(), CustodyError>> {
+    let uses = uses(database)?;
+    Ok(file.read().and_then(|days| match days {
+        Some(days) if days.uses < uses => file.write(&Days { uses, ..days }),
+        _ => Ok(()),
+    }))
+}
+
+fn uses(database: &Connection) -> rusqlite::Result<u64> {
+    let uses: i64 = database.query_row("SELECT uses FROM one_time_uses", [], |row| row.get(0))?;
+    Ok(u64::try_from(uses).unwrap_or_default())
 }
 
 /// The day key under which the rows rest.

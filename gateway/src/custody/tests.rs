@@ -10,11 +10,11 @@ use super::*;
 use crate::spool::{SpoolConfig, SpoolGuard};
 
 /// Noon of a day long ago, so that hours can be added and subtracted.
-const NOON: UnixMillis = UnixMillis(20_000 * EPOCH_MS + EPOCH_MS / 2);
-const HOUR_MS: u64 = 3_600_000;
+pub(super) const NOON: UnixMillis = UnixMillis(20_000 * EPOCH_MS + EPOCH_MS / 2);
+pub(super) const HOUR_MS: u64 = 3_600_000;
 
 /// A founded gateway in a folder of its own.
-fn house() -> (TempDir, Config) {
+pub(super) fn house() -> (TempDir, Config) {
     let folder = tempfile::tempdir().unwrap();
     for name in ["keys", "data"] {
         fs::create_dir(folder.path().join(name)).unwrap();
@@ -36,18 +36,18 @@ fn house() -> (TempDir, Config) {
     (folder, config)
 }
 
-fn configured(folder: &TempDir, also: &str) -> Config {
+pub(super) fn configured(folder: &TempDir, also: &str) -> Config {
     let text = format!(
         "organisation: {{ domain: acme.test, {also} }}\nsmtp: {{ hostname: mx.acme.test }}\ndelivery: {{ address: \"127.0.0.1:24\" }}\n"
     );
     Config::of_text(&text, &folder.path().join("dccp-config.yaml")).unwrap()
 }
 
-fn spool(config: &Config) -> (Spool, SpoolGuard) {
+pub(super) fn spool(config: &Config) -> (Spool, SpoolGuard) {
     Spool::open_offline(config.database_path(), SpoolConfig::default()).unwrap()
 }
 
-fn published(custody: &Custody, now: UnixMillis) -> Vec<Prekey> {
+pub(super) fn published(custody: &Custody, now: UnixMillis) -> Vec<Prekey> {
     let records = custody.current_prekey_records();
     records.iter().map(|record| Prekey::verify(record, custody.document(), now).unwrap()).collect()
 }

@@ -86,6 +86,7 @@ impl Desk<'_> {
         self.effects.demand(Wipe::Soon);
         wiping(self.conn, |conn| {
             conn.prepare_cached("DELETE FROM one_time_keys WHERE claimed_by = ?1")?.execute([seq])?;
+            conn.prepare_cached("UPDATE one_time_uses SET uses = uses + 1")?.execute([])?;
             Ok(())
         })
     }

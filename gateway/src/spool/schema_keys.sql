@@ -45,6 +45,14 @@ CREATE INDEX one_time_stock   ON one_time_keys (batch)      WHERE served_to IS N
 CREATE INDEX one_time_served  ON one_time_keys (served_to)  WHERE served_to IS NOT NULL AND claimed_by IS NULL;
 CREATE INDEX one_time_claimed ON one_time_keys (claimed_by) WHERE claimed_by IS NOT NULL;
 
+-- How many one-time keys were used up, ever. The key file beside the database remembers it too: a database that counts
+-- less was restored, and its one-time keys may have been used since.
+CREATE TABLE one_time_uses (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    uses INTEGER NOT NULL
+) STRICT;
+INSERT INTO one_time_uses (id, uses) VALUES (1, 0);
+
 -- How many keys a partner was given on a day.
 CREATE TABLE one_time_given (
     partner TEXT    NOT NULL,

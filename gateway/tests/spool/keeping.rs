@@ -143,7 +143,10 @@ async fn the_same_message_is_kept_once() {
     let house = House::new();
     let first = arrival();
     let again = NewRow { id: RowId::fresh(), ..first.clone() };
-    assert_eq!(house.spool.arrive(first.clone(), note(Stage::Arrived)).await, Ok(Arrival::Fresh { claimed: None }));
+    assert_eq!(
+        house.spool.arrive(first.clone(), note(Stage::Arrived)).await,
+        Ok(Arrival::Fresh { claimed: None })
+    );
     assert_eq!(house.spool.arrive(again.clone(), note(Stage::Arrived)).await, Ok(Arrival::Duplicate));
     assert_eq!(house.due_ids(Direction::In, NOW).await, [first.id]);
     assert_eq!(house.spool.by_row_id(again.id).await, Ok(None));
@@ -161,7 +164,10 @@ async fn two_copies_in_one_batch_are_kept_once() {
     drop(release);
     busy.await.unwrap().unwrap();
     let answers = [one.await.unwrap(), two.await.unwrap()];
-    assert!(answers.contains(&Arrival::Fresh { claimed: None }) && answers.contains(&Arrival::Duplicate), "{answers:?}");
+    assert!(
+        answers.contains(&Arrival::Fresh { claimed: None }) && answers.contains(&Arrival::Duplicate),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]
