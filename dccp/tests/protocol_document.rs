@@ -10,7 +10,7 @@ use dccp::keys::Domain;
 use dccp::message::{Class, FsClass};
 use dccp::partner::PartnerFile;
 use dccp::seal::{SealedMessage, mailbox, unseal};
-use dccp::{find, Suite, limits, prekey};
+use dccp::{Suite, find, limits, prekey};
 
 const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
 

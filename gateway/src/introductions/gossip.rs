@@ -178,7 +178,7 @@ impl GossipTask {
                 let sought = Sought { partner: partner.clone(), devices, address: address.clone() };
                 let asked = self.contacts.seek(&sought, &self.road, now).await;
                 let person = match asked {
-                    Ok(Asked::Person(person)) => Some(person),
+                    Ok(Asked::Person(person)) => Some(person.did),
                     Ok(Asked::Nobody | Asked::Unknown) => None,
                     Err(error) => {
                         // Remembered as nobody for a while: a partner that is away is not asked with every mail.

@@ -8,14 +8,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dccp::address::{Answer, Mode, Question, canonical};
-use dccp::did::Devices;
+use dccp::address::{Answer, Mode, Person, Question, SALT_BYTES, canonical};
+use dccp::did::{Devices, DidDocument};
 use dccp::find::FindError;
 use dccp::{Did, UnixMillis};
 use rand::Rng;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::table::{did, number, unsigned};
+use super::table::{blob, did, number, unsigned};
 use super::watch::{self, TreeAlarm, Watch};
 use crate::custody::Vault;
 use crate::spool::{Spool, SpoolError};
@@ -67,11 +67,28 @@ pub struct Sought {
     pub address: String,
 }
 
+/// The person behind an address, as the organisation says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correspondent {
+    /// Who.
+    pub did: Did,
+    /// Opens the commitment to the address in the person's log.
+    pub salt: [u8; SALT_BYTES],
+}
+
+impl Correspondent {
+    /// Whether the person's own log names the address too: linkage is mutual or it is nothing.
+    pub fn is_confirmed_by(&self, document: &DidDocument, address: &str) -> bool {
+        let names = document.aka().iter().any(|aka| aka.matches(&self.salt, &canonical(address)));
+        *document.did() == self.did && !document.is_deactivated() && names
+    }
+}
+
 /// Whom an address leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// A person that the partner named, not too long ago.
-    Person(Did),
+    Person(Correspondent),
     /// Nobody in particular: seal to the organisation.
     Nobody,
     /// Not known (any more): seal to the organisation, and ask.
@@ -88,7 +105,7 @@ pub struct Contacts {
 
 /// A row of `contacts`.
 struct Row {
-    did: Option<Did>,
+    person: Option<Correspondent>,
     named: Option<(Did, u64)>,
     expires: UnixMillis,
 }
@@ -102,7 +119,7 @@ impl Contacts {
     /// What is known about an address. A database that does not answer knows nothing.
     pub async fn known(&self, partner: &Did, address: &str, now: UnixMillis) -> Asked {
         match self.row(partner, address).await {
-            Ok(Some(row)) if now < row.expires => row.did.map_or(Asked::Nobody, Asked::Person),
+            Ok(Some(row)) if now < row.expires => row.person.map_or(Asked::Nobody, Asked::Person),
             Ok(_) => Asked::Unknown,
             Err(error) => {
                 tracing::warn!(%error, "contacts cannot be read; sealing to the organisation");
@@ -191,22 +208,25 @@ fn keep(
             return Ok(Err(watch::raise(database, alarm)?));
         }
         (Mode::User(person), _) => {
-            (Some(&person.did), Some((person.did.clone(), person.generation)), PERSON_FOR_MS)
+            let Person { did, salt, .. } = person.as_ref();
+            let correspondent = Correspondent { did: did.clone(), salt: *salt };
+            (Some(correspondent), Some((person.did.clone(), person.generation)), PERSON_FOR_MS)
         }
     };
     database.execute(
-        "INSERT OR REPLACE INTO contacts (tag, partner, did, generation, named, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO contacts (tag, partner, did, salt, generation, named, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             tag,
             partner.as_str(),
-            person.map(Did::as_str),
+            person.as_ref().map(|person| person.did.as_str()),
+            person.as_ref().map(|person| person.salt),
             named.as_ref().map(|(_, generation)| number(*generation)),
             named.as_ref().map(|(did, _)| did.as_str()),
             number(now.saturating_add_ms(lasts_ms).as_u64())
         ],
     )?;
-    Ok(Ok(person.map_or(Asked::Nobody, |did| Asked::Person(did.clone()))))
+    Ok(Ok(person.map_or(Asked::Nobody, Asked::Person)))
 }
 
 /// What was answered by this partner: an address that moved to another organisation starts anew.
@@ -214,9 +234,12 @@ fn row(database: &Connection, tag: &[u8; 16], partner: &Did) -> rusqlite::Result
     let read = |row: &rusqlite::Row<'_>| {
         let is_null = |column| row.get_ref(column).map(|value| value == rusqlite::types::ValueRef::Null);
         let named = if is_null(2)? { None } else { Some((did(row, 2)?, unsigned(row, 1)?)) };
-        let did = if is_null(0)? { None } else { Some(did(row, 0)?) };
-        Ok(Row { did, named, expires: UnixMillis(unsigned(row, 3)?) })
+        let person = match is_null(0)? {
+            true => None,
+            false => Some(Correspondent { did: did(row, 0)?, salt: blob(row, 4)? }),
+        };
+        Ok(Row { person, named, expires: UnixMillis(unsigned(row, 3)?) })
     };
-    let query = "SELECT did, generation, named, expires FROM contacts WHERE tag = ?1 AND partner = ?2";
+    let query = "SELECT did, generation, named, expires, salt FROM contacts WHERE tag = ?1 AND partner = ?2";
     database.prepare_cached(query)?.query_row(params![tag, partner.as_str()], read).optional()
 }

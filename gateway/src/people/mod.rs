@@ -31,7 +31,7 @@ mod watch;
 
 pub use answers::{Asker, Registry};
 pub use authority::Authority;
-pub use contacts::{Ask, AskError, Asked, Contacts, Sought};
+pub use contacts::{Ask, AskError, Asked, Contacts, Correspondent, Sought};
 pub use records::{DeviceFile, DeviceFileError};
 pub use registrar::{Added, Holding, NewPerson, PeopleError, Registrar};
 pub use table::{Person, Standing};

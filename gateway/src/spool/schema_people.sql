@@ -71,6 +71,7 @@ CREATE TABLE contacts (
     tag        BLOB PRIMARY KEY CHECK (length(tag) = 16),
     partner    TEXT    NOT NULL,
     did        TEXT,                                               -- NULL: seal to the organisation
+    salt       BLOB,                                               -- by which that DID's log names the address
     generation INTEGER,                                            -- of the last person that was named
     named      TEXT,                                               -- that person
     expires    INTEGER NOT NULL
