@@ -170,7 +170,7 @@ fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<String, Fai
         (Some(CommitmentText(next)), _) => (prepare(*next)?, String::new()),
         (None, Some(out)) => {
             prepare(Commitment::of(SigningKey::generate(&mut rand::rng()).verifying_key()))?;
-            let made = Divided::make(&args.division, out, true)?;
+            let made = Divided::make(&args.division, out, false)?;
             (prepare(made.commitment)?, made.page())
         }
         (None, None) => return Err(Failure::Said("give --next-commitment or --out".into())),
