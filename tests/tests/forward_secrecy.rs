@@ -24,6 +24,7 @@ use gateway::config::Config;
 use gateway::custody::Custody;
 use gateway::flows::sealing::{BUSY_PER_S, Sealer, Suites};
 use gateway::forward::{AskPrekeys, Prekeys, Refill, Shelf};
+use gateway::introductions::Gossip;
 use gateway::metrics::Metrics;
 use gateway::partners::Partners;
 use gateway::spool::{Arrival, Direction, Kind, NewRow, RowId, Spool, SpoolConfig, SpoolGuard, State};
@@ -101,10 +102,12 @@ impl Loot {
         custody.take_stored_prekeys(now(), &spool).await.expect("what is stored");
         let device = custody.own_device().kem.key_id();
         let keys = [custody.device_kem(&sealed.key_id()), custody.device_kem(&device)];
-        let claimed = spool.due(Direction::In, None, UnixMillis(u64::MAX >> 1), 100, usize::MAX).await.expect("rows");
+        let claimed =
+            spool.due(Direction::In, None, UnixMillis(u64::MAX >> 1), 100, usize::MAX).await.expect("rows");
         let mut opens = keys.into_iter().flatten().any(|key| unseal(sealed, &key).is_ok());
         for row in claimed {
-            let key = custody.opening_key(&sealed.key_id(), row.claimed.as_ref(), &spool).await.expect("a look");
+            let key =
+                custody.opening_key(&sealed.key_id(), row.claimed.as_ref(), &spool).await.expect("a look");
             opens |= key.is_some_and(|(key, _)| unseal(sealed, &key).is_ok());
         }
         guard.close().await;
@@ -136,7 +139,12 @@ fn yesterdays_data_directory_and_all_of_todays_keys_open_nothing_that_crossed_ye
     let mail_server = free_port();
     let mut sites = TwoSites::found("lmtp:127.0.0.1:9", &format!("smtp:127.0.0.1:{mail_server}"));
     sites.start();
-    submitted(sites.acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("captured@acme.test", "Hello"));
+    submitted(
+        sites.acme.smtp,
+        "alice@acme.test",
+        &["bob@globex.test"],
+        &letter("captured@acme.test", "Hello"),
+    );
     let runtime = runtime();
     let captured = eventually("the mail rests at globex", || runtime.block_on(captured(&sites.globex)).pop());
     let waiting = Loot::of(&sites.globex);
@@ -160,6 +168,26 @@ fn yesterdays_data_directory_and_all_of_todays_keys_open_nothing_that_crossed_ye
         tomorrow.live_on(now().saturating_add_ms(5 * DAY_MS)).await;
         assert!(!tomorrow.opens(&captured).await, "after 72 hours everything together opens it");
     });
+}
+
+/// The first mail does not wait for a one-time key; those that follow have one each.
+#[test]
+fn mail_between_two_gateways_soon_travels_under_one_time_keys() {
+    let sink = SmtpSink::start();
+    let mut sites = TwoSites::found("lmtp:127.0.0.1:9", &format!("smtp:127.0.0.1:{}", sink.port()));
+    sites.start();
+    let mut mails = 0;
+    eventually("a mail has a one-time key", || {
+        mails += 1;
+        let id = format!("once-{mails}@acme.test");
+        submitted(sites.acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter(&id, "Hello"));
+        let sent = sites.acme.await_state(&id, "delivered").to_string();
+        let opened = sites.globex.await_state(&id, "delivered").to_string();
+        assert_eq!(sent.contains("one-time key"), opened.contains("one-time key"), "{sent}\n{opened}");
+        opened.contains("one-time key").then_some(())
+    });
+    assert!(sites.globex.metric("dccp_one_time_keys_served_total") >= 1.0);
+    sites.settled();
 }
 
 /// One-time keys of a running gateway, given by another process on its database.
@@ -205,11 +233,15 @@ fn a_one_time_key_opens_one_message_and_is_gone_with_it() {
     let (_, journal) = globex.get("/api/v1/messages");
     assert!(journal.contains("delivered"), "{journal}");
     eventually("the key is in no file any more", || {
-        let files = ["gateway.db", "gateway.db-wal"].map(|name| fs::read(globex.data().join(name)).unwrap_or_default());
+        let files = ["gateway.db", "gateway.db-wal"]
+            .map(|name| fs::read(globex.data().join(name)).unwrap_or_default());
         let found = files.iter().any(|file| file.windows(secret.len()).any(|window| window == secret));
         (!found).then_some(())
     });
-    assert!(!runtime.block_on(Loot::of(&globex).opens(&first)), "the whole folder opens a message that was delivered");
+    assert!(
+        !runtime.block_on(Loot::of(&globex).opens(&first)),
+        "the whole folder opens a message that was delivered"
+    );
 
     for after_restart in [false, true] {
         if after_restart {
@@ -246,7 +278,8 @@ fn a_message_in_a_weaker_suite_than_agreed_is_refused_and_counted() {
     let weak = DeviceSigner::new(hybrid, Some(falcon::SigningKey::generate(&mut rand::rng())));
     let device = Device { signing: weak.verifying_key().clone(), ..mallory.custody.own_device().clone() };
     let operator = mallory.custody.operator();
-    let manifest = Manifest::sign(mallory.custody.did(), 2, &[device], &[Suite::X0102, Suite::X0001], &[operator]);
+    let manifest =
+        Manifest::sign(mallory.custody.did(), 2, &[device], &[Suite::X0102, Suite::X0001], &[operator]);
     let text = String::from_utf8(mallory.site.export()).expect("text");
     let file = PartnerFile::from_text(&text).expect("a partner file");
     let file = PartnerFile { manifest: manifest.expect("a manifest"), ..file };
@@ -295,7 +328,8 @@ impl AskPrekeys for Wire {
 impl Pair {
     async fn found() -> Pair {
         let sites = TwoSites::found("lmtp:127.0.0.1:9", "lmtp:127.0.0.1:9");
-        let configs = [&sites.acme, &sites.globex].map(|site| Config::load(&site.config()).expect("configured"));
+        let configs =
+            [&sites.acme, &sites.globex].map(|site| Config::load(&site.config()).expect("configured"));
         let spools = configs.each_ref().map(open);
         let acme = Arc::new(Custody::load(&configs[0], &spools[0].0, now()).await.expect("keys"));
         let globex = Arc::new(Custody::load(&configs[1], &spools[1].0, now()).await.expect("keys"));
@@ -325,7 +359,9 @@ impl Pair {
     async fn opened(&self, sealed: &SealedMessage, roots: &RootCache) -> FsClass {
         let spool = &self.spools[1].0;
         let row = arriving(self.acme.did(), sealed);
-        let Arrival::Fresh { claimed } = spool.arrive(row, vec![]).await.expect("kept") else { panic!("known") };
+        let Arrival::Fresh { claimed } = spool.arrive(row, vec![]).await.expect("kept") else {
+            panic!("known")
+        };
         let key = self.globex.opening_key(&sealed.key_id(), claimed.as_ref(), spool).await.expect("a look");
         let (key, fs_class) = key.expect("a key");
         let unverified = unseal_with(sealed, self.globex.sessions(), &key).expect("opens");
@@ -371,7 +407,9 @@ fn sealing_takes_one_time_keys_first_and_a_session_in_a_rush() {
     runtime().block_on(async {
         let pair = Pair::found().await;
         let shelf = Shelf::default();
-        let sealer = Sealer::new(pair.acme.clone(), Suites::default(), shelf.clone(), now).expect("a thread");
+        let (gossip, _heard) = Gossip::new(now);
+        let sealer = Sealer::new(pair.acme.clone(), Suites::default(), shelf.clone(), gossip, now);
+        let sealer = sealer.expect("a thread");
         let stop = CancellationToken::new();
         let partners = pair.partners[0].clone();
         let refill = Refill { shelf, asker: Arc::new(pair.wire()), partners: partners.clone(), clock: now };
@@ -379,11 +417,16 @@ fn sealing_takes_one_time_keys_first_and_a_session_in_a_rush() {
         let snapshot = partners.borrow().clone();
         let globex = snapshot.by_did(pair.globex.did()).expect("a partner");
         let expires = now().saturating_add_ms(DAY_MS);
-        let seal = || async { sealer.receipts(RowId::fresh(), &[], globex, expires).await.expect("sealed").0 };
+        let seal =
+            || async { sealer.receipts(RowId::fresh(), &[], globex, expires).await.expect("sealed").0 };
         let roots = RootCache::default();
 
         let first = seal().await;
-        assert_eq!(pair.opened(&first, &roots).await, FsClass::Epoch, "nothing is at hand yet, and nobody waits");
+        assert_eq!(
+            pair.opened(&first, &roots).await,
+            FsClass::Epoch,
+            "nothing is at hand yet, and nobody waits"
+        );
         assert!(first.seq().is_none(), "one message is no rush");
         let patience = Instant::now() + PATIENCE;
         while pair.opened(&seal().await, &roots).await != FsClass::OneTime {

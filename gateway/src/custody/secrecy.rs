@@ -6,14 +6,17 @@ use std::path::Path;
 
 use bytes::Bytes;
 use dccp::Suite;
-use dccp::prekey::OneTimePrekey;
+use dccp::keys::KeyId;
+use dccp::message::FsClass;
+use dccp::prekey::{OneTimePrekey, epoch_of};
+use dccp::suite::KemAlgorithm;
 use tempfile::TempDir;
 
 use super::day::{DayKey, Days};
 use super::tests::{HOUR_MS, NOON, configured, house, published, spool};
 use super::*;
 use crate::flows::records::sha256;
-use crate::spool::{Arrival, Direction, Kind, NewRow, RowId, Settlement, SpoolConfig, State};
+use crate::spool::{Arrival, ClaimedKey, Direction, Kind, NewRow, RowId, Settlement, SpoolConfig, State};
 
 const DAY_MS: u64 = 24 * HOUR_MS;
 const GLOBEX: &str = "did:dccp:1globex";

@@ -178,17 +178,17 @@ fn renew_in(
         database.execute("DELETE FROM one_time_batches", [])?;
     }
     opened.retain(|it: &Opened| now < it.purpose.destroy_at(it.epoch));
-    for (purpose, epoch) in needed(now) {
-        if !opened.iter().any(|it| (it.purpose, it.epoch) == (purpose, epoch)) {
-            opened.push(Opened { purpose, epoch, key: fresh() });
-        }
-    }
+    let is_missing = |need: &(Use, u64)| !opened.iter().any(|it| (it.purpose, it.epoch) == *need);
+    let missing = needed(now).into_iter().filter(is_missing);
+    let made: Vec<_> = missing.map(|(purpose, epoch)| Opened { purpose, epoch, key: fresh() }).collect();
     let next = DayKey::fresh();
     let current = days.map_or_else(|| next.clone(), |days| in_use(&rows, &days));
     if let Err(error) = file.write(&Days { epoch: epoch_of(now), uses, current, next: Some(next.clone()) }) {
         return Ok(Err(error));
     }
     replace(database, &opened, &next)?;
+    put(database, &made, &next)?;
+    opened.extend(made);
     Ok(Ok(opened))
 }
 
@@ -228,17 +228,10 @@ fn in_use(rows: &[Row], days: &Days) -> DayKey {
     days.keys().find(opens).unwrap_or(&days.current).clone()
 }
 
-/// Every storage key is sealed anew, and what rests under none any more goes with it.
+/// Every storage key that is kept is sealed anew; what rests under none of them goes.
 fn replace(database: &Connection, opened: &[Opened], under: &DayKey) -> rusqlite::Result<()> {
-    let vault = under.vault();
     database.execute("DELETE FROM storage_keys", [])?;
-    for it in opened {
-        let clear = Zeroizing::new([it.key.as_slice(), &tag(it.purpose, it.epoch)].concat());
-        database.execute(
-            "INSERT INTO storage_keys (use, epoch, sealed) VALUES (?1, ?2, ?3)",
-            params![it.purpose as i64, number(it.epoch), vault.seal(PURPOSE, &clear)],
-        )?;
-    }
+    put(database, opened, under)?;
     database.execute(
         "DELETE FROM prekeys WHERE epoch NOT IN (SELECT epoch FROM storage_keys WHERE use = 0)",
         [],
@@ -247,6 +240,18 @@ fn replace(database: &Connection, opened: &[Opened], under: &DayKey) -> rusqlite
         "DELETE FROM one_time_batches WHERE epoch NOT IN (SELECT epoch FROM storage_keys WHERE use = 1)",
         [],
     )?;
+    Ok(())
+}
+
+fn put(database: &Connection, keys: &[Opened], under: &DayKey) -> rusqlite::Result<()> {
+    let vault = under.vault();
+    for it in keys {
+        let clear = Zeroizing::new([it.key.as_slice(), &tag(it.purpose, it.epoch)].concat());
+        database.execute(
+            "INSERT INTO storage_keys (use, epoch, sealed) VALUES (?1, ?2, ?3)",
+            params![it.purpose as i64, number(it.epoch), vault.seal(PURPOSE, &clear)],
+        )?;
+    }
     Ok(())
 }
 
