@@ -120,13 +120,13 @@ impl Finder {
         let sources = self.sources(&place, overlay);
 
         let (bundle, partner) = self.records(&did, &sources, &place, &mut notes, now).await?;
+        if partner.document.is_deactivated() {
+            return Err(DiscoverError::Deactivated { did });
+        }
         let succession = self.succession(&domain, &https, &partner.document, &sources, &mut notes, now).await;
         let dnssec = agree(&dns, &did, succession.as_ref(), &mut notes)?;
         if !partner.document.domains().iter().any(|named| named == domain.as_str()) {
             return Err(DiscoverError::NoBackLink { did });
-        }
-        if partner.document.is_deactivated() {
-            return Err(DiscoverError::Deactivated { did });
         }
         let has_page = matches!(https, HttpsFinding::Page { .. });
         let trust = trust(Evidence { dns: dnssec, https: has_page, back_link: true });
@@ -295,4 +295,32 @@ fn agree(
 /// A source that has nothing is nothing to report when another one has.
 fn is_silence(refusal: &Refusal) -> bool {
     matches!(refusal, Refusal::Source(crate::SourceError::NotFound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HINTS: [&str; 7] = [
+        "/ip4/9.9.9.9/tcp/4001/p2p/x",
+        "/ip6/2606:4700::1111/tcp/4001/p2p/x",
+        "/dns4/gw.globex.test/tcp/4001/p2p/x",
+        "/ip4/10.0.0.1/tcp/22/p2p/x",
+        "/ip4/127.0.0.1/tcp/22/p2p/x",
+        "/ip6/::1/tcp/22/p2p/x",
+        "/ip4/what/tcp/22/p2p/x",
+    ];
+
+    #[test]
+    fn node_addresses_inside_are_not_handed_on_except_in_a_laboratory() {
+        let did = crate::fixture::Organisation::globex().did();
+        let nodes = HINTS.map(str::to_owned).to_vec();
+        let page = WellKnown { did, nodes, mirror: None, succession: None };
+        let https = HttpsFinding::Page { host: "globex.test".into(), page };
+        let domain = "globex.test".parse().expect("a domain");
+        let mut notes = Vec::new();
+        let place = Place::new(&https, &domain, false, &mut notes);
+        assert_eq!((place.nodes, notes.len()), (HINTS[..3].iter().map(|hint| hint.to_string()).collect(), 4));
+        assert_eq!(Place::new(&https, &domain, true, &mut notes).nodes, HINTS);
+    }
 }
