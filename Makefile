@@ -1,8 +1,8 @@
 # The four commands. `make help` prints them.
 CARGO ?= cargo
-PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3 nsd ldnsutils
+PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3 nsd ldnsutils softhsm2
 
-.PHONY: help run test test-quick bench check fmt deny advisories config-docs peers build
+.PHONY: help run test test-quick bench fuzz check fmt deny advisories config-docs peers build
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ bench: ## throughput and latency against a Postfix pair, in one run on this mach
 	$(CARGO) run --release --locked --quiet -p dccp --example speed
 	$(CARGO) run --release --locked --quiet -p policies --example cost
 	$(CARGO) run --release --locked -p tests --bin bench
+
+fuzz: ## every decoder with libFuzzer, FUZZ_S=60 seconds each (needs cargo-fuzz: cargo install --locked cargo-fuzz)
+	@tests/fuzz/run $(or $(FUZZ_S),60)
 
 check: fmt deny ## format, lints, licences and bans, documentation
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings

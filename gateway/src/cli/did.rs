@@ -12,6 +12,7 @@ use dccp::did::{Device, Devices, DidDocument, Log, Manifest, Service, w3c};
 use dccp::partner::{PartnerFile, fingerprint};
 use dccp::{Did, Suite, UnixMillis};
 
+use super::succession::{SuccessionCommand, succession};
 use super::trace::utc;
 use super::{Failure, ask, read_bounded};
 use crate::config::Config;
@@ -60,6 +61,9 @@ pub(super) enum DidCommand {
     /// The devices in our manifest.
     #[command(subcommand)]
     Devices(DevicesCommand),
+    /// Let a domain go over from one DID to another.
+    #[command(subcommand)]
+    Succession(SuccessionCommand),
 }
 
 #[derive(Subcommand)]
@@ -84,6 +88,7 @@ pub(super) fn did(command: DidCommand, path: &Path, now: UnixMillis) -> Result<S
         DidCommand::Find { address } => find(&Config::read(path)?, &address),
         DidCommand::Update => update(&Config::read(path)?, now),
         DidCommand::Devices(command) => devices(command, &Config::read(path)?, now),
+        DidCommand::Succession(command) => succession(&command, &Config::read(path)?, now),
     }
 }
 

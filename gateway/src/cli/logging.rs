@@ -7,7 +7,11 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Our own crates; libraries say less, because their `info` is our `debug`.
-const OURS: [&str; 7] = ["gateway", "dccp", "overlay", "policies", "smtp", "federation", "admin_ui"];
+const OURS: [&str; 9] =
+    ["gateway", "dccp", "overlay", "policies", "smtp", "federation", "finding", "keystore", "admin_ui"];
+
+/// Libraries that warn of what strangers do to them, with whole packets: our own words say it once.
+const TALKATIVE: [&str; 3] = ["hickory_net", "hickory_proto", "hickory_resolver"];
 
 /// Starts logging. A second call changes nothing.
 pub(super) fn start(log: &Log) {
@@ -27,7 +31,10 @@ fn directives(level: LogLevel) -> String {
         LogLevel::Debug => ("debug", "info"),
         LogLevel::Trace => ("trace", "debug"),
     };
-    OURS.iter().fold(libraries.to_owned(), |filter, name| format!("{filter},{name}={ours}"))
+    let talkative = if level == LogLevel::Trace { libraries } else { "error" };
+    let ours = OURS.iter().map(|name| format!(",{name}={ours}"));
+    let talkative = TALKATIVE.iter().map(|name| format!(",{name}={talkative}"));
+    libraries.to_owned() + &ours.chain(talkative).collect::<String>()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod partner_add;
 mod person;
 mod process;
 mod recovery;
+mod succession;
 mod trace;
 mod vectors;
 
@@ -56,7 +57,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Found an organisation: write a configuration, keys, DID and certificate. Never overwrites.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Report everything that is wrong with the configuration and the files it names.
     Check,
     /// Run the gateway until it is told to stop (SIGTERM, Ctrl-C).

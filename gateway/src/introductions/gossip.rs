@@ -49,9 +49,18 @@ struct Inner {
     own: RwLock<Option<TreeHead>>,
     kept: RwLock<Memory<Did, TreeHead>>,
     heard: RwLock<Memory<Did, [Option<TreeHead>; 2]>>,
-    people: RwLock<Memory<(Did, String), (Option<Did>, UnixMillis)>>,
+    people: RwLock<Memory<PartnersAddress, Answered>>,
     news: mpsc::Sender<Heard>,
     clock: Clock,
+}
+
+/// A partner, and an address of its people in canonical spelling.
+type PartnersAddress = (Did, String);
+
+/// What a partner said of an address, and until when it is remembered here.
+struct Answered {
+    person: Option<Did>,
+    until: UnixMillis,
 }
 
 /// Something to look into.
@@ -107,7 +116,7 @@ impl Gossip {
         for address in addresses.iter().take(RECIPIENTS_MAX - 1) {
             let key = (partner.clone(), canonical(address));
             match read(&self.0.people).find(&key) {
-                Some((person, until)) if now < *until => known.extend(person.clone()),
+                Some(answered) if now < answered.until => known.extend(answered.person.clone()),
                 _ => _ = self.0.news.try_send(Heard::Address(key.0, key.1)),
             }
         }
@@ -187,7 +196,7 @@ impl GossipTask {
                     }
                 };
                 let until = now.saturating_add_ms(REMEMBERED_MS);
-                write(&self.gossip.0.people).keep((partner.clone(), address), (person, until));
+                write(&self.gossip.0.people).keep((partner.clone(), address), Answered { person, until });
                 self.remember_head(&partner).await
             }
         }
@@ -258,10 +267,11 @@ mod tests {
         );
 
         let key = (did("a"), canonical("bob@globex.test"));
-        write(&gossip.0.people).keep(key.clone(), (Some(did("b")), UnixMillis(1_001)));
+        write(&gossip.0.people)
+            .keep(key.clone(), Answered { person: Some(did("b")), until: UnixMillis(1_001) });
         assert_eq!(gossip.people(&did("a"), &["bob@globex.test".into()]), [did("b")]);
         assert!(heard.try_recv().is_err());
-        write(&gossip.0.people).keep(key, (Some(did("b")), UnixMillis(1_000)));
+        write(&gossip.0.people).keep(key, Answered { person: Some(did("b")), until: UnixMillis(1_000) });
         assert_eq!(gossip.people(&did("a"), &["bob@globex.test".into()]), [], "an old answer does not count");
     }
 

@@ -11,7 +11,7 @@ use dccp::did::Head;
 use dccp::{Did, RecordError, UnixMillis};
 use finding::{ResolveError, Resolver};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Recheck;
@@ -60,7 +60,8 @@ pub struct Renewal {
 impl Renewal {
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut looks = interval(LOOK_EVERY);
+        // Not at once: at the start nobody is connected yet, and that says nothing.
+        let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked: HashMap<Did, UnixMillis> = HashMap::new();
         let mut turn = 0;

@@ -45,7 +45,7 @@ impl Seeker {
             }
         };
         let organisation = sought.partner.to_string();
-        match self.contacts.seek(&sought, &self.road, now).await {
+        match self.contacts.seek_anew(&sought, &self.road, now).await {
             Ok(Asked::Person(person)) => {
                 Ok(AddressView { address, organisation, did: Some(person.did.to_string()) })
             }

@@ -133,11 +133,24 @@ impl Contacts {
     /// # Errors
     /// [`AskError`]: the next mail asks again.
     pub async fn seek(&self, sought: &Sought, ask: &dyn Ask, now: UnixMillis) -> Result<Asked, AskError> {
-        let Sought { partner, devices, address } = sought;
-        let known = self.known(partner, address, now).await;
+        let known = self.known(&sought.partner, &sought.address, now).await;
         if known != Asked::Unknown {
             return Ok(known);
         }
+        self.seek_anew(sought, ask, now).await
+    }
+
+    /// Asks about an address even if an answer is known: for an administrator who wants to know what is said now.
+    ///
+    /// # Errors
+    /// As [`seek`](Self::seek).
+    pub async fn seek_anew(
+        &self,
+        sought: &Sought,
+        ask: &dyn Ask,
+        now: UnixMillis,
+    ) -> Result<Asked, AskError> {
+        let Sought { partner, devices, address } = sought;
         let mut nonce = [0; 16];
         rand::rng().fill_bytes(&mut nonce);
         let question = Question::new(address, nonce)?;

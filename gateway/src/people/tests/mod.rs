@@ -43,7 +43,8 @@ impl Office {
         let log = found(&founding, &[&operator]).unwrap();
         let device = device("gateway-1", &device_key, HeldBy::Gateway);
         let manifest =
-            Manifest::sign(&log.did(), 1, &[device.clone()], &[Suite::X0001], &[&operator]).unwrap();
+            Manifest::sign(&log.did(), 1, std::slice::from_ref(&device), &[Suite::X0001], &[&operator])
+                .unwrap();
         let devices = manifest.verify(&log.verify().unwrap(), NOW).unwrap();
         let vault = Arc::new(Vault::new(Zeroizing::new([9; 32])));
         Office { did: log.did(), devices, device, device_key, vault, domains }
