@@ -65,7 +65,7 @@ pub fn read(octets: &[u8], limits: &Limits) -> Result<MessageFacts, MessageError
         message_id: top.message_id.and_then(header::message_id).map(cut),
         from: top.from.and_then(header::first_address).map(cut),
         subject: top.subject.and_then(header::text).map(cut),
-        content_type: structure.content_type,
+        content_type: cut(structure.content_type),
         header_len: top.len,
         parts: structure.parts,
         depth: structure.depth,

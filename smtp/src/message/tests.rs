@@ -187,6 +187,8 @@ fn every_refusal_but_the_loop_is_554_5_6_0() {
 fn facts_are_cut_at_whole_characters() {
     let subject = facts(&format!("Subject: {}\r\n\r\n", "ü".repeat(2_000))).subject.unwrap();
     assert_eq!(subject.len(), 998);
+    let media = facts(&format!("Content-Type: text/{}\r\n\r\n", "x".repeat(2_000))).content_type;
+    assert_eq!(media.len(), 998);
 }
 
 #[test]
