@@ -31,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "dccp",
             "federation",
             "finding",
+            "fuzz-targets",
             "gateway",
             "keystore",
             "overlay",

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 pub use error::{HandOverError, Stage};
 pub use pool::Pool;
-pub use replies::ReplyError;
+pub use replies::{ReplyError, replies_in};
 
 use crate::reply::Reply;
 

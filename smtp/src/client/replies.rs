@@ -76,6 +76,19 @@ fn enhanced_of(line: &str, code: u16) -> Option<(Enhanced, &str)> {
     (u16::from(enhanced.0) == code / 100).then_some((enhanced, text))
 }
 
+/// Reads what a server has said in one piece: the whole replies of a transcript, without what it did not finish.
+///
+/// # Errors
+/// The first thing in it that is not SMTP.
+pub fn replies_in(transcript: &[u8]) -> Result<Vec<Reply>, ReplyError> {
+    let mut reader = ReplyReader { buffer: transcript.into(), ..ReplyReader::default() };
+    let mut replies = Vec::new();
+    while let Some(reply) = reader.next_reply()? {
+        replies.push(Reply::from(reply));
+    }
+    Ok(replies)
+}
+
 /// Octets in, replies out. Holds at most one read's worth of octets and one incomplete reply.
 #[derive(Debug, Default)]
 pub(super) struct ReplyReader {
