@@ -1,7 +1,7 @@
 //! `did …`: look at identities, and change what our own says.
 //!
 //! Everything that only reads needs no private key. `update` and `devices` sign with the operator key; what needs the
-//! officers' recovery key (`rotate`, `deactivate`) is in [`super::recovery`].
+//! officers' recovery key is in [`super::recovery`] (`rotate`) and [`super::farewell`] (`deactivate`).
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use dccp::did::{Device, Devices, DidDocument, Log, Manifest, Service, w3c};
 use dccp::partner::{PartnerFile, fingerprint};
 use dccp::{Did, Suite, UnixMillis};
 
+use super::farewell::{DeactivateArgs, deactivate};
+use super::recovery::{UseArgs, take_over};
 use super::succession::{SuccessionCommand, succession};
 use super::trace::utc;
 use super::{Failure, ask, read_bounded};
@@ -61,6 +63,10 @@ pub(super) enum DidCommand {
     /// The devices in our manifest.
     #[command(subcommand)]
     Devices(DevicesCommand),
+    /// Take the identity back with the officers' recovery key: the same as `recovery use`.
+    Rotate(UseArgs),
+    /// End our identity for ever, with the officers' recovery key.
+    Deactivate(DeactivateArgs),
     /// Let a domain go over from one DID to another.
     #[command(subcommand)]
     Succession(SuccessionCommand),
@@ -88,6 +94,8 @@ pub(super) fn did(command: DidCommand, path: &Path, now: UnixMillis) -> Result<S
         DidCommand::Find { address } => find(&Config::read(path)?, &address),
         DidCommand::Update => update(&Config::read(path)?, now),
         DidCommand::Devices(command) => devices(command, &Config::read(path)?, now),
+        DidCommand::Rotate(args) => take_over(&args, path, now),
+        DidCommand::Deactivate(args) => deactivate(&args, path, now),
         DidCommand::Succession(command) => succession(&command, &Config::read(path)?, now),
     }
 }

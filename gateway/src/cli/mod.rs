@@ -12,6 +12,7 @@
 
 mod ask;
 mod did;
+mod farewell;
 mod init;
 mod keys;
 mod logging;

@@ -144,7 +144,7 @@ fn check(args: &CheckArgs) -> Result<String, Failure> {
     Ok(page)
 }
 
-fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<String, Failure> {
+pub(super) fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<String, Failure> {
     let config = Config::read(path)?;
     let _closed = Spool::keep_closed(config.database_path())
         .map_err(|error| Failure::Said(format!("the gateway must not run during a recovery: {error}")))?;
@@ -274,7 +274,7 @@ tells nothing about the key; lost or burnt, it can be done without as long as {t
 }
 
 /// The key that share files bring back, and the name of their set.
-fn combined(paths: &[PathBuf]) -> Result<(String, SigningKey), Failure> {
+pub(super) fn combined(paths: &[PathBuf]) -> Result<(String, SigningKey), Failure> {
     let shares = paths.iter().map(|path| share(path)).collect::<Result<Vec<_>, _>>()?;
     let secret = shares::combine(&shares).map_err(Failure::said)?;
     let seed = <&[u8; 64]>::try_from(secret.as_slice());
@@ -298,7 +298,7 @@ fn share(path: &Path) -> Result<Share, Failure> {
     Share::from_text(text).map_err(|error| named(&error))
 }
 
-fn undivided(path: &Path) -> Result<SigningKey, Failure> {
+pub(super) fn undivided(path: &Path) -> Result<SigningKey, Failure> {
     let secret = keyfile::read(path, Kind::Recovery, None).map_err(Failure::said)?;
     let seed = <&[u8; 64]>::try_from(secret.as_slice());
     seed.map(SigningKey::from_seed).map_err(|_| Failure::Said("the file holds no recovery key".into()))

@@ -371,6 +371,11 @@ impl Config {
         self.data_dir.join("identity").join("manifest")
     }
 
+    /// The records of an ended identity, as bytes (`cbor`) or to be sent by hand (`partner`).
+    pub fn ended_path(&self, form: &str) -> PathBuf {
+        self.data_dir.join("identity").join(format!("ended.{form}"))
+    }
+
     /// The notice of a succession from one DID to another, while there is one.
     pub fn succession_path(&self) -> PathBuf {
         self.data_dir.join("identity").join("succession")

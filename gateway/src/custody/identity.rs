@@ -108,6 +108,12 @@ impl Identity {
         let of_manifest = |error: dccp::RecordError| wrong(&paths.manifest, error.to_string());
         let log = Log::from_bytes(&read(&paths.log, DID_LOG_BYTES_MAX)?).map_err(of_log)?;
         let document = log.verify().map_err(of_log)?;
+        if document.is_deactivated() {
+            return Err(CustodyError::Identity(format!(
+                "{} has ended for ever; found a new organisation in an empty folder with `dccp-gateway init`",
+                document.did()
+            )));
+        }
         let manifest =
             Manifest::from_bytes(&read(&paths.manifest, MANIFEST_BYTES_MAX)?).map_err(of_manifest)?;
         let devices = manifest.verify(&document, now).map_err(of_manifest)?;
