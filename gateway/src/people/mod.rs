@@ -22,6 +22,7 @@ mod authority;
 mod contacts;
 mod grid;
 mod keys;
+mod newcomers;
 mod quotas;
 mod records;
 mod registrar;

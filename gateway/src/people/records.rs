@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::keys::PersonId;
-use super::registrar::{PeopleError, Registrar, genesis};
+use super::newcomers::genesis;
+use super::registrar::{PeopleError, Registrar};
 use super::table::{self, Records, Row};
 use crate::custody::DEVICE_LIFETIME_MS;
 
