@@ -31,7 +31,6 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "dccp",
             "federation",
             "finding",
-            "fuzz-targets",
             "gateway",
             "keystore",
             "overlay",

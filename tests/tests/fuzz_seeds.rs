@@ -8,9 +8,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
-use fuzz_targets::Target;
+use decoders::Target;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+
+// The library of the package in tests/fuzz. As a dependency Cargo would make it a member of this workspace, and with it
+// libFuzzer a part of every build.
+#[path = "../fuzz/src/lib.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the other users of the library are in its own package")]
+mod decoders;
 
 /// Mutations of each target's corpus: all of them together take seconds.
 const MUTATIONS: usize = 2000;
@@ -24,7 +30,7 @@ const OCTETS: [u8; 16] =
 
 #[test]
 fn every_target_has_seeds_and_every_seed_a_target() {
-    let known: BTreeSet<String> = fuzz_targets::all().iter().map(|(name, _)| (*name).to_owned()).collect();
+    let known: BTreeSet<String> = decoders::all().iter().map(|(name, _)| (*name).to_owned()).collect();
     let folders = fs::read_dir(corpus()).expect("the corpus");
     let seeded: BTreeSet<String> =
         folders.map(|folder| folder.expect("a folder").file_name().into_string().expect("a name")).collect();
@@ -34,7 +40,7 @@ fn every_target_has_seeds_and_every_seed_a_target() {
 
 #[test]
 fn every_seed_is_accepted_unless_its_name_says_that_it_is_refused() {
-    for (name, accepts) in fuzz_targets::all() {
+    for (name, accepts) in decoders::all() {
         for (file, seed) in seeds_of(name) {
             let refused = file.file_name().is_some_and(|seed| seed.to_string_lossy().starts_with("refused"));
             assert_eq!(accepts(&seed), !refused, "{}", file.display());
@@ -45,14 +51,14 @@ fn every_seed_is_accepted_unless_its_name_says_that_it_is_refused() {
 #[test]
 fn the_corpus_stays_small() {
     let octets =
-        fuzz_targets::all().iter().flat_map(|(name, _)| seeds_of(name)).map(|(_, seed)| seed.len() as u64);
+        decoders::all().iter().flat_map(|(name, _)| seeds_of(name)).map(|(_, seed)| seed.len() as u64);
     let octets: u64 = octets.sum();
     assert!(octets < CORPUS_BYTES_MAX, "the corpus has {octets} octets");
 }
 
 #[test]
 fn no_seed_and_no_mutation_of_one_breaks_a_promise() {
-    let waiting = Mutex::new(fuzz_targets::all().iter());
+    let waiting = Mutex::new(decoders::all().iter());
     let work = || {
         while let Some(target) = next(&waiting) {
             try_target(target);

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 static TARGET: LazyLock<fn(&[u8]) -> bool> = LazyLock::new(|| {
     let name = std::env::var("DECODER").unwrap_or_default();
-    let target = fuzz_targets::all().iter().find(|(known, _)| *known == name);
-    let names = || fuzz_targets::all().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
+    let target = fuzz::all().iter().find(|(known, _)| *known == name);
+    let names = || fuzz::all().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
     target.unwrap_or_else(|| panic!("DECODER={name}: choose one of {}", names())).1
 });
 

@@ -1,4 +1,4 @@
-//! Makes the seeds of the corpus that are missing, from real encodings: `cargo run --example seeds -- ../corpus`.
+//! Makes the seeds of the corpus that are missing, from real encodings: `cargo run --example seeds -- corpus`.
 //!
 //! A seed that exists stays as it is: signatures come out differently each time, and a seed that once found something
 //! must not change.
@@ -23,8 +23,8 @@ use dccp::succession::{Notice, Succession};
 use dccp::transparency::{Binding, BindingState, SignedTreeHead};
 use dccp::tree::{Tree, TreeHead};
 use dccp::{Suite, address, transparency};
-use fuzz_targets::keys::{Acme, DAY_MS, NOW, acme};
-use fuzz_targets::questions::{address_question, tree_question};
+use fuzz::keys::{Acme, DAY_MS, NOW, acme};
+use fuzz::questions::{address_question, tree_question};
 use keystore::shares::{Scheme, split};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -47,7 +47,7 @@ struct Corpus(PathBuf);
 
 impl Corpus {
     fn put(&self, target: &str, seed: &str, octets: impl AsRef<[u8]>) {
-        let known = fuzz_targets::all().iter().any(|(name, _)| *name == target);
+        let known = fuzz::all().iter().any(|(name, _)| *name == target);
         assert!(known, "{target} is no target");
         let folder = self.0.join(target);
         fs::create_dir_all(&folder).expect("a folder");
@@ -338,7 +338,7 @@ fn domains(corpus: &Corpus, acme: &Acme) {
 }
 
 fn people(corpus: &Corpus) {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sample = fs::read_to_string(project.join("deploy/dccp-config.yaml")).expect("the sample");
     corpus.put("config", "sample", &sample);
     let bare: Vec<&str> = sample.lines().filter(|line| !line.trim_start().starts_with('#')).collect();

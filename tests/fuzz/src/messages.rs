@@ -9,7 +9,7 @@ use dccp::seal::{Draft, SealedMessage, unseal};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::keys::{Envelope, NOW, acme, push_field};
+use super::keys::{Envelope, NOW, acme, push_field};
 
 /// A sealed message has one encoding, and opens or is refused.
 pub(crate) fn sealed_message(octets: &[u8]) -> bool {

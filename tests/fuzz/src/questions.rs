@@ -5,7 +5,7 @@ use dccp::keys::Domain;
 use dccp::tree::TreeHead;
 use dccp::{address, stock, transparency};
 
-use crate::keys::{Acme, NOW, acme};
+use super::keys::{Acme, NOW, acme};
 
 /// The only body that is signed into an answer of the right size: what remains beside signature, key id and heads.
 const BODY_BYTES: usize = ANSWER_BYTES - 3373 - 34;

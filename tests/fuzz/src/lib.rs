@@ -26,7 +26,6 @@ mod frames;
 mod identity;
 mod mail;
 mod messages;
-#[cfg(feature = "gateway")]
 mod people;
 mod trees;
 
@@ -41,7 +40,6 @@ pub fn all() -> &'static [Target] {
         ("agent_message", messages::agent_message),
         ("bundle", identity::bundle),
         ("claimed_proof", trees::claimed_proof),
-        #[cfg(feature = "gateway")]
         ("config", people::config),
         ("did", identity::did),
         ("dns_txt", finding::dns_txt),
@@ -62,7 +60,6 @@ pub fn all() -> &'static [Target] {
         ("public_key", identity::public_key),
         ("question", questions::question),
         ("receipts", messages::receipts),
-        #[cfg(feature = "gateway")]
         ("recovery_share", people::recovery_share),
         ("sealed_message", messages::sealed_message),
         ("signed_part", messages::signed_part),

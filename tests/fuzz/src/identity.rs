@@ -16,7 +16,7 @@ use dccp::{Did, UnixMillis};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::keys::{Acme, NOW, acme};
+use super::keys::{Acme, NOW, acme};
 
 /// A DID has one spelling.
 pub(crate) fn did(octets: &[u8]) -> bool {
