@@ -22,6 +22,7 @@ test-quick: ## the tests that need no other software
 bench: ## throughput and latency against a Postfix pair, in one run on this machine
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked --quiet -p dccp --example speed
+	$(CARGO) run --release --locked --quiet -p finding --example hit
 	$(CARGO) run --release --locked --quiet -p policies --example cost
 	$(CARGO) run --release --locked -p tests --bin bench
 

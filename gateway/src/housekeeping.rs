@@ -5,7 +5,7 @@
 //! | start | decide anew what is held for partners who are not in doubt |
 //! | second | notice partners that another process imported; give up what has expired |
 //! | minute | keep the epoch prekeys current and present them to partners |
-//! | hour | purge the journal |
+//! | hour | purge the journal and old contacts |
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acquaintance::Acquaintance;
 use crate::clock::Clock;
 use crate::flows::report::Reporter;
+use crate::people::Contacts;
 use crate::spool::{Direction, Note, Settlement, Spool, SpoolError, Stage, State, Waiting};
 
 /// Expired rows settled in one look, so that housekeeping never holds the spool for long.
@@ -27,6 +28,8 @@ pub struct Housekeeping {
     pub spool: Spool,
     /// Partners and our prekeys.
     pub acquaintance: Acquaintance,
+    /// What partners answered about their people.
+    pub contacts: Contacts,
     /// Tells senders what expired.
     pub reporter: Reporter,
     /// Time.
@@ -50,7 +53,10 @@ impl Housekeeping {
                     complain("give up what has expired", self.give_up_expired().await);
                 }
                 _ = minute.tick() => self.acquaintance.rotate((self.clock)()).await,
-                _ = hour.tick() => complain("purge the journal", self.spool.purge((self.clock)()).await),
+                _ = hour.tick() => {
+                    complain("purge the journal", self.spool.purge((self.clock)()).await);
+                    complain("forget old contacts", self.contacts.purge((self.clock)()).await);
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{Failure, block_on, read_bounded};
 use crate::config::Config;
 use crate::custody::{Custody, Identity, identity_paths};
 use crate::partners::{self, Clash, Imported, Ourselves, Partner, Partners};
+use crate::people;
 use crate::spool::{Spool, SpoolConfig};
 use crate::suites;
 
@@ -49,6 +50,11 @@ pub(super) enum PartnerCommand {
         /// hybrid-aes, hybrid-chacha, ml-kem-ml-dsa or experimental-falcon.
         suite: Option<String>,
     },
+    /// Clear the alarms about a partner's key log, after somebody has looked into them.
+    ClearAlarms {
+        /// Any of its domains.
+        domain: String,
+    },
     /// Forget a partner: mail to it is refused from then on.
     Remove {
         /// Any of its domains.
@@ -66,6 +72,7 @@ pub(super) fn partner(command: PartnerCommand, path: &Path, now: UnixMillis) -> 
         PartnerCommand::Accept { domain, fingerprint } => accept(&config, &domain, &fingerprint, now),
         PartnerCommand::Reject { domain } => reject(&config, &domain),
         PartnerCommand::Minimum { domain, suite } => minimum(&config, &domain, suite.as_deref(), now),
+        PartnerCommand::ClearAlarms { domain } => clear_alarms(&config, &domain, now),
         PartnerCommand::Remove { domain } => remove(&config, &domain),
     }
 }
@@ -194,6 +201,18 @@ fn minimum(config: &Config, domain: &str, suite: Option<&str>, now: UnixMillis) 
         Some(suite) => format!("{domain}: nothing weaker than {} from now on.\n", suites::words(suite)),
         None => format!("{domain}: the minimum of the configuration counts again.\n"),
     })
+}
+
+fn clear_alarms(config: &Config, domain: &str, now: UnixMillis) -> Result<String, Failure> {
+    let cleared = with_spool(config, async |spool| {
+        let partners = Partners::load(&spool, now).await.map_err(Failure::said)?;
+        let nobody = || Failure::Said(format!("no partner has the domain {domain}"));
+        let did = partners.by_domain(domain).ok_or_else(nobody)?.did();
+        people::clear_alarms(&spool, did).await.map_err(Failure::said)
+    })?;
+    Ok(format!(
+        "{domain}: {cleared} alarms cleared; the tree that was proven first stays the one that counts.\n"
+    ))
 }
 
 fn remove(config: &Config, domain: &str) -> Result<String, Failure> {

@@ -214,6 +214,9 @@ pub struct Finding {
     /// DNS servers to ask, instead of those of the system. They should validate DNSSEC; we do it again.
     #[schemars(with = "Vec<text::Server>")]
     pub dns_servers: Vec<SocketAddr>,
+    /// Validate DNSSEC ourselves. Off only behind forwarders that strip signatures, where every signed zone would seem
+    /// forged; no partner is then found at trust level 2.
+    pub dnssec: bool,
     /// DNSSEC trust anchors (DNSKEY or DS records in zone file form), instead of the root's.
     #[schemars(with = "Option<text::File>")]
     pub dns_trust_anchor: Option<PathBuf>,
@@ -520,6 +523,7 @@ impl Finding {
     pub fn settings(&self) -> finding::Settings {
         finding::Settings {
             dns_servers: self.dns_servers.clone(),
+            validate_dnssec: self.dnssec,
             trust_anchor: self.dns_trust_anchor.clone(),
             extra_roots: self.extra_roots.clone(),
             allow_private_addresses: self.allow_private_addresses,
@@ -538,6 +542,7 @@ impl Default for Finding {
     fn default() -> Finding {
         Finding {
             dns_servers: vec![],
+            dnssec: true,
             dns_trust_anchor: None,
             extra_roots: None,
             allow_private_addresses: false,

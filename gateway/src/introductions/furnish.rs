@@ -67,6 +67,7 @@ pub struct Room {
     /// What our people's addresses lead to.
     pub registry: Arc<Registry>,
     source: Arc<AskRoad>,
+    sources: Vec<&'static str>,
     finder: Arc<Finder>,
     seen: mpsc::Receiver<HeadSeen>,
     spool: Spool,
@@ -100,6 +101,7 @@ impl Room {
         let source = Arc::new(AskRoad { road: road.clone(), partners: partners.clone() });
         let mirror = HttpsMirror::new(finder.https(), mirror_of(partners.clone()));
         let sources: Vec<Arc<dyn Source>> = vec![source.clone(), Arc::new(mirror)];
+        let names = sources.iter().map(|source| source.name()).collect();
         let resolver = Arc::new(Resolver::new(sources, Arc::new(Identities(spool.clone()))));
         let registrar = Arc::new(Registrar::open(spool.clone(), custody.clone()).await?);
         let registry = Arc::new(Registry::new(&registrar, clock()));
@@ -123,6 +125,7 @@ impl Room {
             road,
             registry,
             source,
+            sources: names,
             finder,
             seen,
             spool,
@@ -137,7 +140,7 @@ impl Room {
     /// Answers the administrator's questions about DIDs.
     pub fn identify(&self) -> Identify {
         let (introductions, resolver) = (self.answers.clone(), self.resolver.clone());
-        Identify { introductions, resolver, road: self.source.clone() }
+        Identify { introductions, resolver, road: self.source.clone(), sources: self.sources.clone() }
     }
 
     /// What the HTTPS door shows.

@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Road;
+use super::seek::confirmed;
 use crate::clock::Clock;
 use crate::partners::{Partner, Partners};
 use crate::people::{Asked, Contacts, Registry, Sought, Watch};
@@ -187,7 +188,7 @@ impl GossipTask {
                 let sought = Sought { partner: partner.clone(), devices, address: address.clone() };
                 let asked = self.contacts.seek(&sought, &self.road, now).await;
                 let person = match asked {
-                    Ok(Asked::Person(person)) => Some(person.did),
+                    Ok(Asked::Person(person)) => confirmed(&self.road, &sought, person, now).await,
                     Ok(Asked::Nobody | Asked::Unknown) => None,
                     Err(error) => {
                         // Remembered as nobody for a while: a partner that is away is not asked with every mail.
@@ -251,7 +252,8 @@ mod tests {
     use super::*;
 
     fn did(letter: &str) -> Did {
-        format!("did:dccp:1{}", letter.repeat(52)).parse().unwrap()
+        // 256 bits in 52 characters: the last one carries only one of them.
+        format!("did:dccp:1{}a", letter.repeat(51)).parse().unwrap()
     }
 
     fn head(size: u64) -> Option<TreeHead> {

@@ -8,7 +8,7 @@ use control::{ControlError, IdentityView};
 use dccp::did::w3c;
 use dccp::partner::{PartnerFile, VerifiedPartner, fingerprint};
 use dccp::{Did, UnixMillis};
-use finding::{ResolveError, Resolver, Source, SourceError, Standing};
+use finding::{Resolution, ResolveError, Resolver, Source, SourceError, Standing};
 
 use super::{AskRoad, Introductions};
 
@@ -21,6 +21,8 @@ pub struct Identify {
     pub resolver: Arc<Resolver>,
     /// Asks nodes that the administrator names.
     pub road: Arc<AskRoad>,
+    /// The names of what the resolver asks.
+    pub sources: Vec<&'static str>,
 }
 
 impl Identify {
@@ -43,13 +45,19 @@ impl Identify {
             return verified(&bundle, &did, self.road.name(), now);
         }
         let resolved = self.resolver.resolve(&did, now).await.map_err(|error| unresolved(&did, &error))?;
-        let (age_ms, source) = match resolved.standing {
-            Standing::Fresh => (0, "the overlay and HTTPS mirrors"),
-            Standing::FromCache { age_ms } => (age_ms, "the cache"),
-            Standing::Stale { age_ms } => (age_ms, "the cache, because no source has as much"),
+        let (age_ms, sources) = match resolved.standing {
+            Standing::Fresh => (0, self.agreeing(&resolved)),
+            Standing::FromCache { age_ms } => (age_ms, vec!["the cache"]),
+            Standing::Stale { age_ms } => (age_ms, vec!["the cache, because no source has as much"]),
         };
         let records = &resolved.records;
-        Ok(view(&records.bundle, &records.partner, source, age_ms))
+        Ok(view(&records.bundle, &records.partner, &sources, age_ms))
+    }
+
+    /// The sources that offered what was taken, or the same.
+    fn agreeing(&self, resolved: &Resolution) -> Vec<&'static str> {
+        let refused = |name: &&str| resolved.refusals.iter().any(|(refused, _)| refused == name);
+        self.sources.iter().filter(|name| !refused(name)).copied().collect()
     }
 }
 
@@ -59,12 +67,12 @@ fn verified(bundle: &[u8], did: &Did, source: &str, now: UnixMillis) -> Result<I
     let bundle = PartnerFile::from_bytes(bundle).map_err(|error| refused(error.to_string()))?;
     let partner = bundle.verify(now).map_err(|error| refused(error.to_string()))?;
     match partner.document.did() == did {
-        true => Ok(view(&bundle, &partner, source, 0)),
+        true => Ok(view(&bundle, &partner, &[source], 0)),
         false => Err(refused("it is of another DID".to_owned())),
     }
 }
 
-fn view(bundle: &PartnerFile, partner: &VerifiedPartner, source: &str, age_ms: u64) -> IdentityView {
+fn view(bundle: &PartnerFile, partner: &VerifiedPartner, sources: &[&str], age_ms: u64) -> IdentityView {
     let document = &partner.document;
     IdentityView {
         did: document.did().to_string(),
@@ -72,7 +80,7 @@ fn view(bundle: &PartnerFile, partner: &VerifiedPartner, source: &str, age_ms: u
         version: document.seq(),
         custody: document.custody().as_str().to_owned(),
         deactivated: document.is_deactivated(),
-        sources: vec![source.to_owned()],
+        sources: sources.iter().map(|source| (*source).to_owned()).collect(),
         age_ms,
         document: w3c::document(document, Some(&partner.devices)),
         bundle: BASE64.encode(bundle.to_bytes()),

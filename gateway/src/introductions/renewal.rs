@@ -64,6 +64,7 @@ impl Renewal {
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked: HashMap<Did, UnixMillis> = HashMap::new();
+        let mut unmet: BTreeMap<Did, HeadSeen> = BTreeMap::new();
         let mut turn = 0;
         loop {
             tokio::select! {
@@ -71,10 +72,14 @@ impl Renewal {
                 Some(seen) = self.seen.recv() => {
                     if self.says_more(&seen) {
                         self.refresh(&seen.did, &mut asked).await;
+                        unmet.insert(seen.did.clone(), seen);
                     }
                 }
                 _ = looks.tick() => {
-                    for did in self.silent(&mut turn) {
+                    // A head is presented once for each stream: what it promised is asked for until it is there.
+                    unmet.retain(|_, seen| self.says_more(seen));
+                    let promised: Vec<Did> = unmet.keys().take(LOOKED_AFTER_AT_ONCE).cloned().collect();
+                    for did in promised.into_iter().chain(self.silent(&mut turn)) {
                         self.refresh(&did, &mut asked).await;
                     }
                     if self.recheck.look((self.clock)()).await {

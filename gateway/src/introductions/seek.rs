@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use control::{AddressView, ControlError};
-use dccp::UnixMillis;
 use dccp::address::canonical;
+use dccp::partner::PartnerFile;
+use dccp::{Did, UnixMillis};
+use overlay::{Topic, Whom};
 use tokio::sync::watch;
 
 use super::Road;
 use crate::partners::Partners;
-use crate::people::{Asked, Contacts, Sought};
+use crate::people::{Asked, Contacts, Correspondent, Sought};
 
 /// Asks partners about their addresses.
 #[derive(Clone)]
@@ -47,10 +50,34 @@ impl Seeker {
         let organisation = sought.partner.to_string();
         match self.contacts.seek_anew(&sought, &self.road, now).await {
             Ok(Asked::Person(person)) => {
-                Ok(AddressView { address, organisation, did: Some(person.did.to_string()) })
+                let person = confirmed(&self.road, &sought, person, now).await;
+                Ok(AddressView { address, organisation, did: person.map(|did| did.to_string()) })
             }
             Ok(Asked::Nobody | Asked::Unknown) => Ok(AddressView { address, organisation, did: None }),
             Err(error) => Err(ControlError::Unavailable(format!("{domain} cannot be asked now: {error}."))),
         }
     }
+}
+
+/// The person whom a partner names, if the person's own log names the address back: linkage is mutual or it is nothing.
+/// A log that cannot be had now confirms nothing.
+pub(super) async fn confirmed(
+    road: &Road,
+    sought: &Sought,
+    person: Correspondent,
+    now: UnixMillis,
+) -> Option<Did> {
+    let whom = Whom::Partner(sought.partner.clone());
+    let question = Bytes::copy_from_slice(person.did.as_str().as_bytes());
+    let bundle = road.ask(&whom, Topic::Did, question).await.ok()?;
+    let records = PartnerFile::from_bytes(&bundle).ok()?.verify(now).ok()?;
+    let names_back = person.is_confirmed_by(&records.document, &sought.address);
+    if !names_back {
+        tracing::warn!(
+            partner = %sought.partner,
+            person = %person.did,
+            "a partner names a person whose own log does not name the address; sealing to the organisation"
+        );
+    }
+    names_back.then_some(person.did)
 }

@@ -84,9 +84,10 @@ impl Newcomer {
 
     fn judged_against_one(&self, known: &Known) -> Verdict {
         // Epochs never go back while the same keys act. Whoever took over with the recovery key counts anew:
-        // otherwise a thief's last epoch would lock the owner out.
-        let goes_back =
-            self.document().era() == known.document.era() && self.manifest_epoch < known.manifest_epoch;
+        // otherwise a thief's last epoch would lock the owner out. An ended identity has no devices and no epoch.
+        let goes_back = !self.document().is_deactivated()
+            && self.document().era() == known.document.era()
+            && self.manifest_epoch < known.manifest_epoch;
         match known.file.log.compare(&self.file.log) {
             Comparison::Same | Comparison::Newer if goes_back => Verdict::Older,
             Comparison::Same | Comparison::Newer | Comparison::Superseded { .. } => Verdict::Newer,

@@ -423,6 +423,20 @@ async fn two_histories_freeze_a_partner_until_its_recovery_key_overrules_both() 
 }
 
 #[tokio::test]
+async fn an_ended_identity_is_taken_although_it_has_no_manifest_any_more() {
+    let desk = Desk::open();
+    let globex = Organisation::of(&["globex.test"]);
+    desk.import(&globex.file_with(5, vec![])).await.unwrap();
+    let last = globex.file_with(5, vec![]);
+    let mut ended = PartnerFile::from_text(&last).unwrap();
+    ended.log = globex.log.deactivate(&[&globex.recovery]).unwrap();
+    desk.import(&ended.to_text()).await.unwrap();
+    assert!(desk.partners().await.by_domain("globex.test").unwrap().is_in_doubt());
+    assert!(matches!(desk.import(&last).await, Err(ImportError::Older { .. })), "there is no way back");
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn what_the_resolver_found_reaches_the_partner_and_strangers_are_only_remembered() {
     let desk = Desk::open();
     let (globex, stranger) = (Organisation::of(&["globex.test"]), Organisation::of(&["hooli.test"]));

@@ -36,7 +36,7 @@ pub use contacts::{Ask, AskError, Asked, Contacts, Correspondent, Sought};
 pub use records::{DeviceFile, DeviceFileError};
 pub use registrar::{Added, Holding, NewPerson, PeopleError, Registrar};
 pub use table::{Person, Standing};
-pub use watch::{TreeAlarm, Watch, alarms};
+pub use watch::{TreeAlarm, Watch, alarms, clear_alarms};
 
 #[cfg(test)]
 mod tests;

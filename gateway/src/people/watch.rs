@@ -60,6 +60,16 @@ pub async fn alarms(spool: &Spool) -> Result<Vec<TreeAlarm>, SpoolError> {
     spool.read(all).await
 }
 
+/// Clears the alarms about a partner, or about ourselves: an administrator has looked into them. What is held on to
+/// stays. Says how many there were.
+///
+/// # Errors
+/// The database's.
+pub async fn clear_alarms(spool: &Spool, about: &Did) -> Result<usize, SpoolError> {
+    let about = about.to_string();
+    spool.write(move |database| database.execute("DELETE FROM tree_alarms WHERE partner = ?1", [about])).await
+}
+
 /// Watches the trees of partners, and what partners saw of ours.
 #[derive(Clone)]
 pub struct Watch {

@@ -303,7 +303,13 @@ impl Ground {
     }
 
     pub(super) fn housekeeping(&self, acquaintance: Acquaintance) -> Housekeeping {
-        Housekeeping { spool: self.spool.clone(), acquaintance, reporter: self.reporter(), clock: self.clock }
+        Housekeeping {
+            spool: self.spool.clone(),
+            acquaintance,
+            contacts: self.contacts(),
+            reporter: self.reporter(),
+            clock: self.clock,
+        }
     }
 
     pub(super) fn mail_out(&self, couriers: &courier::Handle) -> MailOut {
