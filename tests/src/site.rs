@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use dccp::Did;
+use dccp::did::Log;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,6 +42,11 @@ pub struct Site {
 impl Site {
     /// Founds an organisation whose mail server is at `deliver`, for example `lmtp:127.0.0.1:2424`.
     pub fn found(domain: &'static str, deliver: &str) -> Self {
+        Self::found_with(domain, deliver, &[])
+    }
+
+    /// The same with more words for `init`.
+    pub fn found_with(domain: &'static str, deliver: &str, more: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix(domain).tempdir().expect("a temporary folder");
         let [smtp, overlay_port, control] = [(); 3].map(|()| free_port());
         let site = Self {
@@ -59,6 +66,7 @@ impl Site {
             .args(["init", "--domain", domain, "--dir", &folder, "--deliver", deliver])
             .args(["--smtp-listen", &smtp, "--control-listen", &control])
             .args(["--overlay-listen", &quic, "--overlay-listen", &tcp])
+            .args(more)
             .output()
             .expect("dccp-gateway starts");
         assert!(done.status.success(), "init failed: {}", text(&done));
@@ -285,6 +293,24 @@ impl Site {
         eventually(&format!("{} has settled everything", self.domain), || {
             (self.unsettled() == 0).then_some(())
         });
+    }
+
+    /// Its DID log as it stands on disk.
+    pub fn log_of_identity(&self) -> Log {
+        let log = fs::read(self.data().join("identity/organisation.did")).expect("a DID log");
+        Log::from_bytes(&log).expect("a DID log")
+    }
+
+    /// Its DID.
+    pub fn did(&self) -> Did {
+        self.log_of_identity().did()
+    }
+
+    /// What it knows of the partner that has `domain`, as its console shows it.
+    pub fn partner(&self, domain: &str) -> Value {
+        let partners: Value = serde_json::from_str(&self.get("/api/v1/partners").1).expect("JSON");
+        let list = partners["partners"].as_array().expect("a list");
+        list.iter().find(|partner| partner["domain"] == domain).cloned().unwrap_or_default()
     }
 
     /// The folder with configuration, keys and data.
