@@ -375,7 +375,12 @@ pub fn payload(from: &str, to: &str, octets: &[u8]) -> Bytes {
 }
 
 /// Seals with any signing key, at any time.
-pub fn seal_as(message: &Message, key: &RecipientKey, signer: &DeviceSigner, at: UnixMillis) -> SealedMessage {
+pub fn seal_as(
+    message: &Message,
+    key: &RecipientKey,
+    signer: &DeviceSigner,
+    at: UnixMillis,
+) -> SealedMessage {
     seal(message, key, signer, at, &mut rand::rng()).expect("sealed")
 }
 

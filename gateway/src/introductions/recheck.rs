@@ -85,7 +85,9 @@ impl Recheck {
         now: UnixMillis,
     ) -> Result<bool, partners::ImportError> {
         let domain = &due.domain;
-        let (checked_at, notice) = match recheck(&due.document, found, now) {
+        let outcome = recheck(&due.document, found, now);
+        let is_conflict = matches!(outcome, finding::Recheck::Conflict { .. });
+        let (checked_at, notice) = match outcome {
             finding::Recheck::Same => (now, None),
             finding::Recheck::Unanswered => {
                 // Counts as looked at for the most part of the time, and keeps what was known before.
@@ -122,7 +124,7 @@ impl Recheck {
         if let Some(notice) = &notice {
             tracing::warn!(domain, partner = %due.did, "{notice}");
         }
-        let mut changed = self.challenge(due, found, now).await?;
+        let mut changed = is_conflict && self.challenge(found, now).await?;
         changed |= partners::looked_at(&self.spool, &due.did, checked_at, Some(notice)).await?;
         Ok(changed)
     }
@@ -130,14 +132,10 @@ impl Recheck {
     /// Another identity that verifies and names the domain back becomes a candidate: from then on mail waits.
     async fn challenge(
         &self,
-        due: &Due,
         found: &Result<Discovered, DiscoverError>,
         now: UnixMillis,
     ) -> Result<bool, partners::ImportError> {
         let Ok(found) = found else { return Ok(false) };
-        if found.did == due.did {
-            return Ok(false);
-        }
         let imported =
             partners::take_in(&self.spool, found.bundle.clone(), found.trust, &self.ourselves, now).await?;
         Ok(matches!(imported, Imported::Conflict { .. }))

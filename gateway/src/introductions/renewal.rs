@@ -119,9 +119,10 @@ impl Renewal {
     async fn refresh(&self, did: &Did, asked: &mut HashMap<Did, UnixMillis>) {
         let now = (self.clock)();
         asked.retain(|_, at| now < at.saturating_add_ms(REFRESH_PAUSE_MS));
-        if asked.insert(did.clone(), now).is_some() {
+        if asked.contains_key(did) {
             return;
         }
+        asked.insert(did.clone(), now);
         match self.resolver.refresh(did, now).await {
             Ok(_) => self.tell(),
             Err(ResolveError::Duplicity { at_seq }) => {

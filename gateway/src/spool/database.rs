@@ -52,9 +52,20 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SpoolError> {
     Ok(conn)
 }
 
-/// Takes the lock that says "a gateway works here", for as long as the returned file is open. The command line does
+/// Says "a gateway works here" until it is dropped. Unlocked by name, not by closing: a process that was just begun by
+/// another thread holds a copy of every open file for a moment, and with it the lock.
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by the end of this process.
+        _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock that says "a gateway works here", for as long as it is kept. The command line does
 /// not take it: it may write beside a running gateway, it just never hands out rows.
-pub(super) fn lock(path: &Path) -> Result<File, SpoolError> {
+pub(super) fn lock(path: &Path) -> Result<Lock, SpoolError> {
     prepare_directory(path)?;
     let path = path.with_extension("lock");
     let file = OpenOptions::new()
@@ -65,7 +76,7 @@ pub(super) fn lock(path: &Path) -> Result<File, SpoolError> {
         .open(&path)
         .map_err(|error| cannot_open(&path, &error))?;
     file.try_lock().map_err(|_held| SpoolError::InUse { path })?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn check_version(found: i32, name: &str) -> Result<(), SpoolError> {

@@ -58,6 +58,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use bell::Work;
 pub use claim::ClaimedKey;
 pub use config::SpoolConfig;
+pub use database::Lock;
 pub use dccp::UnixMillis;
 pub use error::SpoolError;
 pub use journal::{Note, Stage};
@@ -96,7 +97,7 @@ pub struct SpoolGuard {
     readers: Arc<Readers>,
     stop: Option<mpsc::OwnedPermit<Command>>,
     thread: Option<JoinHandle<()>>,
-    _lock: Option<std::fs::File>,
+    _lock: Option<Lock>,
 }
 
 impl Spool {
@@ -111,12 +112,12 @@ impl Spool {
         Self::start(path, config, Some(lock))
     }
 
-    /// Keeps every gateway from working on this spool for as long as the returned file is open, without looking at it:
+    /// Keeps every gateway from working on this spool for as long as the lock is kept, without looking at it:
     /// for a command that changes what a running gateway holds in memory.
     ///
     /// # Errors
     /// [`SpoolError::InUse`] when one works on it now.
-    pub fn keep_closed(path: impl AsRef<Path>) -> Result<std::fs::File, SpoolError> {
+    pub fn keep_closed(path: impl AsRef<Path>) -> Result<Lock, SpoolError> {
         database::lock(path.as_ref())
     }
 
@@ -195,11 +196,7 @@ impl Spool {
         JOBS_WAITING_MAX.saturating_sub(self.0.jobs.capacity())
     }
 
-    fn start(
-        path: &Path,
-        config: SpoolConfig,
-        lock: Option<std::fs::File>,
-    ) -> Result<(Self, SpoolGuard), SpoolError> {
+    fn start(path: &Path, config: SpoolConfig, lock: Option<Lock>) -> Result<(Self, SpoolGuard), SpoolError> {
         let conn = database::open_writer(path)?;
         let (jobs, inbox) = mpsc::channel(JOBS_WAITING_MAX + 1);
         let stop = jobs.clone().try_reserve_owned().ok();

@@ -68,8 +68,8 @@ fn another_version_and_an_unknown_suite_are_refused_by_number() {
         Bytes::from(octets)
     };
     let refusals =
-        mallory.raw(scene.globex()).deliver([with(1, 2), with(1, 0x7f), with(3, 2), with(3, 0x7e)]);
-    for (seq, words) in [(1, "version 2"), (2, "version 127"), (3, "0x0002"), (4, "0x007e")] {
+        mallory.raw(scene.globex()).deliver([with(1, 2), with(1, 0x7f), with(3, 3), with(3, 0x7e)]);
+    for (seq, words) in [(1, "version 2"), (2, "version 127"), (3, "0x0003"), (4, "0x007e")] {
         let refusal = refusals.get(&seq).expect("refused");
         assert!(refusal.starts_with("Unsupported") && refusal.contains(words), "{refusal}");
     }
@@ -140,8 +140,7 @@ fn a_message_signed_by_a_key_that_is_no_device_of_its_sender_is_given_up() {
     is_given_up_because("not one of the sender's devices", unknown_key, &scene, &mut mallory);
 
     let operator = SigningKey::from_seed(&mallory.custody.operator().seed()).into();
-    let operator =
-        seal_as(&mallory.draft(&key, mail::CONTENT_TYPE, good_payload()), &key, &operator, now());
+    let operator = seal_as(&mallory.draft(&key, mail::CONTENT_TYPE, good_payload()), &key, &operator, now());
     is_given_up_because("not one of the sender's devices", operator, &scene, &mut mallory);
 
     let mut in_acmes_name = mallory.draft(
