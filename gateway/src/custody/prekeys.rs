@@ -1,5 +1,5 @@
 //! Epoch prekeys: made a day ahead, published for two days, destroyed when no message sealed to them can arrive: with the
-//! [storage key](super::storage) of their day.
+//! storage key of their day (`storage.rs`).
 //!
 //! The database is the truth: whichever process first needs an epoch's key makes it, in a transaction that makes none
 //! if there is one, and every process then reads what stands there.

@@ -1,4 +1,4 @@
-//! `dccp-gateway run`: the wiring, on one page; what is wired stands in [`ground`] and [`doors`].
+//! `dccp-gateway run`: the wiring, on one page; what is wired stands in `ground.rs` and `doors.rs`.
 //!
 //! Order of start: what keeps (spool, custody), what is known (partners, rules), the road, the workers, the doors.
 //! Order of stop: the doors, the road, the workers, the spool. Whatever the grace time cuts off was not acknowledged.
