@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Invariants:
-//! - One description: keys, types, ranges, defaults and texts stand in `model.rs` only.
+//! - One description: keys, types, ranges and texts stand in `model.rs` only, defaults in `meaning.rs`.
 //! - All or nothing: [`Config::load`] returns a configuration without a known problem, or all known problems.
 //! - Every path in a loaded `Config` is absolute (or as absolute as the file's own path was).
 //!
@@ -20,6 +20,7 @@
 mod checks;
 mod fit;
 mod master;
+mod meaning;
 mod model;
 mod print;
 mod problem;

@@ -1,0 +1,259 @@
+//! What the typed configuration means: defaults, the example, and what is derived from several keys.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::master::{Master, MasterFrom};
+use super::model::{
+    Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, Organisation, Overlay, Policies,
+    Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls,
+};
+use super::value::{HostPort, Network};
+
+impl Config {
+    /// Every mail domain of the organisation, lower-case, the main one first.
+    pub fn domains(&self) -> Vec<String> {
+        let all = std::iter::once(&self.organisation.domain).chain(&self.organisation.also);
+        all.map(|domain| domain.to_ascii_lowercase()).collect()
+    }
+
+    /// The database.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("gateway.db")
+    }
+
+    /// The organisation's DID log.
+    pub fn identity_log_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("organisation.did")
+    }
+
+    /// The organisation's device manifest.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("manifest")
+    }
+
+    /// The records of an ended identity, as bytes (`cbor`) or to be sent by hand (`partner`).
+    pub fn ended_path(&self, form: &str) -> PathBuf {
+        self.data_dir.join("identity").join(format!("ended.{form}"))
+    }
+
+    /// The notice of a succession from one DID to another, while there is one.
+    pub fn succession_path(&self) -> PathBuf {
+        self.data_dir.join("identity").join("succession")
+    }
+
+    /// The addresses partners are told: `announce`, or `listen` when there are none.
+    pub fn announced_addresses(&self) -> &[String] {
+        match self.overlay.announce.is_empty() {
+            true => &self.overlay.listen,
+            false => &self.overlay.announce,
+        }
+    }
+
+    /// `shutdown_grace_s` as a duration.
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_s)
+    }
+
+    /// A complete example in which every key has a value: the source of the printed order and of the samples.
+    pub fn example() -> Config {
+        Config {
+            organisation: Organisation { domain: "acme.test".into(), also: vec![] },
+            data_dir: Config::data_dir_default(),
+            keys: Keys { master: Some(Master::example()), ..Keys::default() },
+            smtp: Smtp {
+                hostname: "gateway.acme.test".into(),
+                listen: Smtp::listen_default(),
+                trusted_networks: Smtp::trusted_networks_default(),
+                size_bytes_max: Smtp::size_bytes_max_default(),
+                tls: Some(Tls { certificate: "tls/smtp.crt".into(), key: "tls/smtp.key".into() }),
+                limits: SmtpLimits::default(),
+            },
+            delivery: Delivery {
+                protocol: DeliveryProtocol::Lmtp,
+                address: HostPort::example(),
+                connections_max: Delivery::connections_max_default(),
+            },
+            overlay: Overlay::default(),
+            finding: Finding {
+                dns_trust_anchor: Some("trust-anchor.key".into()),
+                extra_roots: Some("tls/internal-ca.crt".into()),
+                ..Finding::default()
+            },
+            publication: Some(Publication {
+                listen: Publication::listen_default(),
+                tls: Tls { certificate: "tls/https.crt".into(), key: "tls/https.key".into() },
+            }),
+            suites: Suites::default(),
+            queue: Queue::default(),
+            policies: Policies { rules: Some("local.cedar".into()) },
+            control: Control::default(),
+            log: Log::default(),
+            shutdown_grace_s: Config::shutdown_grace_s_default(),
+        }
+    }
+
+    /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own, a
+    /// token.
+    pub fn fresh() -> Config {
+        let nothing_own = Policies { rules: None };
+        let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
+        Config {
+            keys,
+            policies: nothing_own,
+            publication: None,
+            finding: Finding::default(),
+            ..Config::example()
+        }
+    }
+
+    pub(super) fn data_dir_default() -> PathBuf {
+        "data".into()
+    }
+
+    pub(super) fn shutdown_grace_s_default() -> u64 {
+        20
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        let file = |name: &str| Path::new("keys").join(name);
+        Keys {
+            operator: file("operator.key"),
+            device: file("device.key"),
+            node: file("node.key"),
+            storage: file("storage.key"),
+            master: None,
+        }
+    }
+}
+
+impl Smtp {
+    pub(super) fn listen_default() -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([127, 0, 0, 1], 2525))]
+    }
+
+    pub(super) fn trusted_networks_default() -> Vec<Network> {
+        Network::loopback().to_vec()
+    }
+
+    pub(super) fn size_bytes_max_default() -> u64 {
+        25 * 1024 * 1024
+    }
+}
+
+impl Default for SmtpLimits {
+    fn default() -> SmtpLimits {
+        SmtpLimits {
+            sessions_max: 1_000,
+            sessions_per_source_max: 100,
+            memory_bytes_max: 512 * 1024 * 1024,
+            recipients_max: 1_000,
+            commands_max: 10_000,
+            errors_max: 20,
+            idle_s_max: 300,
+            data_bytes_per_s_min: 256,
+        }
+    }
+}
+
+impl Delivery {
+    pub(super) fn connections_max_default() -> u32 {
+        8
+    }
+}
+
+impl Default for Overlay {
+    fn default() -> Overlay {
+        Overlay {
+            listen: vec!["/ip4/127.0.0.1/udp/4001/quic-v1".into(), "/ip4/127.0.0.1/tcp/4001".into()],
+            announce: vec![],
+            mdns: false,
+            kad: true,
+            bootstrap: vec![],
+        }
+    }
+}
+
+impl Finding {
+    /// What the finder is set up with.
+    pub fn settings(&self) -> finding::Settings {
+        finding::Settings {
+            dns_servers: self.dns_servers.clone(),
+            validate_dnssec: self.dnssec,
+            trust_anchor: self.dns_trust_anchor.clone(),
+            extra_roots: self.extra_roots.clone(),
+            allow_private_addresses: self.allow_private_addresses,
+            https_port: self.https_port,
+            ..finding::Settings::default()
+        }
+    }
+
+    /// `recheck_h` in milliseconds.
+    pub fn recheck_ms(&self) -> u64 {
+        self.recheck_h * 3_600_000
+    }
+}
+
+impl Default for Finding {
+    fn default() -> Finding {
+        Finding {
+            dns_servers: vec![],
+            dnssec: true,
+            dns_trust_anchor: None,
+            extra_roots: None,
+            allow_private_addresses: false,
+            https_port: 443,
+            recheck_h: 24,
+        }
+    }
+}
+
+impl Publication {
+    pub(super) fn listen_default() -> Vec<SocketAddr> {
+        vec![SocketAddr::from(([0, 0, 0, 0], 443))]
+    }
+}
+
+impl Suites {
+    /// `accept` as the language has them.
+    pub fn accepted(&self) -> Vec<dccp::Suite> {
+        self.accept.iter().map(|name| crate::suites::of_name(*name)).collect()
+    }
+}
+
+impl Default for Suites {
+    fn default() -> Suites {
+        Suites { accept: vec![SuiteName::HybridAes, SuiteName::HybridChacha], minimum: SuiteName::HybridAes }
+    }
+}
+
+impl Queue {
+    /// `lifetime_h` in milliseconds.
+    pub fn lifetime_ms(&self) -> u64 {
+        self.lifetime_h * 3_600_000
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            lifetime_h: 72,
+            retry_delay_ms_min: 1_000,
+            retry_delay_ms_max: 900_000,
+            journal_days: 30,
+            disk_free_bytes_min: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Control {
+        Control {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8480)),
+            token: Path::new("keys").join("control.token"),
+        }
+    }
+}
