@@ -36,4 +36,5 @@ pub mod dsn;
 pub mod message;
 pub mod reply;
 pub mod server;
+pub mod tls;
 pub mod trace;

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::address::Address;
-use crate::server::{Client, TlsFacts};
+use crate::server::Client;
+use crate::tls::TlsFacts;
 
 /// A value longer than this is cut; no field may push a line past 998 octets (RFC 5322 §2.1.1).
 const TOKEN_CHARACTERS_MAX: usize = 255;

@@ -26,6 +26,7 @@ pub use self::net::serve;
 pub use self::network::{Network, NetworkError};
 use crate::address::{Address, ReversePath};
 use crate::reply::Reply;
+pub use crate::tls::TlsFacts;
 
 /// The house as the session sees it: whom to accept from, whom for, and where a message is kept.
 ///
@@ -72,17 +73,6 @@ pub struct Client {
     pub trusted: bool,
     /// It said `EHLO`, not `HELO`.
     pub esmtp: bool,
-}
-
-/// What TLS negotiated, in the names of the IANA registries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFacts {
-    /// `TLSv1.3` or `TLSv1.2`.
-    pub version: String,
-    /// For example `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// For example `X25519MLKEM768`; `None` where the handshake exchanged no key (resumption).
-    pub group: Option<String>,
 }
 
 /// The `MAIL FROM` command (RFC 5321 §4.1.1.2) with its parameters.

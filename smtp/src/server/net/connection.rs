@@ -92,7 +92,7 @@ impl<R: Reception> Connection<R> {
                     return Ok(Closed::TlsFailed);
                 }
             };
-            self.session.secured(tls_facts(&stream));
+            self.session.secured(TlsFacts::of(stream.get_ref().1));
             self.patience.restart(Instant::now());
             self.converse(&mut stream).await?;
             farewell(&mut stream).await;
@@ -238,22 +238,6 @@ async fn farewell<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     };
     let deadline = Instant::now() + Duration::from_millis(LINGER_MS_MAX);
     let _ = timeout_at(deadline, listen_on).await;
-}
-
-/// What was negotiated, in the words of the registries.
-fn tls_facts(stream: &TlsStream<TcpStream>) -> TlsFacts {
-    let (_, connection) = stream.get_ref();
-    let version = match connection.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
-        other => format!("{other:?}"),
-    };
-    let cipher = connection.negotiated_cipher_suite().map_or_else(
-        || "unknown".to_owned(),
-        |suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1), // rustls' name for RFC 8446's
-    );
-    let group = connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
-    TlsFacts { version, cipher, group }
 }
 
 #[cfg(test)]
