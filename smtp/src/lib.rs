@@ -35,6 +35,7 @@ pub mod client;
 pub mod dsn;
 pub mod message;
 pub mod reply;
+pub mod sasl;
 pub mod server;
 pub mod tls;
 pub mod trace;

@@ -60,12 +60,16 @@ pub fn received(facts: &Received<'_>, now: SystemTime) -> String {
 /// The keyword for `with` (RFC 3848; RFC 6531 §4.3 for the UTF8 ones).
 #[must_use]
 pub fn protocol(client: &Client, smtputf8: bool) -> &'static str {
-    match (client.esmtp, smtputf8, client.tls.is_some()) {
+    match (client.esmtp, smtputf8, client.tls.is_some(), client.user.is_some()) {
         (false, ..) => "SMTP",
-        (true, false, false) => "ESMTP",
-        (true, false, true) => "ESMTPS",
-        (true, true, false) => "UTF8SMTP",
-        (true, true, true) => "UTF8SMTPS",
+        (true, false, false, false) => "ESMTP",
+        (true, false, true, false) => "ESMTPS",
+        (true, false, false, true) => "ESMTPA",
+        (true, false, true, true) => "ESMTPSA",
+        (true, true, false, false) => "UTF8SMTP",
+        (true, true, true, false) => "UTF8SMTPS",
+        (true, true, false, true) => "UTF8SMTPA",
+        (true, true, true, true) => "UTF8SMTPSA",
     }
 }
 
@@ -118,6 +122,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::server::Role;
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
@@ -126,9 +131,13 @@ mod tests {
     fn client(esmtp: bool, tls: bool) -> Client {
         let facts = TlsFacts { version: "TLSv1.3".into(), cipher: "TLS_X".into(), group: None };
         Client {
+            role: Role::Relay,
             address: "192.0.2.1:25".parse().unwrap(),
+            proxy: None,
             hello: "mx.acme.example".into(),
             tls: tls.then_some(facts),
+            certificate: None,
+            user: None,
             trusted: false,
             esmtp,
         }
@@ -220,6 +229,9 @@ mod tests {
         assert_eq!(protocol(&client(true, true), false), "ESMTPS");
         assert_eq!(protocol(&client(true, false), true), "UTF8SMTP");
         assert_eq!(protocol(&client(true, true), true), "UTF8SMTPS");
+        let authenticated = Client { user: Some("alice".into()), ..client(true, true) };
+        assert_eq!(protocol(&authenticated, false), "ESMTPSA");
+        assert_eq!(protocol(&authenticated, true), "UTF8SMTPSA");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use policies::{
 use smtp::address::Address;
 use smtp::message::MessageFacts;
 use smtp::reply::Reply;
-use smtp::server::{Client, Event, MailFrom, Reception};
+use smtp::server::{Client, Event, MailFrom, RcptTo, Reception};
 
 use crate::clock::{Clock, system_time};
 use crate::courier;
@@ -73,11 +73,11 @@ impl Reception for MailOut {
         Ok(Transaction { snapshot, client: client.clone(), from, recipients: Vec::new() })
     }
 
-    async fn recipient(&self, tx: &mut Transaction, to: Address) -> Result<(), Reply> {
-        let decision = tx.decide_recipient(&to);
+    async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
+        let decision = tx.decide_recipient(&to.address);
         match decision.verdict {
             Verdict::Allow(()) | Verdict::Hold => {
-                tx.recipients.push(to);
+                tx.recipients.push(to.address);
                 Ok(())
             }
             Verdict::Refuse(refusal) => Err(self.refuse(&refusal, &decision.reasons)),

@@ -46,6 +46,9 @@ fn word(event: &Event) -> &'static str {
         Event::TlsFailed(_) => "tls_failed",
         Event::CommandRefused { .. } => "command_refused",
         Event::BareLineEnd { .. } => "bare_line_end",
+        Event::LineEndsMended { .. } => "line_ends_mended",
+        Event::Authenticated { .. } => "authenticated",
+        Event::AuthenticationFailed { .. } => "authentication_failed",
         Event::MessageTooLarge => "message_too_large",
         Event::MemoryExhausted => "memory_exhausted",
     }

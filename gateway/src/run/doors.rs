@@ -76,6 +76,7 @@ fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
     let limits = &config.smtp.limits;
     let tls = config.smtp.tls.as_ref().map(|tls| server_config("smtp", tls)).transpose()?;
     Ok(smtp::server::Config {
+        role: smtp::server::Role::Relay,
         hostname: config.smtp.hostname.clone(),
         size_max: config.smtp.size_bytes_max,
         trusted_networks: config
@@ -84,7 +85,11 @@ fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
             .iter()
             .filter_map(|network| network.to_string().parse().ok())
             .collect(),
+        proxy_networks: Vec::new(),
+        bare_line_ends_from: Vec::new(),
         tls,
+        implicit_tls: false,
+        auth: smtp::server::Mechanisms::new(),
         limits: smtp::server::Limits {
             sessions_max: limits.sessions_max as usize,
             per_source_max: limits.sessions_per_source_max as usize,

@@ -11,6 +11,7 @@
 
 mod human;
 mod original;
+mod request;
 mod status;
 mod text;
 
@@ -21,6 +22,7 @@ use std::{
 
 use bytes::Bytes;
 
+pub use self::request::{Notify, OriginalRecipient, Ret};
 use crate::{
     address::Address,
     reply::{Enhanced, Reply},

@@ -16,7 +16,7 @@ mod network;
 pub mod session;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,7 +25,9 @@ pub use self::budget::{Budget, Grant};
 pub use self::net::serve;
 pub use self::network::{Network, NetworkError};
 use crate::address::{Address, ReversePath};
+pub use crate::dsn::{Notify, OriginalRecipient, Ret};
 use crate::reply::Reply;
+pub use crate::sasl::{AuthRefusal, Credentials, Mechanism, Mechanisms, ScramKeys, Secret};
 pub use crate::tls::TlsFacts;
 
 /// The house as the session sees it: whom to accept from, whom for, and where a message is kept.
@@ -47,12 +49,39 @@ pub trait Reception: Send + Sync + 'static {
     fn recipient(
         &self,
         transaction: &mut Self::Transaction,
-        to: Address,
+        to: RcptTo,
     ) -> impl Future<Output = Result<(), Reply>> + Send;
 
     /// The message itself, complete, dot-unstuffed, every line ending in CRLF. A positive reply is the
     /// promise that it is kept, so it may only be given after the durable write (RFC 5321 §6.1).
     fn message(&self, transaction: Self::Transaction, octets: Bytes) -> impl Future<Output = Reply> + Send;
+
+    /// Who is it that shows these credentials? The answer is the user's name as the house spells it.
+    ///
+    /// # Errors
+    /// Whatever the reason, the client hears no more than [`AuthRefusal`] says. A house without users refuses.
+    fn authenticate(
+        &self,
+        client: &Client,
+        credentials: Credentials,
+    ) -> impl Future<Output = Result<String, AuthRefusal>> + Send {
+        let _ = (client, credentials);
+        std::future::ready(Err(AuthRefusal::NotHere))
+    }
+
+    /// What SCRAM-SHA-256 needs of a user (RFC 5802 §5.1). For a name it does not know the house makes keys up,
+    /// the same each time, so that nobody learns which names exist.
+    ///
+    /// # Errors
+    /// As for [`Reception::authenticate`].
+    fn scram(
+        &self,
+        client: &Client,
+        user: &str,
+    ) -> impl Future<Output = Result<ScramKeys, AuthRefusal>> + Send {
+        let _ = (client, user);
+        std::future::ready(Err(AuthRefusal::NotHere))
+    }
 
     /// Something worth counting happened. Must not block.
     fn event(&self, event: Event) {
@@ -60,15 +89,34 @@ pub trait Reception: Send + Sync + 'static {
     }
 }
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The organisation's own mail servers, known by network or certificate.
+    Relay,
+    /// People: nothing before they have authenticated (RFC 6409 §4.3).
+    Submission,
+    /// The mail exchanger for the outside world.
+    Mx,
+}
+
 /// The client at the other end, as far as it is known when a question is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
+    /// What the listener it came to is for.
+    pub role: Role,
     /// Where the connection comes from.
     pub address: SocketAddr,
+    /// The proxy that brought it and says so.
+    pub proxy: Option<IpAddr>,
     /// The argument of `EHLO` or `HELO`: printable ASCII without spaces, unproven.
     pub hello: String,
     /// What TLS negotiated, `None` in clear text.
     pub tls: Option<TlsFacts>,
+    /// Whom the verified client certificate names.
+    pub certificate: Option<String>,
+    /// Who has authenticated, as the house spells the name.
+    pub user: Option<String>,
     /// The address is inside one of the trusted networks.
     pub trusted: bool,
     /// It said `EHLO`, not `HELO`.
@@ -86,19 +134,46 @@ pub struct MailFrom {
     pub body_8bit: bool,
     /// `SMTPUTF8` (RFC 6531): addresses and header may be UTF-8.
     pub smtputf8: bool,
+    /// `RET=` (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// `ENVID=`, decoded: printable ASCII of at most 100 octets (RFC 3461 §4.4).
+    pub envid: Option<String>,
+    /// `REQUIRETLS` (RFC 8689): only over authenticated TLS from hop to hop.
+    pub require_tls: bool,
+}
+
+/// The `RCPT TO` command (RFC 5321 §4.1.1.3) with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RcptTo {
+    /// The recipient.
+    pub address: Address,
+    /// `NOTIFY=` (RFC 3461 §4.1).
+    pub notify: Notify,
+    /// `ORCPT=` (RFC 3461 §4.2).
+    pub orcpt: Option<OriginalRecipient>,
 }
 
 /// How a server behaves. One value serves any number of listeners, but each has its own limits.
 #[derive(Clone)]
 pub struct Config {
+    /// What the listener is for.
+    pub role: Role,
     /// The name in greeting and replies; a domain (RFC 5321 §4.2).
     pub hostname: String,
     /// Octets of the largest message (RFC 1870).
     pub size_max: u64,
     /// Clients from here are marked [`Client::trusted`].
     pub trusted_networks: Vec<Network>,
+    /// Connections from here begin with a PROXY header that says where they really come from.
+    pub proxy_networks: Vec<Network>,
+    /// Clients from here may end lines of a message with a bare CR or LF; see [`Event::LineEndsMended`].
+    pub bare_line_ends_from: Vec<Network>,
     /// Offers STARTTLS where present.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// TLS begins with the first octet, not with STARTTLS (RFC 8314 §3.3).
+    pub implicit_tls: bool,
+    /// How clients may authenticate, under TLS; none means not at all.
+    pub auth: Mechanisms,
     /// Everything has an end.
     pub limits: Limits,
 }
@@ -170,6 +245,21 @@ pub enum Event {
     BareLineEnd {
         /// Inside a message, otherwise inside a command.
         in_message: bool,
+    },
+    /// Bare CRs and LFs of a message became CRLF, as its sender's network is allowed to hope.
+    LineEndsMended {
+        /// How many.
+        count: u64,
+    },
+    /// A client proved who it is.
+    Authenticated {
+        /// How.
+        mechanism: Mechanism,
+    },
+    /// A client tried to prove who it is, and the house did not believe it.
+    AuthenticationFailed {
+        /// How.
+        mechanism: Mechanism,
     },
     /// A message was larger than allowed.
     MessageTooLarge,

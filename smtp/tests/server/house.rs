@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use smtp::address::Address;
 use smtp::reply::{Enhanced, Reply};
-use smtp::server::{Client, Config, Event, Limits, MailFrom, Reception, serve};
+use smtp::server::{Client, Config, Event, Limits, MailFrom, Mechanisms, RcptTo, Reception, Role, serve};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -20,7 +19,7 @@ use crate::client::PATIENCE;
 pub(crate) struct Mail {
     pub(crate) client: Client,
     pub(crate) from: MailFrom,
-    pub(crate) to: Vec<Address>,
+    pub(crate) to: Vec<RcptTo>,
     pub(crate) octets: Bytes,
 }
 
@@ -56,11 +55,11 @@ impl Reception for House {
         Ok(Mail { client: client.clone(), from, to: Vec::new(), octets: Bytes::new() })
     }
 
-    async fn recipient(&self, mail: &mut Mail, to: Address) -> Result<(), Reply> {
-        if to.local().starts_with("no") {
+    async fn recipient(&self, mail: &mut Mail, to: RcptTo) -> Result<(), Reply> {
+        if to.address.local().starts_with("no") {
             return Err(Reply::new(550, Enhanced(5, 1, 1), "no such mailbox"));
         }
-        assert_ne!(to.local(), "panic", "as the test wishes");
+        assert_ne!(to.address.local(), "panic", "as the test wishes");
         mail.to.push(to);
         Ok(())
     }
@@ -128,10 +127,15 @@ impl Server {
 
 pub(crate) fn config() -> Config {
     Config {
+        role: Role::Relay,
         hostname: "gw.acme.example".into(),
         size_max: 1024 * 1024,
         trusted_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        proxy_networks: Vec::new(),
+        bare_line_ends_from: Vec::new(),
         tls: None,
+        implicit_tls: false,
+        auth: Mechanisms::new(),
         limits: Limits::default(),
     }
 }

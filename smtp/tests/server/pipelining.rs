@@ -21,7 +21,7 @@ async fn a_whole_session_in_one_write_is_answered_in_order() {
     let [mail] = &server.house.kept()[..] else { panic!("one mail") };
     assert_eq!(mail.from.reverse_path.as_str(), "alice@acme.example");
     assert_eq!((mail.from.body_8bit, mail.from.size), (true, Some(20)));
-    let to: Vec<&str> = mail.to.iter().map(|to| to.as_str()).collect();
+    let to: Vec<&str> = mail.to.iter().map(|to| to.address.as_str()).collect();
     assert_eq!(to, ["bob@globex.example", "carol@globex.example"]);
     assert_eq!(mail.octets.as_ref(), b"Subject: x\r\n\r\nhi\r\n");
     assert!(mail.client.trusted && mail.client.esmtp);

@@ -9,7 +9,7 @@ use smtp::dsn::{Action, Diagnostic, RecipientReport, Report, failure};
 use smtp::message::{Limits, crlf_strict, read};
 use smtp::reply::{Enhanced, Reply};
 use smtp::server::session::{Session, Step};
-use smtp::server::{Budget, Config};
+use smtp::server::{Budget, Config, Mechanisms, Role};
 
 /// A message size that a fuzzer can exceed.
 const SIZE_MAX: u64 = 4096;
@@ -28,10 +28,15 @@ pub(crate) fn session(octets: &[u8]) -> bool {
 /// What a session says whose house takes everything it is asked for.
 fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let config = Config {
+        role: Role::Relay,
         hostname: "gw.acme.example".into(),
         size_max: SIZE_MAX,
         trusted_networks: Vec::new(),
+        proxy_networks: Vec::new(),
+        bare_line_ends_from: Vec::new(),
         tls: None,
+        implicit_tls: false,
+        auth: Mechanisms::new(),
         limits: smtp::server::Limits {
             errors_max: 5,
             commands_max: 30,
@@ -41,7 +46,7 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     };
     let budget = Budget::new(config.limits.memory_bytes_max);
     let from = std::net::SocketAddr::from(([192, 0, 2, 1], 4711));
-    let mut session = Session::new(Arc::new(config), budget, from);
+    let mut session = Session::new(Arc::new(config), budget, from, None);
     let mut input = Vec::new();
     let mut said = Vec::new();
     for piece in pieces {

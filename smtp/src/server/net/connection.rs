@@ -67,7 +67,7 @@ impl<R: Reception> Connection<R> {
         stop: CancellationToken,
         cut: CancellationToken,
     ) -> Self {
-        let session = Session::new(Arc::clone(&config), budget, address);
+        let session = Session::new(Arc::clone(&config), budget, address, None);
         let patience = Patience::new(&config.limits, Instant::now());
         let input = BytesMut::new();
         Self { config, reception, session, transaction: None, input, patience, stop, cut }
@@ -92,7 +92,7 @@ impl<R: Reception> Connection<R> {
                     return Ok(Closed::TlsFailed);
                 }
             };
-            self.session.secured(TlsFacts::of(stream.get_ref().1));
+            self.session.secured(TlsFacts::of(stream.get_ref().1), None);
             self.patience.restart(Instant::now());
             self.converse(&mut stream).await?;
             farewell(&mut stream).await;

@@ -87,7 +87,15 @@ fn mail(argument: &str) -> Result<Command, Reply> {
         "" => ReversePath::Null,
         path => ReversePath::Address(mailbox(path).map_err(replies::bad_sender)?),
     };
-    let mut mail = MailFrom { reverse_path, size: None, body_8bit: false, smtputf8: false };
+    let mut mail = MailFrom {
+        reverse_path,
+        size: None,
+        body_8bit: false,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        require_tls: false,
+    };
     let mut seen = Seen::default();
     for parameter in parameters.split(' ').filter(|p| !p.is_empty()) {
         seen.read(parameter, &mut mail)?;

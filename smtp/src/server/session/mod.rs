@@ -24,15 +24,14 @@ mod line;
 mod order;
 pub(super) mod replies;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use self::content::Content;
 use self::line::{Line, first_line, skip_line};
-use super::{Budget, Client, Closed, Config, Event, Grant, MailFrom, TlsFacts};
-use crate::address::Address;
+use super::{Budget, Client, Closed, Config, Event, Grant, MailFrom, RcptTo, TlsFacts};
 use crate::reply::Reply;
 
 /// Octets of an overlong line that are read away before the session gives up: a mistake deserves its error
@@ -95,7 +94,7 @@ pub enum Step {
     /// Ask the house for a transaction, then [`Session::answer`].
     Mail(MailFrom),
     /// Ask the house for a recipient, then [`Session::answer`].
-    Recipient(Address),
+    Recipient(RcptTo),
     /// Hand the message to the house, then [`Session::settle`].
     Message(Body),
     /// Write the output, drop input that was read but not consumed, shake hands, then [`Session::secured`].
@@ -129,12 +128,22 @@ pub enum Awaits {
 }
 
 impl Session {
-    /// Begins with the greeting in the output.
+    /// Begins with the greeting in the output. `proxy` is who brought the client that comes from `address`.
     #[must_use]
-    pub fn new(config: Arc<Config>, budget: Budget, address: SocketAddr) -> Self {
+    pub fn new(config: Arc<Config>, budget: Budget, address: SocketAddr, proxy: Option<IpAddr>) -> Self {
         let trusted = config.trusted_networks.iter().any(|network| network.contains(address.ip()));
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        let client = Client { address, hello: String::new(), tls: None, trusted, esmtp: false };
+        let client = Client {
+            role: config.role,
+            address,
+            proxy,
+            hello: String::new(),
+            tls: None,
+            certificate: None,
+            user: None,
+            trusted,
+            esmtp: false,
+        };
         let mut session = Self {
             config,
             budget,
@@ -215,10 +224,13 @@ impl Session {
         }
     }
 
-    /// TLS is up: everything said in clear text is forgotten (RFC 3207 §4.2).
-    pub fn secured(&mut self, facts: TlsFacts) {
+    /// TLS is up: everything said in clear text is forgotten (RFC 3207 §4.2). `certificate` is whom the client's
+    /// certificate names, if it showed one that was verified.
+    pub fn secured(&mut self, facts: TlsFacts, certificate: Option<String>) {
         self.events.push(Event::TlsStarted(facts.clone()));
         self.client.tls = Some(facts);
+        self.client.certificate = certificate;
+        self.client.user = None;
         self.client.hello.clear();
         self.client.esmtp = false;
         self.envelope = None;

@@ -3,7 +3,7 @@
 use super::command::{Command, Forward};
 use super::content::{Content, Fault};
 use super::{Body, Envelope, Session, State, Step, replies};
-use crate::server::{Closed, Event, MailFrom};
+use crate::server::{Closed, Event, MailFrom, Notify, RcptTo};
 
 impl Session {
     /// Obeys one well-formed command.
@@ -91,7 +91,7 @@ impl Session {
         envelope.asked += 1;
         self.commands = self.commands.saturating_sub(1); // bounded by recipients_max instead
         self.state = State::Asked;
-        Some(Step::Recipient(to))
+        Some(Step::Recipient(RcptTo { address: to, notify: Notify::Unspecified, orcpt: None }))
     }
 
     fn data(&mut self) -> Option<Step> {

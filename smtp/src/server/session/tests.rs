@@ -2,22 +2,27 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::reply::Enhanced;
-use crate::server::Limits;
+use crate::server::{Limits, Mechanisms, Role};
 
 fn config() -> Config {
     let limits = Limits { errors_max: 5, commands_max: 30, recipients_max: 3, ..Limits::default() };
     Config {
+        role: Role::Relay,
         hostname: "gw.acme.example".into(),
         size_max: 1_000,
         trusted_networks: vec!["192.0.2.0/24".parse().unwrap()],
+        proxy_networks: Vec::new(),
+        bare_line_ends_from: Vec::new(),
         tls: None,
+        implicit_tls: false,
+        auth: Mechanisms::new(),
         limits,
     }
 }
 
 fn session_with(config: Config) -> Session {
     let budget = Budget::new(config.limits.memory_bytes_max);
-    Session::new(Arc::new(config), budget, "[::ffff:192.0.2.1]:4711".parse().unwrap())
+    Session::new(Arc::new(config), budget, "[::ffff:192.0.2.1]:4711".parse().unwrap(), None)
 }
 
 /// What came out of a session whose house refuses senders and recipients that begin with `no`.
@@ -60,8 +65,8 @@ fn talk_in_pieces<'a>(session: &mut Session, pieces: impl IntoIterator<Item = &'
                     talk.questions.push(format!("mail {mail:?}"));
                 }
                 Step::Recipient(to) => {
-                    session.answer(refusal(to.as_str()));
-                    talk.questions.push(format!("recipient {to}"));
+                    session.answer(refusal(to.address.as_str()));
+                    talk.questions.push(format!("recipient {}", to.address));
                 }
                 Step::Message(body) => {
                     talk.messages.push(body.octets.to_vec());
@@ -293,7 +298,7 @@ fn starttls_voids_what_was_pipelined_and_what_was_said() {
     let second = session.step(&wire[first.consumed..]);
     assert!(matches!(second.step, Step::StartTls));
     assert_eq!(first.consumed + second.consumed, wire.len(), "the injected command is gone");
-    session.secured(TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), group: None });
+    session.secured(TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), group: None }, None);
     assert!(!session.in_transaction());
     drop(session.take_output());
     let after = talk_in_pieces(&mut session, [&b"MAIL FROM:<>\r\nEHLO tls\r\nSTARTTLS\r\n"[..]]);
@@ -321,7 +326,7 @@ fn a_stopping_session_says_421_at_the_next_command_but_finishes_its_message() {
 fn giving_up_inside_a_message_keeps_nothing_of_it() {
     let config = config();
     let budget = Budget::new(1_000);
-    let mut session = Session::new(Arc::new(config), budget.clone(), "192.0.2.1:25".parse().unwrap());
+    let mut session = Session::new(Arc::new(config), budget.clone(), "192.0.2.1:25".parse().unwrap(), None);
     talk_in_pieces(
         &mut session,
         [&b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\nhalf\r\n"[..]],

@@ -5,9 +5,8 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 
 use super::*;
-use crate::address::Address;
 use crate::reply::{Enhanced, Reply};
-use crate::server::{Client, Limits, MailFrom};
+use crate::server::{Client, Limits, MailFrom, Mechanisms, RcptTo, Role};
 
 /// A house that agrees with everything.
 struct Agreeable;
@@ -19,7 +18,7 @@ impl Reception for Agreeable {
         Ok(())
     }
 
-    async fn recipient(&self, (): &mut (), _: Address) -> Result<(), Reply> {
+    async fn recipient(&self, (): &mut (), _: RcptTo) -> Result<(), Reply> {
         Ok(())
     }
 
@@ -63,10 +62,15 @@ impl AsyncWrite for Scripted {
 /// How many replies each write held.
 async fn replies_by_write(pieces: Vec<&'static [u8]>) -> Vec<usize> {
     let config = Arc::new(Config {
+        role: Role::Relay,
         hostname: "gw.acme.example".into(),
         size_max: 1_000,
         trusted_networks: Vec::new(),
+        proxy_networks: Vec::new(),
+        bare_line_ends_from: Vec::new(),
         tls: None,
+        implicit_tls: false,
+        auth: Mechanisms::new(),
         limits: Limits::default(),
     });
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
