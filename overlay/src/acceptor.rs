@@ -26,7 +26,7 @@ use crate::end::{End, Fault};
 use crate::flight::FIRST_SEQ;
 use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWriter, MESSAGES_BUFFER_BYTES};
 use crate::gate::Gate;
-use crate::greeting::{Caller, Known, hello_gate, recognise};
+use crate::greeting::{Caller, Known, claim, hello_gate, recognise};
 use crate::ground::{Ground, Report};
 use crate::house::{House, Kept, refusal_label};
 use crate::streams::Place;
@@ -106,7 +106,14 @@ async fn greet<H: House, R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return Err(End::Goodbye { code, reason });
     }
     // Nothing of ours is shown before the caller has proved itself.
-    let caller = recognise(theirs, &visitor.peer, &ground.book(), (ground.clock)())?;
+    let claim = claim(&theirs);
+    let caller = match (recognise(theirs, &visitor.peer, &ground.book(), (ground.clock)()), claim) {
+        (Err(forged @ Fault::RecordForged(_)), Some((did, head))) => {
+            ground.house.presented_head(&did, head.to_vec());
+            return Err(forged.into());
+        }
+        (recognised, _) => recognised?,
+    };
     ground.recognise(visitor.connection, &caller);
     let ours = Arc::clone(&ground.hello.borrow());
     writer.put(&ours.frame()).await?;
@@ -156,6 +163,7 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
             biased;
             () = ground.draining.cancelled() => Err(End::ShuttingDown),
             () = known.removed.cancelled() => Err(End::Removed),
+            () = known.superseded.cancelled() => Err(End::Superseded),
             read = read_one(reader, &mut expected, &mut gate, known, visitor, ground) => read,
         };
         match read {

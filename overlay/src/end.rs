@@ -27,6 +27,9 @@ pub(crate) enum End {
     /// We are going down.
     #[error("this node is shutting down")]
     ShuttingDown,
+    /// The partner's operator keys were replaced: whoever proved itself by the old ones has to prove itself anew.
+    #[error("the keys by which this node proved itself count no more")]
+    Superseded,
     /// The partner was taken off our list.
     #[error("this organisation is no longer a partner")]
     Removed,
@@ -79,6 +82,7 @@ impl End {
             End::Closed => "closed",
             End::NotNow(_) => "not_now",
             End::ShuttingDown => "shutting_down",
+            End::Superseded => "superseded",
             End::Removed => "removed",
         }
     }
@@ -89,6 +93,7 @@ impl End {
             End::Fault(fault) => fault.goodbye_code(),
             End::NotNow(_) => GoodbyeCode::NotNow,
             End::ShuttingDown => GoodbyeCode::ShuttingDown,
+            End::Superseded => GoodbyeCode::Unverified,
             End::Removed => GoodbyeCode::UnknownPeer,
             End::Goodbye { .. } | End::Lost(_) | End::Closed => return None,
         };
@@ -100,7 +105,7 @@ impl End {
     pub(crate) fn disconnects(&self) -> bool {
         match self {
             End::Fault(fault) => !matches!(fault, Fault::WrongPartner { .. }),
-            End::Removed => true,
+            End::Superseded | End::Removed => true,
             _ => false,
         }
     }

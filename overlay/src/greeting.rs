@@ -44,6 +44,15 @@ pub(crate) struct Known {
     pub(crate) window: Window,
     /// Cancelled when the partner is taken off the list.
     pub(crate) removed: CancellationToken,
+    /// Cancelled when other operator keys count for the partner.
+    pub(crate) superseded: CancellationToken,
+}
+
+impl Known {
+    /// Whether whoever proved itself to one has proved itself to the other.
+    pub(crate) fn trusts_like(&self, other: &Known) -> bool {
+        self.document.operators() == other.document.operators()
+    }
 }
 
 /// What we present on each stream.
@@ -85,6 +94,14 @@ impl Hello {
             head: Bytes::copy_from_slice(&self.head),
         }
     }
+}
+
+/// Whom a Hello claims to come from, and the head it brings. A partner whose operator keys were replaced while we were
+/// away cannot prove itself before we have its newer log; its head says where that is.
+pub(crate) fn claim(frame: &Frame) -> Option<(Did, Bytes)> {
+    let Frame::Hello { node_record, head, .. } = frame else { return None };
+    let did = NodeRecord::claimed_did(node_record).ok()?;
+    (!head.is_empty()).then(|| (did, head.clone()))
 }
 
 /// Verifies a Hello that came over a connection with `peer`.

@@ -81,6 +81,11 @@ impl<H> Ground<H> {
         self.recognised.lock().unwrap_or_else(PoisonError::into_inner).remove(&connection);
     }
 
+    /// No connection counts as this partner's any more until it has proved itself again.
+    pub(crate) fn forget_partner(&self, did: &Did) {
+        self.recognised.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, known| known.did != *did);
+    }
+
     pub(crate) async fn report(&self, report: Report) {
         // Fails only when the node task is gone, and with it everybody who wanted to know.
         let _ = self.reports.send(report).await;

@@ -166,6 +166,7 @@ async fn write_loop<H: House, W: AsyncWrite + Unpin>(
             biased;
             () = stop.cancelled() => return drain(outgoing, flight).await,
             () = known.removed.cancelled() => return End::Removed,
+            () = known.superseded.cancelled() => return End::Superseded,
             Ok(()) = hello.changed() => {
                 let frame = hello.borrow_and_update().frame();
                 writer.put(&frame).await

@@ -177,7 +177,17 @@ impl<H: House> Road<H> {
             known.removed.cancel();
             self.forget(did);
         }
+        let rotated: Vec<Arc<Known>> = old
+            .iter()
+            .filter(|(did, known)| book.get(*did).is_some_and(|new| !known.trusts_like(new)))
+            .map(|(_, known)| Arc::clone(known))
+            .collect();
         *self.ground.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+        for known in rotated {
+            tracing::info!(partner = %known.did, "operator keys replaced: its nodes prove themselves anew");
+            self.ground.forget_partner(&known.did);
+            known.superseded.cancel();
+        }
 
         let (now, clock) = (Instant::now(), (self.ground.clock)());
         for partner in partners {
@@ -197,15 +207,20 @@ impl<H: House> Road<H> {
 
     fn known(&self, partner: &Partner, old: &Book) -> Known {
         let limits = &self.ground.limits;
-        let (window, removed) = match old.get(&partner.did) {
-            Some(known) => (known.window.clone(), known.removed.clone()),
+        let (window, removed, superseded) = match old.get(&partner.did) {
+            Some(known) => {
+                let same = known.document.operators() == partner.document.operators();
+                let superseded = if same { known.superseded.clone() } else { CancellationToken::new() };
+                (known.window.clone(), known.removed.clone(), superseded)
+            }
             None => {
                 let total = Some(self.inbound.clone());
                 let window = Window::new(limits.in_flight_messages_max, limits.in_flight_bytes_max, total);
-                (window, CancellationToken::new())
+                (window, CancellationToken::new(), CancellationToken::new())
             }
         };
-        Known { did: partner.did.clone(), document: partner.document.clone(), window, removed }
+        let (did, document) = (partner.did.clone(), partner.document.clone());
+        Known { did, document, window, removed, superseded }
     }
 
     fn forget(&mut self, did: &Did) {

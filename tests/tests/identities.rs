@@ -2,6 +2,7 @@
 //! thieves are overruled, devices and people end, and no mail is ever in clear or lost on the way.
 
 mod identities {
+    mod ending;
     pub(crate) mod network;
     mod renewal;
     mod strangers;

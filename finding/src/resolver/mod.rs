@@ -154,7 +154,7 @@ impl Resolver {
         let kept = self.cache.load(did).await?;
         match kept.as_ref().and_then(|kept| young(kept, did, now)) {
             Some(records) => Ok(self.remember(did, records, now)),
-            None => self.ask(did, kept, now).await,
+            None => self.ask(did, kept, &[], now).await,
         }
     }
 
@@ -164,9 +164,22 @@ impl Resolver {
     /// # Errors
     /// Any [`ResolveError`].
     pub async fn refresh(&self, did: &Did, now: UnixMillis) -> Result<Resolution, ResolveError> {
+        self.refresh_at(did, &[], now).await
+    }
+
+    /// The same, where somebody says that the news is: at these nodes. They are asked, not believed.
+    ///
+    /// # Errors
+    /// Any [`ResolveError`].
+    pub async fn refresh_at(
+        &self,
+        did: &Did,
+        nodes: &[String],
+        now: UnixMillis,
+    ) -> Result<Resolution, ResolveError> {
         let _turn = self.turn(did).lock().await;
         let kept = self.cache.load(did).await?;
-        self.ask(did, kept, now).await
+        self.ask(did, kept, nodes, now).await
     }
 
     fn turn(&self, did: &Did) -> &Mutex<()> {
@@ -188,9 +201,10 @@ impl Resolver {
         &self,
         did: &Did,
         kept: Option<Cached>,
+        nodes: &[String],
         now: UnixMillis,
     ) -> Result<Resolution, ResolveError> {
-        let offers = gather(&self.sources, did, &[], SOURCE_WAIT, now).await;
+        let offers = gather(&self.sources, did, nodes, SOURCE_WAIT, now).await;
         let held = kept
             .as_ref()
             .and_then(|kept| Candidate::kept(kept.bundle.clone(), kept.manifest_epoch, did, now));

@@ -75,7 +75,8 @@ pub(crate) fn beats(one: &Candidate, other: &Candidate) -> bool {
 /// of the old key may have used up all numbers.
 fn check_epoch(known: &Candidate, offered: &Candidate) -> Result<(), Refusal> {
     let same_era = known.document.era() == offered.document.era();
-    if same_era && offered.epoch < known.epoch {
+    // An ended identity has no devices and no epoch.
+    if same_era && !offered.document.is_deactivated() && offered.epoch < known.epoch {
         return Err(Refusal::Regressed { known: known.epoch, offered: offered.epoch });
     }
     Ok(())

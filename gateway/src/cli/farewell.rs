@@ -26,8 +26,8 @@ pub(super) struct DeactivateArgs {
     for_ever: String,
 }
 
-/// Signs the last operation and puts the ended log in place. The gateway does not start with it; partners learn of the
-/// end from the files that are written.
+/// Signs the last operation and puts the ended log in place. From then on the gateway only tells of its end; partners
+/// learn of it there, or from the files that are written.
 pub(super) fn deactivate(args: &DeactivateArgs, path: &Path, now: UnixMillis) -> Result<String, Failure> {
     let config = Config::read(path)?;
     let _closed = Spool::keep_closed(config.database_path()).map_err(|error| {
@@ -60,11 +60,12 @@ pub(super) fn deactivate(args: &DeactivateArgs, path: &Path, now: UnixMillis) ->
     Identity::replace(&identity_paths(&config), &log, &identity.manifest).map_err(Failure::said)?;
     let id = did.as_str().trim_start_matches("did:dccp:");
     Ok(format!(
-        "{did} has ended. Nothing that its keys sign counts any more, and this gateway does not start again with it.
+        "{did} has ended. Nothing that its keys sign counts any more, and this gateway takes no mail with it.
 
 Partners hold mail for you as soon as they know:
-  1. Let your web server answer https://<your domain>/.well-known/dccp/did/{id}.cbor
-     with {}
+  1. Let them read it at https://<your domain>/.well-known/dccp/did/{id}.cbor:
+     start the gateway, which with `publication` in its configuration now serves only that,
+     or let a web server answer with {}
   2. Send {}
      to whoever does not look there: `dccp-gateway partner import`.
   3. Take the TXT record and dccp.json away.

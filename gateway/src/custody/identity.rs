@@ -101,7 +101,7 @@ impl Identity {
     /// Reads and verifies both files.
     ///
     /// # Errors
-    /// [`CustodyError::Io`], or [`CustodyError::Identity`] with what is wrong.
+    /// [`CustodyError::Io`], [`CustodyError::Ended`], or [`CustodyError::Identity`] with what is wrong.
     pub fn load(paths: &IdentityPaths, now: UnixMillis) -> Result<Identity, CustodyError> {
         let wrong = |path: &Path, why: String| CustodyError::Identity(format!("{}: {why}", path.display()));
         let of_log = |error: dccp::did::LogError| wrong(&paths.log, error.to_string());
@@ -109,10 +109,7 @@ impl Identity {
         let log = Log::from_bytes(&read(&paths.log, DID_LOG_BYTES_MAX)?).map_err(of_log)?;
         let document = log.verify().map_err(of_log)?;
         if document.is_deactivated() {
-            return Err(CustodyError::Identity(format!(
-                "{} has ended for ever; found a new organisation in an empty folder with `dccp-gateway init`",
-                document.did()
-            )));
+            return Err(CustodyError::Ended(document.did().clone()));
         }
         let manifest =
             Manifest::from_bytes(&read(&paths.manifest, MANIFEST_BYTES_MAX)?).map_err(of_manifest)?;

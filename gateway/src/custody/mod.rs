@@ -66,6 +66,9 @@ pub enum CustodyError {
     /// DID log, manifest, keys and configuration do not agree.
     #[error("the organisation's identity: {0}")]
     Identity(String),
+    /// The identity was ended by its recovery key.
+    #[error("{0} has ended for ever; found a new organisation in an empty folder with `dccp-gateway init`")]
+    Ended(dccp::Did),
     /// A recovery was interrupted when it had been decided but not every file was in its place.
     #[error("a recovery was interrupted; run `dccp-gateway recovery use` again, it finishes what was begun")]
     Unfinished,

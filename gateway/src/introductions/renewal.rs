@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Recheck;
+use super::road::addresses_of;
 use crate::clock::Clock;
 use crate::partners::Partners;
 
@@ -71,16 +72,18 @@ impl Renewal {
                 () = stop.cancelled() => return,
                 Some(seen) = self.seen.recv() => {
                     if self.says_more(&seen) {
-                        self.refresh(&seen.did, &mut asked).await;
+                        self.refresh(&seen.did, &nodes_in(&seen.head), &mut asked).await;
                         unmet.insert(seen.did.clone(), seen);
                     }
                 }
                 _ = looks.tick() => {
                     // A head is presented once for each stream: what it promised is asked for until it is there.
                     unmet.retain(|_, seen| self.says_more(seen));
-                    let promised: Vec<Did> = unmet.keys().take(LOOKED_AFTER_AT_ONCE).cloned().collect();
-                    for did in promised.into_iter().chain(self.silent(&mut turn)) {
-                        self.refresh(&did, &mut asked).await;
+                    for seen in unmet.values().take(LOOKED_AFTER_AT_ONCE) {
+                        self.refresh(&seen.did, &nodes_in(&seen.head), &mut asked).await;
+                    }
+                    for did in self.silent(&mut turn) {
+                        self.refresh(&did, &[], &mut asked).await;
                     }
                     if self.recheck.look((self.clock)()).await {
                         self.tell();
@@ -116,14 +119,14 @@ impl Renewal {
         silent.iter().cycle().skip(start).take(silent.len().min(LOOKED_AFTER_AT_ONCE)).cloned().collect()
     }
 
-    async fn refresh(&self, did: &Did, asked: &mut HashMap<Did, UnixMillis>) {
+    async fn refresh(&self, did: &Did, nodes: &[String], asked: &mut HashMap<Did, UnixMillis>) {
         let now = (self.clock)();
         asked.retain(|_, at| now < at.saturating_add_ms(REFRESH_PAUSE_MS));
         if asked.contains_key(did) {
             return;
         }
         asked.insert(did.clone(), now);
-        match self.resolver.refresh(did, now).await {
+        match self.resolver.refresh_at(did, nodes, now).await {
             Ok(_) => self.tell(),
             Err(ResolveError::Duplicity { at_seq }) => {
                 tracing::error!(
@@ -141,4 +144,10 @@ impl Renewal {
         // One unread word says as much as many.
         _ = self.changed.try_send(());
     }
+}
+
+/// Where a head says that its log is to be had. Whoever took an identity over is not where we looked for it before.
+fn nodes_in(head: &[u8]) -> Vec<String> {
+    let nodes = Head::claimed(head).map(|head| head.nodes).unwrap_or_default();
+    nodes.iter().flat_map(addresses_of).collect()
 }

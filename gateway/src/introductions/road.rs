@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dccp::Did;
-use dccp::did::Head;
+use dccp::did::{Head, HeadNode};
 use finding::{Source, SourceError};
 use overlay::{AskError, Overlay, Topic, Whom};
 use tokio::sync::watch;
@@ -86,25 +86,28 @@ impl Source for AskRoad {
 impl AskRoad {
     /// Its own nodes if we know any; else those that the hash table names; else our partners.
     async fn whom(&self, did: &Did, nodes: &[String]) -> Vec<Whom> {
-        if !nodes.is_empty() {
-            return vec![Whom::Addresses(nodes.to_vec())];
-        }
-        if self.partners.borrow().by_did(did).is_some() {
-            return vec![Whom::Partner(did.clone())];
+        let is_partner = self.partners.borrow().by_did(did).is_some();
+        let named = (!nodes.is_empty()).then(|| Whom::Addresses(nodes.to_vec()));
+        let partner = is_partner.then(|| Whom::Partner(did.clone()));
+        let known: Vec<Whom> = named.into_iter().chain(partner).collect();
+        if !known.is_empty() {
+            return known;
         }
         let heads = self.road.heads(did).await;
         let mut named =
             heads.iter().filter_map(|head| Head::claimed(head).ok()).filter(|head| head.did == *did);
         if let Some(head) = named.next() {
-            let addresses = head.nodes.iter().flat_map(|node| {
-                let with_peer = |address: &String| overlay::address_of_peer(address, &node.peer_id);
-                node.addresses.iter().filter_map(with_peer).collect::<Vec<_>>()
-            });
-            return vec![Whom::Addresses(addresses.collect())];
+            return vec![Whom::Addresses(head.nodes.iter().flat_map(addresses_of).collect())];
         }
         let partners = self.partners.borrow();
         partners.iter().take(PARTNERS_ASKED_MAX).map(|partner| Whom::Partner(partner.did().clone())).collect()
     }
+}
+
+/// A node of a head record as addresses that end in `/p2p/…`.
+pub(super) fn addresses_of(node: &HeadNode) -> Vec<String> {
+    let with_peer = |address: &String| overlay::address_of_peer(address, &node.peer_id);
+    node.addresses.iter().filter_map(with_peer).collect()
 }
 
 #[async_trait]

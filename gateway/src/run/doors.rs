@@ -63,12 +63,12 @@ impl Ground {
     }
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
+pub(super) async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener, Error> {
     let io = |source| Error::Io { what: format!("cannot listen on {address} ({key})"), source };
     TcpListener::bind(address).await.map_err(io)
 }
 
-fn server_config(door: &'static str, tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
+pub(super) fn server_config(door: &'static str, tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
     crate::config::tls::server_config(tls).map_err(|error| Error::Tls { door, why: error.to_string() })
 }
 

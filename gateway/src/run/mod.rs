@@ -4,6 +4,7 @@
 //! Order of stop: the doors, the road, the workers, the spool. Whatever the grace time cuts off was not acknowledged.
 
 mod doors;
+mod ended;
 mod ground;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::acquaintance::{Acquaintance, presentations};
 use crate::config::Config;
 use crate::courier;
+use crate::custody::CustodyError;
 use crate::delivery;
 use crate::introductions::{FurnishError, Own};
 use crate::metrics::watch_spool;
@@ -68,7 +70,11 @@ pub enum Error {
 pub async fn run(config: Config) -> Result<(), Error> {
     let (spool, spool_guard) = Spool::open(config.database_path(), ground::spool_config(&config))?;
     let mut registry = Registry::default();
-    let (ground, Ends { partners, heard }) = Ground::lay(config, spool, &mut registry).await?;
+    let laid = Ground::lay(config.clone(), spool, &mut registry).await;
+    if let Err(Error::Custody(CustodyError::Ended(did))) = laid {
+        return ended::run(&config, did).await;
+    }
+    let (ground, Ends { partners, heard }) = laid?;
     watch_spool(&mut registry, ground.spool.clone());
     let room = ground.room().await?;
     let (presented_in, presented) = presentations();

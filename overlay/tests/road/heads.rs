@@ -89,6 +89,37 @@ async fn a_head_is_presented_with_the_hello_and_again_when_it_changes() {
     assert_eq!(globex.head().await, (acme.org.did.clone(), b"head 2".to_vec()));
 }
 
+#[tokio::test]
+async fn whoever_proved_itself_by_replaced_operator_keys_has_to_prove_itself_anew() {
+    let (acme, globex) = two_nodes(TCP).await;
+    acme.link_up(&globex.org.did).await;
+    globex.link_up(&acme.org.did).await;
+
+    // The officers of acme have spoken, and globex has heard of it.
+    let back = Org::taken_back("acme", 1);
+    globex.overlay.set_partners(vec![back.partner(&acme.overlay.listen_addresses())]);
+    globex.link_down(&acme.org.did).await;
+    let refused = acme.link(&globex.org.did, |link| {
+        link.last_error.as_ref().is_some_and(|error| error.contains("does not verify"))
+    });
+    assert!(!refused.await.up, "the old key opens no stream any more");
+
+    // The same node, under the new key.
+    acme.overlay.set_hello(back.hello(&[]));
+    acme.link_up(&globex.org.did).await;
+    globex.link_up(&acme.org.did).await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_caller_whose_keys_are_not_known_yet_is_shown_to_the_house() {
+    let (acme, globex) = two_nodes(TCP).await;
+    let mut hello = Org::taken_back("acme", 1).hello(&[]);
+    hello.head = b"where the news is".to_vec();
+    acme.overlay.set_hello(hello);
+    assert_eq!(globex.head().await, (acme.org.did.clone(), b"where the news is".to_vec()));
+    acme.link_down(&globex.org.did).await;
+}
+
 /// A hub and a raw node that speaks Kademlia to it.
 async fn hub_and_mallory() -> (Node, Mallory) {
     let hub = Node::start_in_network(Org::found("hub", 9), TCP, Kad::Server, &[]).await;

@@ -172,6 +172,7 @@ fn a_deactivated_person_is_answered_like_nobody_across_organisations() {
     done(globex, &["person", "publish", "bob@globex.test"]);
     a_day_later(acme);
     assert_eq!(find(acme, "Bob@Globex.Test"), Some(bob.clone()));
+    assert_eq!(resolved(acme, &bob)["deactivated"], false);
     done(globex, &["person", "deactivate", "bob@globex.test"]);
     a_day_later(acme);
     assert_eq!(find(acme, "bob@globex.test"), None);

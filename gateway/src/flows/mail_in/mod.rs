@@ -205,22 +205,29 @@ impl MailIn {
         };
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
         self.recall(&mut work, snapshot, partner);
+        if partner.is_frozen() && !work.progress.pending.is_empty() {
+            let words = "two histories of the partner's identity are signed; its recovery key settles which one counts";
+            work.note((self.clock)(), Stage::Decided, words.to_owned());
+            return self.hold(row, work).await;
+        }
         if !work.progress.pending.is_empty() {
             let decision =
                 decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => self.hand_over(permit, partner, &mut work).await,
-                Verdict::Hold => {
-                    let learned = Some(work.learned(self.custody.vault()));
-                    self.spool.hold(row.id, learned, work.notes_for_hold((self.clock)())).await?;
-                    self.metrics.held.inc();
-                    return Ok(());
-                }
+                Verdict::Hold => return self.hold(row, work).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
             }
         }
         self.conclude(work, partner).await
+    }
+
+    async fn hold(&self, row: &Arrived, work: Attempt<'_>) -> Result<(), SpoolError> {
+        let learned = Some(work.learned(self.custody.vault()));
+        self.spool.hold(row.id, learned, work.notes_for_hold((self.clock)())).await?;
+        self.metrics.held.inc();
+        Ok(())
     }
 
     /// What an earlier attempt left, or a decision about every recipient.

@@ -1,0 +1,42 @@
+//! An organisation ends its identity, and its partners hear of it.
+
+use std::net::TcpStream;
+
+use tests::peers::await_within;
+
+use super::theft::{A_MINUTE, House, shares_in};
+use crate::{done, refused, said, to_alice};
+
+#[test]
+fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none() {
+    let mut house = House::new();
+    house.globex.await_state(&to_alice(&house.globex, "before@globex.test"), "delivered");
+    assert!(house.acme.terminate().success());
+    let did = house.acme.did();
+    let shares = shares_in(house.office.path());
+    let ended = ["did", "deactivate", "--share", &shares[0], "--share", &shares[1], "--for-ever"];
+    let theirs = house.globex.did();
+    let mistaken = refused(&house.acme, &[&ended[..], &[theirs.as_str()]].concat());
+    assert!(mistaken.contains("names another DID than ours"), "{mistaken}");
+    assert_eq!(house.acme.log_of_identity().verify().expect("a log").did(), &did, "nothing has ended yet");
+
+    let farewell = done(&house.acme, &[&ended[..], &[did.as_str()]].concat());
+    assert!(farewell.contains("has ended"), "{farewell}");
+    house.acme.start_under(&[]);
+    await_within(A_MINUTE, "globex knows of the end", || {
+        (house.globex.partner("acme.test")["standing"] == "deactivated").then_some(())
+    });
+    house.globex.may_leave_mail();
+    house.globex.await_state(&to_alice(&house.globex, "after@globex.test"), "held");
+    let listed = house.globex.command(&["partner", "list"]);
+    assert!(said(&listed).contains("ended this identity for ever"), "{}", said(&listed));
+    assert_eq!(house.alice.mailbox("alice").len(), 1);
+    assert!(house.acme.is_running() && TcpStream::connect(house.acme.smtp).is_err(), "no mail is taken");
+    assert!(house.acme.terminate().success());
+
+    let again = refused(&house.acme, &[&ended[..], &[did.as_str()]].concat());
+    assert!(again.contains("has ended for ever"), "{again}");
+    house.acme.set("publication", "null");
+    house.acme.start_under(&[]);
+    assert!(!house.acme.await_end().success(), "a gateway that could tell nobody does not start");
+}
