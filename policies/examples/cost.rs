@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use policies::{
-    Destination, Direction, MailFacts, PartnerStanding, RecipientFacts, Rules, SenderStanding, decide_mail,
-    decide_recipient,
+    Client, Destination, Direction, MailFacts, Marks, PartnerStanding, RecipientFacts, Rules, SenderStanding,
+    decide_mail, decide_recipient,
 };
 
 fn main() {
@@ -20,14 +20,20 @@ fn main() {
         recipient: "bob@globex.example",
         recipient_domain: "globex.example",
         destination,
-        client_trusted: true,
+        client: Client::BELIEVED,
+        marks: Marks::default(),
+        outside: None,
     };
     let mail = MailFacts {
         direction: Direction::Outbound,
         sender: "alice@acme.example",
         sender_standing: SenderStanding::Ours,
         destination,
-        client_trusted: true,
+        client: Client::BELIEVED,
+        marks: Marks::default(),
+        require_tls: false,
+        outside: None,
+        authenticity: None,
         recipients: 3,
         size: 70_000,
         size_max: 26_214_400,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   RecipientFacts ─► decide_recipient ─► Decision<()>      at RCPT TO: 250, 451 or 550 per recipient
-//!   MailFacts ──────► decide_mail ──────► Decision<Permit>  octets complete: seal, hand over, hold or refuse
+//!   MailFacts ──────► decide_mail ──────► Decision<Permit>  octets complete: seal, hand over, relay, hold or refuse
 //!                         ▲
 //!                       Rules  =  rules/*.cedar  +  the administrator's local text      (immutable, one generation)
 //! ```
@@ -17,13 +17,14 @@
 //! - Closed by default: what no rule permits is refused; what cannot be evaluated is refused for now (`451`).
 //! - A refusal beats a hold, a hold beats a yes.
 //! - Local rules only tighten. No text an administrator can write opens what the standard rules close.
-//! - A [`Permit`] to seal names a pinned partner; a permit to hand over exists for our own recipients only. This holds
-//!   even if every rule were wrong.
+//! - A [`Permit`] to seal names a pinned partner; a permit to hand over exists for our own recipients only; a permit to
+//!   relay exists only where the configuration opened the way outside, for mail of our own clients that need not be
+//!   encrypted. This holds even if every rule were wrong.
 //! - Reasons and replies never carry an address.
 //!
 //! # Deliberately absent
-//! Content detectors, log-in decisions and per-person rules are not here yet. Whether a domain *has* a gateway is
-//! looked up by the house; a look-up that failed never reaches the judge.
+//! Content detectors, log-in decisions and per-person rules are not here yet. Whether a domain *has* a gateway, which
+//! marks a mail bears and whether DMARC passed is found out by the house; a look-up that failed never reaches the judge.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -39,17 +40,21 @@ mod rules;
 mod tests;
 
 pub use decision::{Decision, Reason, Refusal, Verdict};
-pub use facts::{Destination, Direction, MailFacts, PartnerStanding, RecipientFacts, SenderStanding};
+pub use facts::{
+    Authenticity, Client, Demand, Destination, Direction, DmarcPolicy, Finding, MailFacts, Marks,
+    PartnerStanding, RecipientFacts, Role, SenderStanding,
+};
 pub use permit::{Permit, Purpose};
 pub use rules::{Rules, RulesError};
 
+use permit::Course;
 use rules::Numbers;
 
 /// May this recipient be accepted? Outbound it is asked at `RCPT TO`, inbound per forward-path of an opened mail.
 pub fn decide_recipient(rules: &Rules, facts: &RecipientFacts<'_>) -> Decision<()> {
     let asked = rules.words.ask_recipient(facts);
     judge::judge(rules, asked, &Numbers::default(), |_| {
-        Purpose::of(facts.direction, facts.destination).map(|_purpose| ())
+        Purpose::of(&Course::of_recipient(facts)).map(|_purpose| ())
     })
 }
 
@@ -58,7 +63,7 @@ pub fn decide_mail(rules: &Rules, facts: &MailFacts<'_>) -> Decision<Permit> {
     let numbers = Numbers { size: facts.size, size_max: facts.size_max, recipients: facts.recipients as u64 };
     let asked = rules.words.ask_mail(facts);
     judge::judge(rules, asked, &numbers, |reasons| {
-        let purpose = Purpose::of(facts.direction, facts.destination)?;
+        let purpose = Purpose::of(&Course::of_mail(facts))?;
         Some(Permit::new(purpose, reasons.iter().map(|reason| reason.rule.clone()).collect()))
     })
 }

@@ -8,24 +8,31 @@ use cedar_policy::{
     RestrictedExpression as Value,
 };
 
-use crate::facts::{Destination, Direction, MailFacts, PartnerStanding, RecipientFacts, SenderStanding};
+use crate::facts::{
+    Authenticity, Client, Demand, Destination, Direction, DmarcPolicy, Finding, MailFacts, PartnerStanding,
+    RecipientFacts, Role, SenderStanding,
+};
 
-/// The four questions of `words.cedarschema`.
+/// The six questions of `words.cedarschema`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     RcptOut,
     MailOut,
     RcptIn,
     MailIn,
+    RcptHome,
+    MailHome,
 }
 
 impl Question {
-    pub(crate) const ALL: [Self; 4] = [Self::RcptOut, Self::MailOut, Self::RcptIn, Self::MailIn];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::RcptOut, Self::MailOut, Self::RcptIn, Self::MailIn, Self::RcptHome, Self::MailHome];
 
     pub(crate) fn of_recipient(direction: Direction) -> Self {
         match direction {
             Direction::Outbound => Self::RcptOut,
             Direction::Inbound => Self::RcptIn,
+            Direction::FromOutside => Self::RcptHome,
         }
     }
 
@@ -33,11 +40,12 @@ impl Question {
         match direction {
             Direction::Outbound => Self::MailOut,
             Direction::Inbound => Self::MailIn,
+            Direction::FromOutside => Self::MailHome,
         }
     }
 
     pub(crate) fn is_about_mail(self) -> bool {
-        matches!(self, Self::MailOut | Self::MailIn)
+        matches!(self, Self::MailOut | Self::MailIn | Self::MailHome)
     }
 
     fn names(self) -> (&'static str, &'static str) {
@@ -46,6 +54,8 @@ impl Question {
             Self::MailOut => ("mail-out", "out"),
             Self::RcptIn => ("rcpt-in", "in"),
             Self::MailIn => ("mail-in", "in"),
+            Self::RcptHome => ("rcpt-home", "home"),
+            Self::MailHome => ("mail-home", "home"),
         }
     }
 }
@@ -67,6 +77,10 @@ pub(crate) struct Words {
     mail: EntityTypeName,
     standing: EntityTypeName,
     place: EntityTypeName,
+    role: EntityTypeName,
+    demand: EntityTypeName,
+    finding: EntityTypeName,
+    dmarc_policy: EntityTypeName,
     actions: [Action; Question::ALL.len()],
 }
 
@@ -93,6 +107,10 @@ impl Words {
             mail: "Mail".parse()?,
             standing: "Standing".parse()?,
             place: "Place".parse()?,
+            role: "Role".parse()?,
+            demand: "Demand".parse()?,
+            finding: "Finding".parse()?,
+            dmarc_policy: "DmarcPolicy".parse()?,
             actions: Question::ALL.map(action),
         })
     }
@@ -114,10 +132,11 @@ impl Words {
         let mut attributes = self.destination(facts.destination);
         attributes.insert("address".to_owned(), text(&address));
         attributes.insert("domain".to_owned(), text(&facts.recipient_domain.to_lowercase()));
+        attributes.insert("must_encrypt".to_owned(), Value::new_bool(facts.marks.must_encrypt));
         let recipient = Entity::new(named(&self.recipient, &address), attributes, HashSet::new())?;
         let sender = self.sender(facts.sender, facts.sender_standing)?;
-        let trusted = facts.client_trusted;
-        self.ask(Question::of_recipient(facts.direction), sender, recipient, facts.direction, trusted)
+        let way = self.way(facts.direction, facts.destination, &facts.client, facts.outside)?;
+        self.ask(Question::of_recipient(facts.direction), sender, recipient, way)
     }
 
     pub(crate) fn ask_mail(&self, facts: &MailFacts<'_>) -> Result<Asked, Unaskable> {
@@ -127,9 +146,13 @@ impl Words {
         attributes.insert("size".to_owned(), number(facts.size));
         attributes.insert("size_max".to_owned(), number(facts.size_max.min(i64::MAX as u64 - 1)));
         attributes.insert("content_type".to_owned(), text(&facts.content_type.to_lowercase()));
+        attributes.insert("must_encrypt".to_owned(), Value::new_bool(facts.marks.must_encrypt));
+        attributes.insert("require_tls".to_owned(), Value::new_bool(facts.require_tls));
+        attributes.extend(self.authenticity(facts.authenticity));
         let mail = Entity::new(named(&self.mail, "this"), attributes, HashSet::new())?;
         let sender = self.sender(facts.sender, facts.sender_standing)?;
-        self.ask(Question::of_mail(facts.direction), sender, mail, facts.direction, facts.client_trusted)
+        let way = self.way(facts.direction, facts.destination, &facts.client, facts.outside)?;
+        self.ask(Question::of_mail(facts.direction), sender, mail, way)
     }
 
     fn ask(
@@ -137,18 +160,45 @@ impl Words {
         question: Question,
         sender: Entity,
         resource: Entity,
-        direction: Direction,
-        client_trusted: bool,
+        way: Context,
     ) -> Result<Asked, Unaskable> {
-        let outbound = direction == Direction::Outbound;
-        let context = Context::from_pairs([
-            ("trusted_client".to_owned(), Value::new_bool(outbound && client_trusted)),
-            ("sealed".to_owned(), Value::new_bool(outbound)),
-        ])?;
         let action = self.action(question);
-        let request = Request::new(sender.uid(), action.uid.clone(), resource.uid(), context, None)?;
+        let request = Request::new(sender.uid(), action.uid.clone(), resource.uid(), way, None)?;
         let entities = Entities::from_entities([action.entity.clone(), sender, resource], None)?;
         Ok(Asked { question, request, entities })
+    }
+
+    fn way(
+        &self,
+        direction: Direction,
+        destination: Destination<'_>,
+        client: &Client<'_>,
+        outside: Option<Demand>,
+    ) -> Result<Context, Unaskable> {
+        let has_client = direction != Direction::Inbound;
+        let sealed = direction == Direction::Outbound && !matches!(destination, Destination::Outside { .. });
+        let role = match client.role {
+            _ if !has_client => "none",
+            Role::Relay => "relay",
+            Role::Submission => "submission",
+            Role::Mx => "mx",
+        };
+        let demand = match outside {
+            None => "refused",
+            Some(Demand::Opportunistic) => "opportunistic",
+            Some(Demand::Encrypted) => "encrypted",
+            Some(Demand::Verified) => "verified",
+        };
+        let user = client.user.filter(|_| has_client).unwrap_or_default();
+        Ok(Context::from_pairs([
+            ("role".to_owned(), Value::new_entity_uid(named(&self.role, role))),
+            ("trusted_client".to_owned(), Value::new_bool(has_client && client.may_send())),
+            ("user".to_owned(), text(user)),
+            ("owns_sender".to_owned(), Value::new_bool(has_client && client.owns_sender)),
+            ("tls".to_owned(), Value::new_bool(has_client && client.tls)),
+            ("sealed".to_owned(), Value::new_bool(sealed)),
+            ("outside".to_owned(), Value::new_entity_uid(named(&self.demand, demand))),
+        ])?)
     }
 
     fn sender(&self, address: &str, standing: SenderStanding) -> Result<Entity, Unaskable> {
@@ -174,6 +224,8 @@ impl Words {
             Destination::Partner { did, standing } => {
                 ("partner", did.as_str(), standing == PartnerStanding::Conflict)
             }
+            Destination::Stranger => ("stranger", "", false),
+            Destination::Outside { .. } => ("outside", "", false),
             Destination::Unknown => ("unknown", "", false),
         };
         HashMap::from([
@@ -183,13 +235,44 @@ impl Words {
         ])
     }
 
+    /// What nobody looked for is `none`.
+    fn authenticity(&self, found: Option<Authenticity<'_>>) -> [(String, Value); 5] {
+        let finding = |of: fn(&Authenticity<'_>) -> Finding| {
+            let name = match found.as_ref().map(of).unwrap_or_default() {
+                Finding::Pass => "pass",
+                Finding::Fail => "fail",
+                Finding::SoftFail => "softfail",
+                Finding::Neutral => "neutral",
+                Finding::None => "none",
+                Finding::TempError => "temperror",
+                Finding::PermError => "permerror",
+            };
+            Value::new_entity_uid(named(&self.finding, name))
+        };
+        let policy = match found.map(|found| found.dmarc_policy).unwrap_or_default() {
+            DmarcPolicy::None => "none",
+            DmarcPolicy::Quarantine => "quarantine",
+            DmarcPolicy::Reject => "reject",
+        };
+        let from_domain = found.map_or_else(String::new, |found| found.from_domain.to_lowercase());
+        [
+            ("spf".to_owned(), finding(|found| found.spf)),
+            ("dkim".to_owned(), finding(|found| found.dkim)),
+            ("dmarc".to_owned(), finding(|found| found.dmarc)),
+            ("dmarc_policy".to_owned(), Value::new_entity_uid(named(&self.dmarc_policy, policy))),
+            ("from_domain".to_owned(), text(&from_domain)),
+        ]
+    }
+
     fn action(&self, question: Question) -> &Action {
-        let [rcpt_out, mail_out, rcpt_in, mail_in] = &self.actions;
+        let [rcpt_out, mail_out, rcpt_in, mail_in, rcpt_home, mail_home] = &self.actions;
         match question {
             Question::RcptOut => rcpt_out,
             Question::MailOut => mail_out,
             Question::RcptIn => rcpt_in,
             Question::MailIn => mail_in,
+            Question::RcptHome => rcpt_home,
+            Question::MailHome => mail_home,
         }
     }
 }

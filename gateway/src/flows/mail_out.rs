@@ -17,7 +17,7 @@ use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
 use federation::Recognition;
 use policies::{
-    Decision, Destination, Direction as Way, MailFacts, Permit, Reason, RecipientFacts, Refusal,
+    Decision, Destination, Direction as Way, MailFacts, Marks, Permit, Reason, RecipientFacts, Refusal,
     SenderStanding, Verdict,
 };
 use smtp::address::Address;
@@ -291,7 +291,9 @@ impl Transaction {
                 recipient: &to.to_string(),
                 recipient_domain: to.domain(),
                 destination: self.destination(to),
-                client_trusted: self.client.trusted,
+                client: self.client(),
+                marks: Marks::default(),
+                outside: None,
             },
         )
     }
@@ -311,13 +313,22 @@ impl Transaction {
                 sender: &sender,
                 sender_standing: sender_standing(&self.snapshot, &sender),
                 destination: partner.destination(),
-                client_trusted: self.client.trusted,
+                client: self.client(),
+                marks: Marks::default(),
+                require_tls: false,
+                outside: None,
+                authenticity: None,
                 recipients,
                 size: letter.size,
                 size_max,
                 content_type: &letter.content_type,
             },
         )
+    }
+
+    fn client(&self) -> policies::Client<'_> {
+        let (trusted, tls) = (self.client.trusted, self.client.tls.is_some());
+        policies::Client { role: policies::Role::Relay, trusted, user: None, owns_sender: false, tls }
     }
 
     fn destination(&self, to: &Address) -> Destination<'_> {
@@ -355,7 +366,11 @@ pub fn decide_held(snapshot: &Snapshot, partner: &Partner, mail: &Mail, size_max
             sender: &mail.envelope.reverse_path,
             sender_standing: sender_standing(snapshot, &mail.envelope.reverse_path),
             destination: partner.destination(),
-            client_trusted: true,
+            client: policies::Client::BELIEVED,
+            marks: Marks::default(),
+            require_tls: false,
+            outside: None,
+            authenticity: None,
             recipients: mail.envelope.forward_paths.len(),
             size: mail.octets.len() as u64,
             size_max,

@@ -26,11 +26,13 @@ use reply::Wording;
 const WORDS: &str = include_str!("../../rules/words.cedarschema");
 
 /// The standard rules, in the order in which they speak when several refuse the same mail.
-const STANDARD: [&str; 5] = [
+const STANDARD: [&str; 7] = [
     include_str!("../../rules/senders.cedar"),
     include_str!("../../rules/clear-text.cedar"),
     include_str!("../../rules/recipients.cedar"),
     include_str!("../../rules/partners.cedar"),
+    include_str!("../../rules/outside.cedar"),
+    include_str!("../../rules/authenticity.cedar"),
     include_str!("../../rules/size.cedar"),
 ];
 
@@ -90,18 +92,27 @@ impl Rules {
         Self::build(&STANDARD, Some(cedar_text))
     }
 
+    /// A law without a single objection: what it does not allow, nothing can.
+    #[cfg(test)]
+    pub(crate) fn everything_goes() -> Self {
+        let open = r#"@id("open") @why("Open.") permit (principal, action, resource);"#;
+        Self::build(&[open], None).unwrap()
+    }
+
     /// Short hash of every word of the law, standard and local. Equal generations decide equal facts equally.
     pub fn generation(&self) -> String {
         self.generation.clone()
     }
 
     pub(crate) fn slice(&self, question: Question) -> &Slice {
-        let [rcpt_out, mail_out, rcpt_in, mail_in] = &self.slices;
+        let [rcpt_out, mail_out, rcpt_in, mail_in, rcpt_home, mail_home] = &self.slices;
         match question {
             Question::RcptOut => rcpt_out,
             Question::MailOut => mail_out,
             Question::RcptIn => rcpt_in,
             Question::MailIn => mail_in,
+            Question::RcptHome => rcpt_home,
+            Question::MailHome => mail_home,
         }
     }
 
@@ -142,7 +153,7 @@ impl Rule {
     /// At `RCPT TO` the mail has no size yet, so a rule for that moment cannot promise a number.
     fn check_words_known(&self, question: Question) -> Result<(), String> {
         if self.why.needs_numbers() && !question.is_about_mail() {
-            return Err("numbers in @why are known for mail-out and mail-in only".to_owned());
+            return Err("numbers in @why are known for mail-out, mail-in and mail-home only".to_owned());
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use dccp::Did;
 
 use super::*;
 use crate::{
-    Destination, Direction, MailFacts, PartnerStanding, RecipientFacts, SenderStanding, Verdict, decide_mail,
-    decide_recipient,
+    Client, Demand, Destination, Direction, MailFacts, Marks, PartnerStanding, RecipientFacts, Role,
+    SenderStanding, Verdict, decide_mail, decide_recipient,
 };
 
 /// A whole local rule around one piece that a test spoils.
@@ -181,6 +181,17 @@ fn a_question_sees_its_own_rules_only() {
         named(Question::RcptIn),
         ["never-in-the-clear", "receive-for-us", "recipient-not-ours", "sender-not-of-partner"]
     );
+    assert_eq!(
+        named(Question::RcptHome),
+        [
+            "client-not-trusted",
+            "never-a-relay",
+            "never-in-the-clear",
+            "receive-for-us",
+            "sender-not-ours",
+            "sender-not-the-user"
+        ]
+    );
     assert!(named(Question::MailIn).contains(&"size-limit".to_owned()));
     assert!(!named(Question::RcptOut).contains(&"size-limit".to_owned()));
     assert_eq!(rules.slice(Question::MailOut).holds.num_of_policies(), 1);
@@ -197,11 +208,11 @@ fn what_no_rule_allows_is_refused() {
 
 #[test]
 fn rules_that_allow_everything_still_open_no_unsafe_way() {
-    let open = r#"@id("open") @why("Open.") permit (principal, action, resource);"#;
-    let rules = Rules::build(&[open], None).unwrap();
+    let rules = Rules::everything_goes();
     let did: Did = DID.parse().unwrap();
     let conflict = Destination::Partner { did: &did, standing: PartnerStanding::Conflict };
-    for destination in [Destination::Unknown, Destination::Ours, conflict] {
+    let outside = Destination::Outside { domain: "globex.example" };
+    for destination in [Destination::Unknown, Destination::Stranger, Destination::Ours, outside, conflict] {
         let Verdict::Refuse(refusal) = decide_mail(&rules, &outbound_mail(destination)).verdict else {
             panic!()
         };
@@ -209,8 +220,17 @@ fn rules_that_allow_everything_still_open_no_unsafe_way() {
         assert!(!decide_recipient(&rules, &outbound_recipient(destination)).verdict.is_allow());
     }
     let pinned = Destination::Partner { did: &did, standing: PartnerStanding::Pinned };
-    let inbound = MailFacts { direction: Direction::Inbound, ..outbound_mail(pinned) };
-    assert!(!decide_mail(&rules, &inbound).verdict.is_allow());
+    let opened = MailFacts { outside: Some(Demand::Opportunistic), ..outbound_mail(outside) };
+    for facts in [
+        MailFacts { direction: Direction::Inbound, ..outbound_mail(pinned) },
+        MailFacts { direction: Direction::FromOutside, ..outbound_mail(pinned) },
+        MailFacts { direction: Direction::FromOutside, ..opened },
+        MailFacts { client: Client { role: Role::Mx, ..Client::BELIEVED }, ..opened },
+        MailFacts { client: Client { role: Role::Mx, ..Client::BELIEVED }, ..outbound_mail(pinned) },
+        MailFacts { marks: Marks { must_encrypt: true }, ..opened },
+    ] {
+        assert!(!decide_mail(&rules, &facts).verdict.is_allow(), "{facts:?}");
+    }
 }
 
 #[test]
@@ -219,7 +239,7 @@ fn what_is_asked_follows_the_schema() {
     let words = Words::new().unwrap();
     let did: Did = DID.parse().unwrap();
     let pinned = Destination::Partner { did: &did, standing: PartnerStanding::Pinned };
-    for direction in [Direction::Outbound, Direction::Inbound] {
+    for direction in [Direction::Outbound, Direction::Inbound, Direction::FromOutside] {
         let recipient = RecipientFacts { direction, ..outbound_recipient(pinned) };
         let mail = MailFacts { direction, ..outbound_mail(pinned) };
         for asked in [words.ask_recipient(&recipient).unwrap(), words.ask_mail(&mail).unwrap()] {
@@ -242,7 +262,9 @@ fn outbound_recipient(destination: Destination<'_>) -> RecipientFacts<'_> {
         recipient: "bob@globex.example",
         recipient_domain: "globex.example",
         destination,
-        client_trusted: true,
+        client: Client::BELIEVED,
+        marks: Marks::default(),
+        outside: None,
     }
 }
 
@@ -252,7 +274,11 @@ fn outbound_mail(destination: Destination<'_>) -> MailFacts<'_> {
         sender: "alice@acme.example",
         sender_standing: SenderStanding::Ours,
         destination,
-        client_trusted: true,
+        client: Client::BELIEVED,
+        marks: Marks::default(),
+        require_tls: false,
+        outside: None,
+        authenticity: None,
         recipients: 1,
         size: 1,
         size_max: 2,

@@ -1,5 +1,6 @@
 //! Promises of the judge as a whole, case by case. `did:dccp:` values are made up; the judge compares them and never parses.
 
+mod outside;
 mod properties;
 
 use dccp::Did;
@@ -29,7 +30,9 @@ fn alice_to(destination: Destination<'_>) -> RecipientFacts<'_> {
         recipient: "bob@globex.example",
         recipient_domain: "globex.example",
         destination,
-        client_trusted: true,
+        client: Client::BELIEVED,
+        marks: Marks::default(),
+        outside: None,
     }
 }
 
@@ -42,7 +45,9 @@ fn bob_to(destination: Destination<'_>) -> RecipientFacts<'_> {
         recipient: "alice@acme.example",
         recipient_domain: "acme.example",
         destination,
-        client_trusted: false,
+        client: Client::NOBODY,
+        marks: Marks::default(),
+        outside: None,
     }
 }
 
@@ -52,7 +57,11 @@ fn mail_of<'a>(recipient: &RecipientFacts<'a>) -> MailFacts<'a> {
         sender: recipient.sender,
         sender_standing: recipient.sender_standing,
         destination: recipient.destination,
-        client_trusted: recipient.client_trusted,
+        client: recipient.client,
+        marks: recipient.marks,
+        require_tls: false,
+        outside: recipient.outside,
+        authenticity: None,
         recipients: 1,
         size: 4_096,
         size_max: 26_214_400,
@@ -112,7 +121,7 @@ fn a_partner_in_conflict_with_its_pin_is_held_for_an_administrator() {
 #[test]
 fn a_hold_never_rescues_what_is_refused() {
     let did = globex();
-    let facts = RecipientFacts { client_trusted: false, ..alice_to(in_conflict(&did)) };
+    let facts = RecipientFacts { client: Client::NOBODY, ..alice_to(in_conflict(&did)) };
     refused_by(&Rules::standard(), "client-not-trusted", &facts);
 }
 
@@ -133,7 +142,7 @@ fn mail_for_a_partner_is_never_handed_over_in_the_clear() {
 #[test]
 fn only_trusted_clients_send_out() {
     let did = globex();
-    let facts = RecipientFacts { client_trusted: false, ..alice_to(pinned(&did)) };
+    let facts = RecipientFacts { client: Client::NOBODY, ..alice_to(pinned(&did)) };
     refused_by(&Rules::standard(), "client-not-trusted", &facts);
 }
 

@@ -12,73 +12,157 @@ fn any_size() -> impl Strategy<Value = u64> {
 }
 
 prop_compose! {
+    fn any_client()(
+        role in prop_oneof![Just(Role::Relay), Just(Role::Submission), Just(Role::Mx)],
+        flags: [bool; 4],
+        user in any::<String>(),
+    ) -> AnyClient {
+        AnyClient { role, flags, user }
+    }
+}
+
+#[derive(Debug)]
+struct AnyClient {
+    role: Role,
+    flags: [bool; 4],
+    user: String,
+}
+
+impl AnyClient {
+    fn client(&self) -> Client<'_> {
+        let [trusted, known, owns_sender, tls] = self.flags;
+        Client { role: self.role, trusted, user: known.then_some(&self.user), owns_sender, tls }
+    }
+}
+
+fn any_finding() -> impl Strategy<Value = Finding> {
+    prop_oneof![
+        Just(Finding::Pass),
+        Just(Finding::Fail),
+        Just(Finding::SoftFail),
+        Just(Finding::Neutral),
+        Just(Finding::None),
+        Just(Finding::TempError),
+        Just(Finding::PermError),
+    ]
+}
+
+prop_compose! {
     fn any_facts()(
-        outbound: bool,
+        direction in prop_oneof![
+            Just(Direction::Outbound), Just(Direction::Inbound), Just(Direction::FromOutside),
+        ],
         standing in prop_oneof![
             Just(SenderStanding::Ours), Just(SenderStanding::Null),
             Just(SenderStanding::Foreign), Just(SenderStanding::ThePartner),
         ],
-        place in 0..4_u8,
-        client_trusted: bool,
-        sender in any::<String>(),
-        recipient in any::<String>(),
-        domain in any::<String>(),
-        content_type in any::<String>(),
+        place in 0..6_u8,
+        client in any_client(),
+        outside in prop_oneof![
+            Just(None), Just(Some(Demand::Opportunistic)),
+            Just(Some(Demand::Encrypted)), Just(Some(Demand::Verified)),
+        ],
+        (must_encrypt, require_tls) in any::<(bool, bool)>(),
+        words in any::<[String; 4]>(),
         numbers in (any::<usize>(), any_size(), any_size()),
+        findings in (any_finding(), any_finding(), any_finding()),
+        dmarc_policy in proptest::option::of(prop_oneof![
+            Just(DmarcPolicy::None), Just(DmarcPolicy::Quarantine), Just(DmarcPolicy::Reject),
+        ]),
     ) -> AnyFacts {
-        AnyFacts { outbound, standing, place, client_trusted, sender, recipient, domain, content_type, numbers }
+        AnyFacts {
+            direction, standing, place, client, outside, must_encrypt, require_tls, words, numbers, findings,
+            dmarc_policy,
+        }
     }
 }
 
 #[derive(Debug)]
 struct AnyFacts {
-    outbound: bool,
+    direction: Direction,
     standing: SenderStanding,
     place: u8,
-    client_trusted: bool,
-    sender: String,
-    recipient: String,
-    domain: String,
-    content_type: String,
+    client: AnyClient,
+    outside: Option<Demand>,
+    must_encrypt: bool,
+    require_tls: bool,
+    /// Sender, recipient, domain, content type.
+    words: [String; 4],
     numbers: (usize, u64, u64),
+    findings: (Finding, Finding, Finding),
+    /// `None`: nobody looked whether it is authentic.
+    dmarc_policy: Option<DmarcPolicy>,
 }
 
 impl AnyFacts {
     fn recipient<'a>(&'a self, did: &'a Did) -> RecipientFacts<'a> {
+        let [sender, recipient, domain, _] = &self.words;
         RecipientFacts {
-            direction: if self.outbound { Direction::Outbound } else { Direction::Inbound },
-            sender: &self.sender,
+            direction: self.direction,
+            sender,
             sender_standing: self.standing,
-            recipient: &self.recipient,
-            recipient_domain: &self.domain,
+            recipient,
+            recipient_domain: domain,
             destination: match self.place {
                 0 => Destination::Ours,
                 1 => pinned(did),
                 2 => in_conflict(did),
+                3 => Destination::Stranger,
+                4 => Destination::Outside { domain },
                 _ => Destination::Unknown,
             },
-            client_trusted: self.client_trusted,
+            client: self.client.client(),
+            marks: Marks { must_encrypt: self.must_encrypt },
+            outside: self.outside,
         }
     }
 
     fn mail<'a>(&'a self, did: &'a Did) -> MailFacts<'a> {
         let (recipients, size, size_max) = self.numbers;
+        let [.., domain, content_type] = &self.words;
+        let (spf, dkim, dmarc) = self.findings;
         MailFacts {
             recipients,
             size,
             size_max,
-            content_type: &self.content_type,
+            content_type,
+            require_tls: self.require_tls,
+            authenticity: self.dmarc_policy.map(|dmarc_policy| Authenticity {
+                spf,
+                dkim,
+                dmarc,
+                dmarc_policy,
+                from_domain: domain,
+            }),
             ..mail_of(&self.recipient(did))
         }
     }
 
     /// The law in Rust, written a second time and independently of Cedar.
     fn may_pass(&self) -> bool {
-        match (self.outbound, self.place, self.standing) {
-            (true, 1, SenderStanding::Ours | SenderStanding::Null) => self.client_trusted,
-            (false, 0, SenderStanding::ThePartner | SenderStanding::Null) => true,
+        let [trusted, known, owns_sender, _tls] = self.client.flags;
+        let own = matches!(self.standing, SenderStanding::Ours | SenderStanding::Null);
+        let believed = own
+            && match self.client.role {
+                Role::Relay => trusted,
+                Role::Submission => known && (owns_sender || self.standing == SenderStanding::Null),
+                Role::Mx => false,
+            };
+        match (self.direction, self.place) {
+            (Direction::Outbound, 1) => believed,
+            (Direction::Outbound, 4) => believed && self.outside.is_some() && !self.must_encrypt,
+            (Direction::Inbound, 0) => {
+                matches!(self.standing, SenderStanding::ThePartner | SenderStanding::Null)
+            }
+            (Direction::FromOutside, 0) => self.client.role == Role::Mx || believed,
             _ => false,
         }
+    }
+
+    /// Whether DMARC lets it in at once.
+    fn is_authentic(&self) -> bool {
+        let asked = self.dmarc_policy.unwrap_or_default() != DmarcPolicy::None;
+        self.direction != Direction::FromOutside || !asked || self.findings.2 != Finding::Fail
     }
 }
 
@@ -90,6 +174,7 @@ thread_local! {
            @id("look-first") @effect("hold") @why("An administrator looks first.")
            forbid (principal, action, resource) when { principal.domain like "*e*" };"#,
     ).unwrap();
+    static OPEN: Rules = Rules::everything_goes();
 }
 
 proptest! {
@@ -103,7 +188,7 @@ proptest! {
             let mail = decide_mail(rules, &facts.mail(&did));
             // The very end of Cedar's numbers is refused rather than compared wrongly.
             let fits = size <= size_max && size < i64::MAX as u64;
-            prop_assert_eq!(mail.verdict.is_allow(), facts.may_pass() && fits);
+            prop_assert_eq!(mail.verdict.is_allow(), facts.may_pass() && facts.is_authentic() && fits);
             Ok(())
         })?;
     }
@@ -120,9 +205,36 @@ proptest! {
                         prop_assert_eq!(mail.destination, pinned(to));
                     }
                     Purpose::HandOver => {
-                        prop_assert_eq!(mail.direction, Direction::Inbound);
+                        prop_assert_ne!(mail.direction, Direction::Outbound);
                         prop_assert_eq!(mail.destination, Destination::Ours);
                     }
+                    Purpose::Relay { domain, demand } => {
+                        prop_assert_eq!(mail.direction, Direction::Outbound);
+                        let is_there = matches!(mail.destination, Destination::Outside { domain: asked }
+                            if asked.to_lowercase() == *domain);
+                        prop_assert!(is_there);
+                        prop_assert!(Some(*demand) >= mail.outside && mail.outside.is_some());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Even a law that permits everything opens no way for clear text but the ones that the configuration opened.
+    #[test]
+    fn no_law_relays_what_must_be_sealed_or_what_comes_from_the_internet(facts in any_facts()) {
+        let did = globex();
+        let mail = facts.mail(&did);
+        for rules in [&STANDARD, &STRICTER, &OPEN] {
+            if let Verdict::Allow(permit) = rules.with(|rules| decide_mail(rules, &mail)).verdict {
+                let leaves = *permit.purpose() != Purpose::HandOver;
+                prop_assert!(!leaves || mail.client.role != Role::Mx);
+                if matches!(permit.purpose(), Purpose::Relay { .. }) {
+                    prop_assert!(!mail.marks.must_encrypt);
+                    let to_partner = matches!(mail.destination, Destination::Partner { .. });
+                    prop_assert!(!to_partner && mail.destination != Destination::Stranger);
+                    let known = mail.client.role == Role::Submission && mail.client.user.is_some();
+                    prop_assert!(known || (mail.client.role == Role::Relay && mail.client.trusted));
                 }
             }
         }

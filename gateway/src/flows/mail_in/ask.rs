@@ -2,7 +2,9 @@
 
 use dccp::mail::Mail;
 use federation::Recognition;
-use policies::{Decision, Destination, Direction as Way, MailFacts, Permit, RecipientFacts, SenderStanding};
+use policies::{
+    Client, Decision, Destination, Direction as Way, MailFacts, Marks, Permit, RecipientFacts, SenderStanding,
+};
 
 use crate::flows::Snapshot;
 use crate::partners::Partner;
@@ -37,7 +39,9 @@ pub(super) fn decide_recipient(
             recipient,
             recipient_domain: recipient.rsplit_once('@').map_or("", |(_, domain)| domain),
             destination,
-            client_trusted: false,
+            client: Client::NOBODY,
+            marks: Marks::default(),
+            outside: None,
         },
     )
 }
@@ -56,7 +60,11 @@ pub(super) fn decide_mail(
             sender: &mail.envelope.reverse_path,
             sender_standing: sender_standing(snapshot, partner, &mail.envelope.reverse_path),
             destination: Destination::Ours,
-            client_trusted: false,
+            client: Client::NOBODY,
+            marks: Marks::default(),
+            require_tls: false,
+            outside: None,
+            authenticity: None,
             recipients,
             size: mail.octets.len() as u64,
             size_max,
