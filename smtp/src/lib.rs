@@ -31,6 +31,7 @@
 )]
 
 pub mod address;
+pub mod authenticity;
 pub mod client;
 pub mod dsn;
 pub mod message;

@@ -8,6 +8,8 @@ mod mime;
 
 use crate::reply::{Enhanced, Reply};
 
+pub(crate) use header::{End, Field, Fields};
+
 /// A fact longer than this is cut: it is for rules, logs and reports, not for delivery.
 const FACT_OCTETS_MAX: usize = 998;
 

@@ -9,26 +9,26 @@ use memchr::memchr;
 use super::{Limits, MessageError};
 
 /// A field: name, and value with its folds and line ends.
-pub(super) struct Field<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 impl Field<'_> {
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
 /// Goes over the fields at the start of `octets`, until an empty line, the end, or a line that is no field.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     octets: &'a [u8],
     at: usize,
 }
 
 /// Why the fields ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// At the end of the octets, or an empty line; the body begins behind it.
     Regular { body: usize },
     /// A line that is neither a field nor empty.
@@ -36,17 +36,17 @@ pub(super) enum End {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(octets: &'a [u8]) -> Self {
+    pub(crate) fn new(octets: &'a [u8]) -> Self {
         Self { octets, at: 0 }
     }
 
     /// Where the next line begins.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// To be asked after the last field.
-    pub(super) fn end(&self) -> End {
+    pub(crate) fn end(&self) -> End {
         match self.octets.get(self.at..).unwrap_or_default() {
             [] => End::Regular { body: self.at },
             [b'\r', b'\n', ..] => End::Regular { body: self.at + 2 },
