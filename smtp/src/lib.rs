@@ -37,6 +37,7 @@ pub mod dsn;
 pub mod message;
 pub mod reply;
 pub mod sasl;
+pub mod route;
 pub mod server;
 pub mod tls;
 pub mod trace;

@@ -101,6 +101,14 @@ pub fn date(time: SystemTime) -> String {
     )
 }
 
+/// Date and time as in RFC 3339 §5.6, in UTC: `2025-07-01T10:52:37Z`.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Year, month (1 to 12) and day of a day counted from 1 January 1970, in the Gregorian calendar.
 ///
 /// Counts years from 1 March, so that the leap day is the last of its year.

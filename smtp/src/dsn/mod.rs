@@ -30,6 +30,8 @@ use crate::{
 use original::Original;
 use text::{Encoding, date, one_ascii_line};
 
+pub(crate) use text::quoted_printable;
+
 /// Our own host name is from the configuration; this bounds it in the report all the same.
 const HOST_CHARS_MAX: usize = 255;
 

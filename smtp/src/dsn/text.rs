@@ -83,7 +83,8 @@ pub(super) fn encode(octets: &[u8]) -> (Encoding, String) {
     }
 }
 
-fn quoted_printable(octets: &[u8]) -> String {
+/// RFC 2045 §6.7, with CRLF at the end of every line.
+pub(crate) fn quoted_printable(octets: &[u8]) -> String {
     let mut out = String::with_capacity(octets.len() * 2);
     let mut rest = octets;
     while !rest.is_empty() {
