@@ -14,6 +14,7 @@ mod original;
 mod request;
 mod status;
 mod text;
+mod xtext;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -22,7 +23,10 @@ use std::{
 
 use bytes::Bytes;
 
-pub use self::request::{Notify, OriginalRecipient, Ret};
+pub use self::request::{
+    ENVID_CHARACTERS_MAX, NotARequest, Notify, ORCPT_OCTETS_MAX, OriginalRecipient, Ret, envid, envid_value,
+};
+pub(crate) use self::xtext::decode as decode_xtext;
 use crate::{
     address::Address,
     reply::{Enhanced, Reply},

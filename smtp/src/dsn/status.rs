@@ -3,6 +3,7 @@
 use super::{
     Action, Diagnostic, HOST_CHARS_MAX, Part, RecipientReport, Report,
     text::{Encoding, date, field, one_ascii_line, one_line},
+    xtext,
 };
 
 /// A forward path has at most 254 octets (RFC 5321 §4.5.3.1.3); what the other organisation claims may not.
@@ -67,15 +68,7 @@ fn typed_address(address: &str) -> String {
     if address.is_ascii() {
         return format!("rfc822; {address}");
     }
-    let mut encoded = String::from("utf-8; ");
-    for character in address.chars() {
-        match character {
-            '+' | '=' | '\\' => encoded += &format!("\\x{{{:X}}}", u32::from(character)),
-            '!'..='~' => encoded.push(character),
-            _ => encoded += &format!("\\x{{{:X}}}", u32::from(character)),
-        }
-    }
-    encoded
+    format!("utf-8; {}", xtext::encode_utf8(&address))
 }
 
 #[cfg(test)]

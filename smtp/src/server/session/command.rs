@@ -1,9 +1,13 @@
-//! The grammar of command lines (RFC 5321 §4.1.1 and the extensions' parameters).
+//! The grammar of command lines (RFC 5321 §4.1.1, and the commands of the extensions).
+
+mod parameters;
+
+use std::fmt;
 
 use super::replies;
 use crate::address::{self, Address, AddressError, ReversePath};
 use crate::reply::Reply;
-use crate::server::MailFrom;
+use crate::server::{MailFrom, Notify, OriginalRecipient, Secret};
 
 /// A greeting name longer than a domain can be (RFC 5321 §4.5.3.1.2) is none.
 const HELLO_OCTETS_MAX: usize = 255;
@@ -13,24 +17,65 @@ const HELLO_OCTETS_MAX: usize = 255;
 pub(super) enum Command {
     Ehlo(String),
     Helo(String),
-    Mail {
-        mail: MailFrom,
-        parameters: bool,
-    },
-    Recipient(Forward),
+    Mail(Mail),
+    Recipient(Recipient),
     Data,
+    /// `BDAT`: so many octets follow the line (RFC 3030 §2).
+    Chunk {
+        octets: u64,
+        last: bool,
+    },
     Reset,
     Noop,
     Verify,
     Help,
     Quit,
     StartTls,
+    Auth(Auth),
     /// A browser that was tricked into posting to us: its headers must not be forgiven one by one until
     /// the SMTP commands in its body come.
     Http,
 }
 
+/// The argument of `MAIL FROM`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mail {
+    pub(super) from: MailFrom,
+    /// There are some; only a client that said EHLO may know them.
+    pub(super) parameters: bool,
+    /// One of them is `AUTH=`.
+    pub(super) auth: bool,
+}
+
 /// The argument of `RCPT TO`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Recipient {
+    pub(super) to: Forward,
+    pub(super) notify: Notify,
+    pub(super) orcpt: Option<OriginalRecipient>,
+    /// There are some; only a client that said EHLO may know them.
+    pub(super) parameters: bool,
+    /// Neither the path nor a parameter needs SMTPUTF8.
+    pub(super) ascii: bool,
+}
+
+/// The argument of `AUTH` (RFC 4954 §4).
+#[derive(PartialEq, Eq)]
+pub(super) struct Auth {
+    /// As the client spells it.
+    pub(super) mechanism: String,
+    /// The initial response, still in base64.
+    pub(super) initial: Option<Secret>,
+}
+
+impl fmt::Debug for Auth {
+    /// Without what may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Auth({:?}, initial response: {})", self.mechanism, self.initial.is_some())
+    }
+}
+
+/// A forward path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Forward {
     Address(Address),
@@ -54,6 +99,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Reply> {
         "MAIL" => mail(argument),
         "RCPT" => recipient(argument),
         "DATA" => bare(argument, Command::Data),
+        "BDAT" => chunk(argument),
+        "AUTH" => auth(argument),
         "RSET" => bare(argument, Command::Reset),
         "QUIT" => bare(argument, Command::Quit),
         "STARTTLS" => bare(argument, Command::StartTls),
@@ -61,9 +108,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, Reply> {
         "HELP" => Ok(Command::Help),
         "VRFY" if argument.is_empty() => Err(replies::argument_missing()),
         "VRFY" => Ok(Command::Verify),
-        "EXPN" | "AUTH" | "BDAT" | "ETRN" | "TURN" | "SEND" | "SOML" | "SAML" => {
-            Err(replies::not_implemented())
-        }
+        "EXPN" | "ETRN" | "TURN" | "SEND" | "SOML" | "SAML" => Err(replies::not_implemented()),
         "GET" | "HEAD" | "POST" | "PUT" | "OPTIONS" | "CONNECT" => Ok(Command::Http),
         _ => Err(replies::unknown_command()),
     }
@@ -81,94 +126,57 @@ fn hello(argument: &str) -> Result<String, Reply> {
     if good { Ok(argument.to_owned()) } else { Err(replies::bad_hello()) }
 }
 
+/// `chunk-size [SP "LAST"]` (RFC 3030 §2). More octets than 64 bits can count are as good as without an end.
+fn chunk(argument: &str) -> Result<Command, Reply> {
+    let (size, last) = match argument.split_once(' ') {
+        None => (argument, false),
+        Some((size, word)) if word.eq_ignore_ascii_case("LAST") => (size, true),
+        Some(_) => return Err(replies::bad_chunk()),
+    };
+    if !(1..=20).contains(&size.len()) || !size.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(replies::bad_chunk());
+    }
+    Ok(Command::Chunk { octets: size.parse().unwrap_or(u64::MAX), last })
+}
+
+/// Whether the line, understood or not, says that octets follow which are no commands.
+pub(super) fn announces_chunk(line: &[u8]) -> bool {
+    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
+}
+
+/// `mechanism [SP initial-response]` (RFC 4954 §4).
+fn auth(argument: &str) -> Result<Command, Reply> {
+    let (mechanism, initial) = match argument.split_once(' ') {
+        None => (argument, None),
+        Some((mechanism, initial)) => (mechanism, Some(Secret::new(initial.to_owned()))),
+    };
+    if mechanism.is_empty() {
+        return Err(replies::argument_missing());
+    }
+    Ok(Command::Auth(Auth { mechanism: mechanism.to_owned(), initial }))
+}
+
 fn mail(argument: &str) -> Result<Command, Reply> {
     let (path, parameters) = path("FROM:", argument)?;
     let reverse_path = match path {
         "" => ReversePath::Null,
         path => ReversePath::Address(mailbox(path).map_err(replies::bad_sender)?),
     };
-    let mut mail = MailFrom {
-        reverse_path,
-        size: None,
-        body_8bit: false,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        require_tls: false,
-    };
-    let mut seen = Seen::default();
-    for parameter in parameters.split(' ').filter(|p| !p.is_empty()) {
-        seen.read(parameter, &mut mail)?;
-    }
-    let ascii = mail.reverse_path.address().is_none_or(Address::is_ascii);
-    if !ascii && !mail.smtputf8 {
+    let mail = parameters::of_mail(reverse_path, parameters)?;
+    let ascii = mail.from.reverse_path.address().is_none_or(Address::is_ascii);
+    if !ascii && !mail.from.smtputf8 {
         return Err(replies::needs_smtputf8());
     }
-    Ok(Command::Mail { mail, parameters: seen != Seen::default() })
-}
-
-/// Each parameter at most once (RFC 5321 §4.1.1.11).
-#[derive(Default, PartialEq, Eq)]
-struct Seen {
-    size: bool,
-    body: bool,
-    smtputf8: bool,
-}
-
-impl Seen {
-    fn read(&mut self, parameter: &str, mail: &mut MailFrom) -> Result<(), Reply> {
-        let (keyword, value) = match parameter.split_once('=') {
-            Some((keyword, value)) => (keyword, Some(value)),
-            None => (parameter, None),
-        };
-        let again = match (keyword.to_ascii_uppercase().as_str(), value) {
-            ("SIZE", Some(digits)) => {
-                mail.size = Some(size(digits)?);
-                std::mem::replace(&mut self.size, true)
-            }
-            ("BODY", Some(body)) if body.eq_ignore_ascii_case("7BIT") => {
-                std::mem::replace(&mut self.body, true)
-            }
-            ("BODY", Some(body)) if body.eq_ignore_ascii_case("8BITMIME") => {
-                mail.body_8bit = true;
-                std::mem::replace(&mut self.body, true)
-            }
-            ("SMTPUTF8", None) => {
-                mail.smtputf8 = true;
-                std::mem::replace(&mut self.smtputf8, true)
-            }
-            ("SIZE" | "BODY" | "SMTPUTF8", _) => return Err(replies::bad_parameter(keyword)),
-            _ => return Err(replies::unknown_parameter(keyword)),
-        };
-        if again { Err(replies::repeated_parameter(keyword)) } else { Ok(()) }
-    }
-}
-
-/// `1*20DIGIT` (RFC 1870 §3); more than fits in 64 bits is as good as infinite.
-fn size(digits: &str) -> Result<u64, Reply> {
-    if !(1..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(replies::bad_parameter("SIZE"));
-    }
-    Ok(digits.parse().unwrap_or(u64::MAX))
+    Ok(Command::Mail(mail))
 }
 
 fn recipient(argument: &str) -> Result<Command, Reply> {
     let (path, parameters) = path("TO:", argument)?;
-    if path.eq_ignore_ascii_case("postmaster") {
-        return no_parameters(parameters, Command::Recipient(Forward::Postmaster));
-    }
-    let address = mailbox(path).map_err(replies::bad_recipient)?;
-    no_parameters(parameters, Command::Recipient(Forward::Address(address)))
-}
-
-/// No extension we offer has parameters for `RCPT TO`.
-fn no_parameters(parameters: &str, command: Command) -> Result<Command, Reply> {
-    match parameters.split(' ').find(|p| !p.is_empty()) {
-        None => Ok(command),
-        Some(parameter) => Err(replies::unknown_parameter(
-            parameter.split_once('=').map_or(parameter, |(keyword, _)| keyword),
-        )),
-    }
+    let to = match path {
+        path if path.eq_ignore_ascii_case("postmaster") => Forward::Postmaster,
+        path => Forward::Address(mailbox(path).map_err(replies::bad_recipient)?),
+    };
+    parameters::of_recipient(to, argument.is_ascii(), parameters).map(Command::Recipient)
 }
 
 /// Splits `FROM:<path> parameters`. The angle brackets are required; one thing is forgiven, blanks after

@@ -2,9 +2,10 @@
 
 use memchr::memchr_iter;
 
-/// RFC 5321 §4.5.3.1.4: a command line has at most 512 octets with CRLF; SIZE (RFC 1870 §3) adds 26,
-/// 8BITMIME (RFC 6152 §3) adds 17, SMTPUTF8 (RFC 6531 §3.1) adds 10.
-pub(super) const LINE_OCTETS_MAX: usize = 512 + 26 + 17 + 10;
+/// RFC 5321 §4.5.3.1.4: a command line has at most 512 octets with CRLF. To MAIL, SIZE (RFC 1870 §3) adds 26, 8BITMIME
+/// (RFC 6152 §3) 17, SMTPUTF8 (RFC 6531 §3.1) 10, REQUIRETLS (RFC 8689 §2) 11, AUTH (RFC 4954 §3) 500, RET 9 and ENVID
+/// 307 when each of its 100 characters is encoded (RFC 3461 §4.4). RCPT with an ORCPT of 500 is shorter.
+pub(super) const LINE_OCTETS_MAX: usize = 512 + 26 + 17 + 10 + 11 + 500 + 9 + 307;
 
 /// What stands at the start of the input.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,12 +15,15 @@
 //! ```
 //!
 //! Invariants: the replies and questions depend on the octets and the answers, never on how the octets were
-//! cut into pieces; only CRLF ends a command and only CRLF.CRLF a message; at most one line, or two octets of a
-//! message, are left unconsumed when the session asks to [`Step::Read`].
+//! cut into pieces; only CRLF ends a command, and only CRLF.CRLF a message that is not counted; at most one line, or
+//! two octets of a message, are left unconsumed when the session asks to [`Step::Read`].
 
+mod chunks;
 mod command;
 mod content;
+mod keep;
 mod line;
+mod messages;
 mod order;
 pub(super) mod replies;
 
@@ -29,8 +32,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use self::chunks::Chunks;
 use self::content::Content;
 use self::line::{Line, first_line, skip_line};
+use self::messages::Chunk;
 use super::{Budget, Client, Closed, Config, Event, Grant, MailFrom, RcptTo, TlsFacts};
 use crate::reply::Reply;
 
@@ -62,8 +67,10 @@ enum State {
     Overlong { skipped: usize },
     /// Nothing to look at before the house has answered.
     Asked,
-    /// A message.
+    /// A message, up to its final dot.
     Content(Box<Content>),
+    /// So many octets of a message.
+    Chunk(Box<Chunk>),
     /// Of no interest.
     Over(Closed),
 }
@@ -75,6 +82,8 @@ struct Envelope {
     smtputf8: bool,
     asked: usize,
     accepted: usize,
+    /// What came by BDAT so far.
+    chunks: Option<Box<Chunks>>,
 }
 
 /// How far [`Session::step`] came.
@@ -106,7 +115,7 @@ pub enum Step {
 /// A complete message and the memory it holds.
 #[derive(Debug)]
 pub struct Body {
-    /// What the client sent, dot-unstuffed, to the octet.
+    /// What the client sent, dot-unstuffed, to the octet, unless [`Event::LineEndsMended`] says otherwise.
     pub octets: Bytes,
     /// To be dropped when the house has answered.
     pub grant: Grant,
@@ -120,7 +129,7 @@ pub enum Awaits {
         /// Lines so far.
         seen: u64,
     },
-    /// More of a message, of which so many octets are here.
+    /// More of a message, of which so many octets are here; also the next chunk of one that has begun.
     Content {
         /// Octets so far, after unstuffing.
         octets: u64,
@@ -166,14 +175,16 @@ impl Session {
         let mut consumed = 0;
         loop {
             let rest = input.get(consumed..).unwrap_or_default();
+            let leaving = self.stopping && !self.in_chunks();
             let (used, step) = match &mut self.state {
-                State::Command if self.stopping => self.end(Closed::Stopped),
+                State::Command if leaving => self.end(Closed::Stopped),
                 State::Command => self.command_line(rest),
                 State::Overlong { .. } => self.overlong_line(rest),
                 State::Content(content) => {
                     let (used, ended) = content.feed(rest);
                     (used, if ended { self.message_ended() } else { Some(Step::Read) })
                 }
+                State::Chunk(_) => self.chunk_octets(rest),
                 State::Asked => (0, Some(Step::Read)), // not called before the answer
                 State::Over(_) => (rest.len(), Some(Step::Close)),
             };
@@ -275,7 +286,11 @@ impl Session {
     pub fn awaits(&self) -> Awaits {
         match &self.state {
             State::Content(content) => Awaits::Content { octets: content.length() },
-            _ => Awaits::Command { seen: self.lines },
+            State::Chunk(chunk) if !self.in_chunks() => Awaits::Content { octets: chunk.length() },
+            _ => match self.chunks() {
+                Some(chunks) => Awaits::Content { octets: chunks.length() },
+                None => Awaits::Command { seen: self.lines },
+            },
         }
     }
 
@@ -291,6 +306,7 @@ impl Session {
     fn command_line(&mut self, input: &[u8]) -> (usize, Option<Step>) {
         let line = match first_line(input) {
             Line::Partial => return (0, Some(Step::Read)),
+            Line::Overlong if command::announces_chunk(input) => return (0, self.lose_count()),
             Line::Overlong => {
                 self.state = State::Overlong { skipped: 0 };
                 return (0, None);
@@ -310,7 +326,10 @@ impl Session {
                 if line.iter().any(|&b| matches!(b, b'\r' | b'\n')) {
                     self.events.push(Event::BareLineEnd { in_message: false });
                 }
-                self.refuse(&reply)
+                match self.refuse(&reply) {
+                    None if command::announces_chunk(line) => self.lose_count(),
+                    step => step,
+                }
             }
         };
         if matches!(step, Some(Step::StartTls)) {
@@ -344,6 +363,12 @@ impl Session {
 
     fn unwelcome(&mut self) -> Option<Step> {
         self.say(&replies::too_many_errors(&self.config.hostname));
+        self.over(Closed::Unwelcome)
+    }
+
+    /// So many octets follow that are no commands, and nobody knows how many.
+    fn lose_count(&mut self) -> Option<Step> {
+        self.say(&replies::count_lost(&self.config.hostname));
         self.over(Closed::Unwelcome)
     }
 

@@ -1,9 +1,9 @@
 //! What each command does, and in which order they may come (RFC 5321 §3.3 and §4.1.4).
 
-use super::command::{Command, Forward};
-use super::content::{Content, Fault};
-use super::{Body, Envelope, Session, State, Step, replies};
-use crate::server::{Closed, Event, MailFrom, Notify, RcptTo};
+use super::command::{Command, Forward, Mail, Recipient};
+use super::{Envelope, Session, State, Step, replies};
+use crate::reply::Reply;
+use crate::server::{Closed, Event, RcptTo};
 
 impl Session {
     /// Obeys one well-formed command.
@@ -11,9 +11,10 @@ impl Session {
         match command {
             Command::Ehlo(name) => self.hello(name, true),
             Command::Helo(name) => self.hello(name, false),
-            Command::Mail { mail, parameters } => return self.mail(mail, parameters),
+            Command::Mail(mail) => return self.mail(mail),
             Command::Recipient(to) => return self.recipient(to),
             Command::Data => return self.data(),
+            Command::Chunk { octets, last } => return self.chunk(octets, last),
             Command::Reset => {
                 self.envelope = None;
                 self.say(&replies::ok());
@@ -26,6 +27,7 @@ impl Session {
                 return self.over(Closed::Quit);
             }
             Command::StartTls => return self.start_tls(),
+            Command::Auth(_) => return self.refuse(&replies::not_implemented()),
             Command::Http => return self.unwelcome(),
         }
         None
@@ -35,26 +37,30 @@ impl Session {
         self.envelope = None; // RFC 5321 §4.1.4: EHLO also resets
         self.client.hello = name;
         self.client.esmtp = esmtp;
-        let config = &self.config;
-        let starttls = config.tls.is_some() && self.client.tls.is_none();
-        let reply = if esmtp {
-            replies::ehlo(&config.hostname, config.size_max, starttls)
-        } else {
-            replies::helo(&config.hostname)
-        };
+        let hostname = &self.config.hostname;
+        let reply = if esmtp { replies::ehlo(hostname, &self.extensions()) } else { replies::helo(hostname) };
         self.say(&reply);
     }
 
-    fn mail(&mut self, mail: MailFrom, parameters: bool) -> Option<Step> {
-        if self.client.hello.is_empty() {
-            return self.refuse(&replies::hello_first());
+    /// What is offered now, in the words of EHLO.
+    fn extensions(&self) -> Vec<String> {
+        let secured = self.client.tls.is_some();
+        let size = format!("SIZE {}", self.config.size_max);
+        let mut offered = vec!["PIPELINING", &size, "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"];
+        offered.extend(["DSN", "CHUNKING"]);
+        if secured {
+            offered.push("REQUIRETLS"); // RFC 8689 §2: never in clear text
+        } else if self.config.tls.is_some() {
+            offered.push("STARTTLS");
         }
-        if self.envelope.is_some() {
-            return self.refuse(&replies::nested_mail());
+        offered.into_iter().map(str::to_owned).collect()
+    }
+
+    fn mail(&mut self, mail: Mail) -> Option<Step> {
+        if let Some(refusal) = self.not_ready_for_mail(&mail) {
+            return self.refuse(&refusal);
         }
-        if parameters && !self.client.esmtp {
-            return self.refuse(&replies::parameters_need_ehlo());
-        }
+        let mail = mail.from;
         if let Some(declared) = mail.size {
             if declared > self.config.size_max {
                 self.events.push(Event::MessageTooLarge);
@@ -67,18 +73,48 @@ impl Session {
                 return None;
             }
         }
-        self.envelope = Some(Envelope { size: mail.size, smtputf8: mail.smtputf8, asked: 0, accepted: 0 });
+        let (size, smtputf8) = (mail.size, mail.smtputf8);
+        self.envelope = Some(Envelope { size, smtputf8, asked: 0, accepted: 0, chunks: None });
         self.state = State::Asked;
         Some(Step::Mail(mail))
     }
 
-    fn recipient(&mut self, to: Forward) -> Option<Step> {
+    /// Why no transaction may begin with this command.
+    fn not_ready_for_mail(&self, mail: &Mail) -> Option<Reply> {
+        if self.client.hello.is_empty() {
+            return Some(replies::hello_first());
+        }
+        if self.envelope.is_some() {
+            return Some(replies::nested_mail());
+        }
+        if mail.parameters && !self.client.esmtp {
+            return Some(replies::parameters_need_ehlo());
+        }
+        if mail.auth {
+            return Some(replies::unknown_parameter("AUTH"));
+        }
+        match (mail.from.require_tls, &self.client.tls, &self.config.tls) {
+            (true, None, Some(_)) => Some(replies::require_tls_needs_tls()),
+            (true, None, None) => Some(replies::require_tls_impossible()),
+            _ => None,
+        }
+    }
+
+    fn recipient(&mut self, recipient: Recipient) -> Option<Step> {
         let Some(envelope) = &mut self.envelope else {
             return self.refuse(&replies::mail_first());
         };
-        let to = match to {
-            Forward::Address(address) if address.is_ascii() || envelope.smtputf8 => address,
-            Forward::Address(_) => return self.refuse(&replies::needs_smtputf8()),
+        if envelope.chunks.is_some() {
+            return self.refuse(&replies::chunks_begun());
+        }
+        if recipient.parameters && !self.client.esmtp {
+            return self.refuse(&replies::parameters_need_ehlo());
+        }
+        if !recipient.ascii && !envelope.smtputf8 {
+            return self.refuse(&replies::needs_smtputf8());
+        }
+        let address = match recipient.to {
+            Forward::Address(address) => address,
             Forward::Postmaster => match format!("postmaster@{}", self.config.hostname).parse() {
                 Ok(address) => address,
                 Err(error) => return self.refuse(&replies::bad_recipient(error)),
@@ -91,52 +127,7 @@ impl Session {
         envelope.asked += 1;
         self.commands = self.commands.saturating_sub(1); // bounded by recipients_max instead
         self.state = State::Asked;
-        Some(Step::Recipient(RcptTo { address: to, notify: Notify::Unspecified, orcpt: None }))
-    }
-
-    fn data(&mut self) -> Option<Step> {
-        let Some(envelope) = &self.envelope else {
-            return self.refuse(&replies::mail_first());
-        };
-        if envelope.asked == 0 {
-            return self.refuse(&replies::recipient_first());
-        }
-        if envelope.accepted == 0 {
-            self.say(&replies::no_valid_recipients()); // RFC 2920 §3.1: follows from the RCPT replies
-            return None;
-        }
-        let content = Content::new(self.config.size_max, envelope.size, self.budget.grant());
-        self.state = State::Content(Box::new(content));
-        self.say(&replies::go_ahead());
-        None
-    }
-
-    /// The final dot was read: the house gets the message, or the client hears why not.
-    pub(super) fn message_ended(&mut self) -> Option<Step> {
-        let State::Content(content) = std::mem::replace(&mut self.state, State::Command) else {
-            return None;
-        };
-        let fault = match content.complete() {
-            Ok((octets, grant)) => {
-                self.state = State::Asked;
-                return Some(Step::Message(Body { octets, grant }));
-            }
-            Err(fault) => fault,
-        };
-        self.envelope = None;
-        let (event, reply) = match fault {
-            Fault::BareLineEnd { line } => {
-                self.errors += 1;
-                (Event::BareLineEnd { in_message: true }, replies::bare_line_end_in_message(line))
-            }
-            Fault::TooLarge { octets } => {
-                (Event::MessageTooLarge, replies::too_large(octets, self.config.size_max))
-            }
-            Fault::NoMemory => (Event::MemoryExhausted, replies::no_memory()),
-        };
-        self.events.push(event);
-        self.say(&reply);
-        if self.errors > self.config.limits.errors_max { self.unwelcome() } else { None }
+        Some(Step::Recipient(RcptTo { address, notify: recipient.notify, orcpt: recipient.orcpt }))
     }
 
     fn start_tls(&mut self) -> Option<Step> {

@@ -10,12 +10,8 @@ pub(super) fn greeting(hostname: &str) -> Reply {
     Reply::plain(220, format!("{hostname} ESMTP ready"))
 }
 
-pub(super) fn ehlo(hostname: &str, size_max: u64, starttls: bool) -> Reply {
-    let starttls = if starttls { "\nSTARTTLS" } else { "" };
-    Reply::plain(
-        250,
-        format!("{hostname}\nPIPELINING\nSIZE {size_max}{starttls}\nENHANCEDSTATUSCODES\n8BITMIME\nSMTPUTF8"),
-    )
+pub(super) fn ehlo(hostname: &str, extensions: &[String]) -> Reply {
+    Reply::plain(250, format!("{hostname}\n{}", extensions.join("\n")))
 }
 
 pub(super) fn helo(hostname: &str) -> Reply {
@@ -34,6 +30,10 @@ pub(super) fn go_ahead() -> Reply {
     Reply::plain(354, "send the message, end with a line that holds a single dot")
 }
 
+pub(super) fn chunk_ok(octets: u64) -> Reply {
+    Reply::new(250, Enhanced(2, 0, 0), format!("{octets} octets received"))
+}
+
 pub(super) fn ok() -> Reply {
     Reply::new(250, Enhanced(2, 0, 0), "ok")
 }
@@ -43,7 +43,7 @@ pub(super) fn cannot_verify() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    let text = "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS\nsee RFC 5321";
+    let text = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS\nsee RFC 5321";
     Reply::new(214, Enhanced(2, 0, 0), text)
 }
 
@@ -76,6 +76,11 @@ pub(super) fn too_many_errors(hostname: &str) -> Reply {
 pub(super) fn too_many_commands(hostname: &str) -> Reply {
     let text = format!("{hostname}: too many commands without a message, closing the connection");
     Reply::new(421, Enhanced(4, 7, 0), text)
+}
+
+pub(super) fn count_lost(hostname: &str) -> Reply {
+    let text = format!("{hostname}: what follows cannot be told from commands, closing the connection");
+    Reply::new(421, Enhanced(4, 5, 0), text)
 }
 
 pub(in crate::server) fn too_many_sessions(hostname: &str) -> Reply {
@@ -137,6 +142,10 @@ pub(super) fn bad_recipient(error: AddressError) -> Reply {
     Reply::new(501, Enhanced(5, 1, 3), error.to_string()) // RFC 3463 X.1.3
 }
 
+pub(super) fn bad_chunk() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 4), "syntax: BDAT octets [LAST]")
+}
+
 pub(super) fn bad_parameter(keyword: &str) -> Reply {
     Reply::new(501, Enhanced(5, 5, 4), format!("bad value of parameter {keyword}"))
 }
@@ -171,6 +180,14 @@ pub(super) fn mail_first() -> Reply {
     Reply::new(503, Enhanced(5, 5, 1), "MAIL first")
 }
 
+pub(super) fn chunks_begun() -> Reply {
+    Reply::new(
+        503,
+        Enhanced(5, 5, 1),
+        "the message has begun with BDAT and must go on with it, RSET starts over",
+    )
+}
+
 pub(super) fn recipient_first() -> Reply {
     Reply::new(503, Enhanced(5, 5, 1), "RCPT first")
 }
@@ -185,6 +202,14 @@ pub(super) fn tls_not_offered() -> Reply {
 
 pub(super) fn tls_already() -> Reply {
     Reply::new(503, Enhanced(5, 5, 1), "TLS is already active")
+}
+
+pub(super) fn require_tls_needs_tls() -> Reply {
+    Reply::new(530, Enhanced(5, 7, 10), "REQUIRETLS needs TLS here as well, say STARTTLS first")
+}
+
+pub(super) fn require_tls_impossible() -> Reply {
+    Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS cannot be kept here, there is no TLS") // RFC 8689 §5
 }
 
 // The message cannot be taken.

@@ -1,3 +1,6 @@
+mod chunking;
+mod extensions;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -100,7 +103,7 @@ fn ehlo_offers_what_is_there() {
     assert_eq!(
         ehlo,
         "220 gw.acme.example ESMTP ready\r\n250-gw.acme.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n\
-         250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n"
+         250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 CHUNKING\r\n"
     );
     assert_eq!(talk("HELO x\r\n").output, "220 gw.acme.example ESMTP ready\r\n250 gw.acme.example\r\n");
 }
@@ -298,7 +301,7 @@ fn starttls_voids_what_was_pipelined_and_what_was_said() {
     let second = session.step(&wire[first.consumed..]);
     assert!(matches!(second.step, Step::StartTls));
     assert_eq!(first.consumed + second.consumed, wire.len(), "the injected command is gone");
-    session.secured(TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), group: None }, None);
+    session.secured(facts(), None);
     assert!(!session.in_transaction());
     drop(session.take_output());
     let after = talk_in_pieces(&mut session, [&b"MAIL FROM:<>\r\nEHLO tls\r\nSTARTTLS\r\n"[..]]);
@@ -338,6 +341,10 @@ fn giving_up_inside_a_message_keeps_nothing_of_it() {
     assert!(matches!(progress.step, Step::Close));
 }
 
+fn facts() -> TlsFacts {
+    TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), group: None }
+}
+
 fn tls() -> Arc<rustls::ServerConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let rcgen::CertifiedKey { cert, signing_key } =
@@ -355,6 +362,12 @@ fn piece_of_a_stream() -> impl Strategy<Value = Vec<u8>> {
         b"RCPT TO:<a@b.example>\r\n",
         b"RCPT TO:<no@b.example>\r\n",
         b"DATA\r\n",
+        b"BDAT 5\r\nabc\r\n",
+        b"BDAT 3\r\nab\r",
+        b"BDAT 7 LAST\r\n\nNOOP\r\n",
+        b"BDAT 9 LAST\r\n",
+        b"BDAT 0 LAST\r\n",
+        b"BDAT ?\r\n",
         b"line\r\n",
         b"..dot\r\n",
         b".\r\n",

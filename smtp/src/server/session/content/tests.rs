@@ -1,25 +1,33 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::message::crlf_strict;
 use crate::server::Budget;
+use crate::server::session::keep::BareLineEnds;
 
 const SIZE_MAX: u64 = 10_000;
+const STRICT: Terms = Terms { size_max: SIZE_MAX, declared: None, bare_line_ends: BareLineEnds::Refused };
+const LENIENT: Terms = Terms { bare_line_ends: BareLineEnds::Mended, ..STRICT };
 
 fn content(budget: &Budget) -> Content {
-    Content::new(SIZE_MAX, None, budget.grant())
+    Content::new(STRICT, budget.grant())
+}
+
+fn receive(wire: &[u8], piece: usize) -> Option<(Result<Vec<u8>, Fault>, usize)> {
+    receive_on(STRICT, wire, piece)
 }
 
 /// Feeds `wire` in pieces of `piece` octets, as a driver does: what is not consumed comes again. Returns the
 /// message and how many octets of `wire` were consumed.
-fn receive(wire: &[u8], piece: usize) -> Option<(Result<Vec<u8>, Fault>, usize)> {
-    let mut content = content(&Budget::new(1 << 20));
+fn receive_on(terms: Terms, wire: &[u8], piece: usize) -> Option<(Result<Vec<u8>, Fault>, usize)> {
+    let mut content = Content::new(terms, Budget::new(1 << 20).grant());
     let (mut consumed, mut available) = (0, 0);
     while available < wire.len() {
         available = (available + piece).min(wire.len());
         let (used, ended) = content.feed(&wire[consumed..available]);
         consumed += used;
         if ended {
-            return Some((content.complete().map(|(octets, _)| octets.to_vec()), consumed));
+            return Some((content.complete().map(|kept| kept.octets.to_vec()), consumed));
         }
         assert!(available - consumed <= 2, "only what is ambiguous may stay behind");
     }
@@ -145,7 +153,7 @@ fn without_memory_the_message_is_read_to_its_end_and_refused() {
     assert_eq!(content.feed(&[b'x'; 30]), (30, false));
     drop(other); // too late: octets are lost
     assert_eq!(content.feed(b"x\r\n.\r\n"), (6, true));
-    assert_eq!(content.complete().map(|(octets, _)| octets), Err(Fault::NoMemory));
+    assert_eq!(content.complete().map(|kept| kept.octets), Err(Fault::NoMemory));
     assert_eq!(budget.free(), 100);
 }
 
@@ -154,7 +162,7 @@ fn memory_is_held_until_the_grant_is_dropped() {
     let budget = Budget::new(100);
     let mut content = content(&budget);
     content.feed(b"hello\r\n.\r\n");
-    let (octets, grant) = content.complete().unwrap();
+    let Kept { octets, grant, .. } = content.complete().unwrap();
     assert_eq!((octets.as_ref(), budget.free()), (&b"hello\r\n"[..], 93));
     drop(grant);
     assert_eq!(budget.free(), 100);
@@ -163,9 +171,36 @@ fn memory_is_held_until_the_grant_is_dropped() {
 #[test]
 fn a_declared_size_takes_no_memory_before_the_octets_are_there() {
     let budget = Budget::new(1 << 20);
-    let mut content = Content::new(1 << 20, Some(1 << 20), budget.grant());
+    let mut content =
+        Content::new(Terms { size_max: 1 << 20, declared: Some(1 << 20), ..STRICT }, budget.grant());
     content.feed(&[b'x'; 100]);
     assert_eq!(budget.free(), (1 << 20) - 100);
+}
+
+#[test]
+fn where_it_is_allowed_every_bare_line_end_becomes_crlf_and_none_ends_the_message() {
+    for (wire, message) in [
+        (&b"a\nb\rc\r\n.\r\n"[..], &b"a\r\nb\r\nc\r\n"[..]),
+        (b"a\n.\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"), // the dot was not at the start of a line: it stays
+        (b"a\n.\r\nMAIL FROM:<>\r\n.\r\n", b"a\r\n.\r\nMAIL FROM:<>\r\n"),
+        (b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n"),
+        (b"a\r.\r\r\n.\r\n", b"a\r\n.\r\n\r\n"),
+        (b"\n\r\n.\r\n", b"\r\n\r\n"),
+        (b"..\n..\r\n.\r\n", b".\r\n..\r\n"),
+    ] {
+        let received = receive_on(LENIENT, wire, wire.len());
+        assert_eq!(received, Some((Ok(message.to_vec()), wire.len())), "{}", wire.escape_ascii());
+    }
+}
+
+#[test]
+fn mended_line_ends_are_counted_and_count_towards_the_size() {
+    let mut content = Content::new(LENIENT, Budget::new(1 << 20).grant());
+    assert_eq!(content.feed(b"a\nb\rc\r\n.\r\n"), (10, true));
+    assert_eq!(content.complete().unwrap().mended, 2);
+    let swells = [b"\n".repeat(SIZE_MAX as usize / 2 + 1).as_slice(), b"\r\n.\r\n"].concat();
+    let received = receive_on(LENIENT, &swells, swells.len()).unwrap();
+    assert_eq!(received.0, Err(Fault::TooLarge { octets: SIZE_MAX + 4 }));
 }
 
 proptest! {
@@ -180,6 +215,21 @@ proptest! {
     fn pieces_make_no_difference(wire in proptest::collection::vec(
         proptest::sample::select(b".\r\na".as_slice()), 0..60), piece in 1..8usize) {
         prop_assert_eq!(receive(&wire, piece), receive(&wire, 1_000));
+        prop_assert_eq!(receive_on(LENIENT, &wire, piece), receive_on(LENIENT, &wire, 1_000));
+    }
+
+    #[test]
+    fn mending_moves_no_end_and_leaves_no_bare_line_end(wire in proptest::collection::vec(
+        proptest::sample::select(b".\r\na".as_slice()), 0..60)) {
+        let (strict, lenient) = (receive(&wire, 1_000), receive_on(LENIENT, &wire, 1_000));
+        prop_assert_eq!(strict.as_ref().map(|(_, end)| end), lenient.as_ref().map(|(_, end)| end));
+        if let (Some((strict, _)), Some((lenient, _))) = (strict, lenient) {
+            let lenient = lenient.unwrap();
+            prop_assert_eq!(crlf_strict(&lenient), Ok(()));
+            if let Ok(strict) = strict {
+                prop_assert_eq!(strict, lenient);
+            }
+        }
     }
 
     #[test]
