@@ -82,6 +82,12 @@ pub const PARTNER_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const FORWARD_PATHS_MAX: usize = 1000;
 /// A path in octets: RFC 5321 §4.5.3.1.3 gives 256 with brackets; RFC 6531 addresses are longer in UTF-8.
 pub const PATH_BYTES_MAX: usize = 512;
+/// An envelope identifier in octets (RFC 3461 §4.4).
+pub const ENVELOPE_ID_BYTES_MAX: usize = 100;
+/// The recipient as the sender first wrote it, in octets (RFC 3461 §4.2).
+pub const ORIGINAL_RECIPIENT_BYTES_MAX: usize = 500;
+/// The type of such an address in octets: the registered ones have at most six.
+pub const ADDRESS_TYPE_BYTES_MAX: usize = 32;
 
 /// Receipts in one batch: amortises one hybrid signature over a busy second.
 pub const RECEIPTS_MAX: usize = 256;

@@ -6,8 +6,12 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::limits::{FORWARD_PATHS_MAX, PATH_BYTES_MAX};
+use crate::limits::{ENVELOPE_ID_BYTES_MAX, FORWARD_PATHS_MAX, PATH_BYTES_MAX};
 use crate::wire::{self, Malformed};
+
+mod wish;
+
+pub use wish::{Notify, OriginalRecipient, Return, Wish};
 
 /// The content type of a mail.
 pub const CONTENT_TYPE: &str = "message/rfc822";
@@ -32,6 +36,14 @@ pub struct MailEnvelope {
     pub body_8bit: bool,
     /// The envelope or header needs SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// Beyond the receiver's own mail server it travels over verified TLS only (RFC 8689).
+    pub require_tls: bool,
+    /// How much a report of failure returns, if the sender said so.
+    pub returns: Option<Return>,
+    /// The sender's own name for this mail (ENVID, RFC 3461 §4.4), decoded: 1 to 100 printable ASCII characters.
+    pub envelope_id: Option<String>,
+    /// What the sender wants to be told of each forward path, in their order; empty when nothing was said.
+    pub wishes: Vec<Wish>,
 }
 
 /// Why a payload is not a mail: the sender's fault.
@@ -47,19 +59,27 @@ pub enum MailError {
     /// A path is empty where it must not be, too long, or has control characters.
     #[error("malformed path in the envelope")]
     Path,
+    /// What the sender asked to be told is out of bounds, or not said for each forward path.
+    #[error("malformed request for reports in the envelope")]
+    Wish,
 }
 
-/// The envelope's three other fields and the octets.
-const OTHER_FIELDS: usize = 4;
+/// A wish for each forward path, the envelope's six other fields and the octets.
+const FIELDS_MAX: usize = 2 * FORWARD_PATHS_MAX + 7;
 
 impl Mail {
     /// The payload. The octets are copied once. Receivers hold it to the limits of [`Mail::decode`].
     pub fn encode(&self) -> Bytes {
+        let MailEnvelope { reverse_path, forward_paths, body_8bit, smtputf8, .. } = self.envelope.clone();
         let mail = wire::Mail {
-            reverse_path: self.envelope.reverse_path.clone(),
-            forward_paths: self.envelope.forward_paths.clone(),
-            body_8bit: self.envelope.body_8bit,
-            smtputf8: self.envelope.smtputf8,
+            reverse_path,
+            forward_paths,
+            body_8bit,
+            smtputf8,
+            require_tls: self.envelope.require_tls,
+            r#return: self.envelope.returns.map_or(0, |returns| returns as u32),
+            envelope_id: self.envelope.envelope_id.clone().unwrap_or_default(),
+            wishes: self.envelope.wishes.iter().map(Wish::to_wire).collect(),
             octets: self.octets.clone(),
         };
         mail.encode_to_vec().into()
@@ -70,7 +90,7 @@ impl Mail {
     /// # Errors
     /// Any [`MailError`].
     pub fn decode(payload: Bytes) -> Result<Self, MailError> {
-        let mail: wire::Mail = wire::decode(payload, FORWARD_PATHS_MAX + OTHER_FIELDS)?;
+        let mail: wire::Mail = wire::decode(payload, FIELDS_MAX)?;
         if !(1..=FORWARD_PATHS_MAX).contains(&mail.forward_paths.len()) {
             return Err(MailError::ForwardPaths);
         }
@@ -78,16 +98,36 @@ impl Mail {
         if !forward_paths_hold || !is_path(&mail.reverse_path) {
             return Err(MailError::Path);
         }
+        let told_of_each = mail.wishes.is_empty() || mail.wishes.len() == mail.forward_paths.len();
+        if !told_of_each || !is_envelope_id(&mail.envelope_id) {
+            return Err(MailError::Wish);
+        }
         let envelope = MailEnvelope {
             reverse_path: mail.reverse_path,
             forward_paths: mail.forward_paths,
             body_8bit: mail.body_8bit,
             smtputf8: mail.smtputf8,
+            require_tls: mail.require_tls,
+            returns: Return::from_number(mail.r#return)?,
+            envelope_id: (!mail.envelope_id.is_empty()).then_some(mail.envelope_id),
+            wishes: mail.wishes.into_iter().map(Wish::from_wire).collect::<Result<_, _>>()?,
         };
         Ok(Self { envelope, octets: mail.octets })
     }
 }
 
+impl MailEnvelope {
+    /// What the sender wants to be told of the forward path at this place.
+    pub fn wish(&self, at: usize) -> Wish {
+        self.wishes.get(at).cloned().unwrap_or_default()
+    }
+}
+
 fn is_path(path: &str) -> bool {
     path.len() <= PATH_BYTES_MAX && !path.chars().any(char::is_control)
+}
+
+/// RFC 3461 §4.4; empty: none.
+fn is_envelope_id(id: &str) -> bool {
+    id.len() <= ENVELOPE_ID_BYTES_MAX && id.bytes().all(|b| (b' '..=b'~').contains(&b))
 }

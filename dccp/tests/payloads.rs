@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use dccp::frame::{self, Frame, FrameError, GoodbyeCode, LENGTH_BYTES, Refusal, RefusalCode};
 use dccp::limits::{CONTROL_FRAME_BYTES_MAX, DIAGNOSTIC_BYTES_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX};
-use dccp::mail::{Mail, MailEnvelope, MailError};
+use dccp::mail::{Mail, MailEnvelope, MailError, Notify, OriginalRecipient, Return, Wish};
 use dccp::receipt::{self, Action, Outcome, Receipt, ReceiptError};
 use dccp::{Malformed, UnixMillis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
+
+fn wish(notify: Notify) -> Wish {
+    let original = OriginalRecipient { kind: "rfc822".into(), address: "list@acme.example".into() };
+    Wish { notify, original: Some(original) }
+}
 
 fn mail() -> Mail {
     Mail {
@@ -16,7 +21,11 @@ fn mail() -> Mail {
             reverse_path: "alice@acme.example".into(),
             forward_paths: vec!["bob@globex.example".into(), "\"b c\"@globex.example".into()],
             body_8bit: true,
-            smtputf8: false,
+            require_tls: true,
+            returns: Some(Return::Headers),
+            envelope_id: Some("QQ314159".into()),
+            wishes: vec![wish(Notify::On { success: true, failure: false, delay: true }), Wish::default()],
+            ..MailEnvelope::default()
         },
         octets: Bytes::from_static(b"Subject: hi\r\n\r\n\0\xff\r\n"),
     }
@@ -46,7 +55,7 @@ fn envelopes_out_of_bounds_are_refused() {
     };
     assert_eq!(refused(|e| e.forward_paths.clear()), MailError::ForwardPaths);
     assert_eq!(refused(|e| e.forward_paths = vec!["b@g".into(); 1001]), MailError::ForwardPaths);
-    assert_eq!(refused(|e| e.forward_paths = vec!["b@g".into(); 1005]), MailError::Malformed(Malformed));
+    assert_eq!(refused(|e| e.forward_paths = vec!["b@g".into(); 2008]), MailError::Malformed(Malformed));
     assert_eq!(refused(|e| e.forward_paths.push(String::new())), MailError::Path);
     assert_eq!(refused(|e| e.forward_paths.push("b@g>\r\nDATA".into())), MailError::Path);
     assert_eq!(refused(|e| e.reverse_path = "a@b\0".into()), MailError::Path);
@@ -54,8 +63,49 @@ fn envelopes_out_of_bounds_are_refused() {
 }
 
 #[test]
+fn requests_for_reports_out_of_bounds_are_refused() {
+    let refused = |change: fn(&mut MailEnvelope)| {
+        let mut mail = mail();
+        change(&mut mail.envelope);
+        Mail::decode(mail.encode()).unwrap_err()
+    };
+    assert_eq!(refused(|e| drop(e.wishes.pop())), MailError::Wish, "one for each, or none");
+    assert_eq!(refused(|e| e.wishes.push(Wish::default())), MailError::Wish);
+    assert_eq!(refused(|e| e.envelope_id = Some("a\r\nb".into())), MailError::Wish);
+    assert_eq!(refused(|e| e.envelope_id = Some("a".repeat(101))), MailError::Wish);
+    let original = |kind: &str, address: &str| {
+        let mut mail = mail();
+        let original = OriginalRecipient { kind: kind.into(), address: address.into() };
+        mail.envelope.wishes[0].original = Some(original);
+        Mail::decode(mail.encode()).map(drop)
+    };
+    assert_eq!(original("utf-8", "b\u{f6}b@acme.example"), Ok(()));
+    for (kind, address) in [("rfc822", ""), ("", "b@g"), ("rfc;822", "b@g"), ("rfc822", "b@g\n")] {
+        assert_eq!(original(kind, address), Err(MailError::Wish), "{kind} {address}");
+    }
+    assert_eq!(original(&"a".repeat(33), "b@g"), Err(MailError::Wish));
+    assert_eq!(original("rfc822", &"b".repeat(501)), Err(MailError::Wish));
+}
+
+#[test]
+fn a_request_that_says_never_and_something_else_is_refused() {
+    // Field 8, four octets or two: notify = …
+    let with = |notify: u8| {
+        let plain = MailEnvelope { forward_paths: vec!["b@g".into()], ..MailEnvelope::default() };
+        let mail = Mail { envelope: plain, octets: Bytes::new() };
+        Mail::decode([&mail.encode()[..], &[0x42, 2, 8, notify]].concat().into())
+    };
+    for good in [1, 2, 4, 8, 14] {
+        assert!(with(good).is_ok(), "{good}");
+    }
+    for bad in [3, 9, 15, 16, 18] {
+        assert_eq!(with(bad), Err(MailError::Wish), "{bad}");
+    }
+}
+
+#[test]
 fn a_mail_with_fields_we_do_not_know_is_refused() {
-    let payload = [&mail().encode()[..], &[0x30, 1]].concat();
+    let payload = [&mail().encode()[..], &[0x48, 1]].concat();
     assert_eq!(Mail::decode(payload.into()), Err(MailError::Malformed(Malformed)));
 }
 
@@ -250,7 +300,8 @@ proptest! {
         octets in vec(any::<u8>(), 0..500),
     ) {
         let (body_8bit, smtputf8) = flags;
-        let envelope = MailEnvelope { reverse_path, forward_paths, body_8bit, smtputf8 };
+        let envelope =
+            MailEnvelope { reverse_path, forward_paths, body_8bit, smtputf8, ..MailEnvelope::default() };
         let mail = Mail { envelope, octets: octets.into() };
         prop_assert_eq!(Mail::decode(mail.encode()), Ok(mail));
     }

@@ -370,6 +370,7 @@ pub fn payload(from: &str, to: &str, octets: &[u8]) -> Bytes {
         forward_paths: vec![to.to_owned()],
         body_8bit: false,
         smtputf8: false,
+        ..MailEnvelope::default()
     };
     Mail { envelope, octets: Bytes::copy_from_slice(octets) }.encode()
 }

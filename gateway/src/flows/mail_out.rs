@@ -408,6 +408,7 @@ impl Letter {
                 forward_paths: to.iter().map(ToString::to_string).collect(),
                 body_8bit: from.body_8bit,
                 smtputf8: from.smtputf8,
+                ..MailEnvelope::default()
             },
             octets: self.octets.clone(),
         }

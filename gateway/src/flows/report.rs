@@ -106,6 +106,7 @@ impl Reporter {
             forward_paths: vec![slip.reverse_path.clone()],
             body_8bit: !octets.is_ascii(),
             smtputf8: !sender.is_ascii(),
+            ..MailEnvelope::default()
         };
         Some(self.row(id, &Mail { envelope, octets }, now))
     }

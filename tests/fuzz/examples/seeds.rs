@@ -219,6 +219,7 @@ fn messages(corpus: &Corpus, acme: &Acme) {
             forward_paths: vec!["bob@acme.example".into(), "jürgen@acme.example".into()],
             body_8bit: true,
             smtputf8: true,
+            ..MailEnvelope::default()
         },
         octets: Bytes::from_static(PLAIN_MAIL.as_bytes()),
     };
