@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use smtp::client::{Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target, Timeouts};
+use smtp::client::{Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target};
 use tests::peers::{Dovecot, SmtpSink};
 
 const SOON: Duration = Duration::from_secs(30);
 
 fn pool(protocol: Protocol, port: u16) -> Pool {
-    let (address, hello) = (format!("127.0.0.1:{port}"), "gw.globex.test".to_owned());
-    Pool::new(Target { protocol, address, hello, timeouts: Timeouts::default(), connections_max: 3 })
+    let target = Target::new(protocol, format!("127.0.0.1:{port}"), "gw.globex.test");
+    Pool::new(Target { connections_max: 3, ..target })
 }
 
 fn envelope(forward_paths: &[&str]) -> Envelope {
@@ -30,7 +30,7 @@ async fn dovecot_keeps_the_octets_that_lmtp_gave_it() {
     let message = "Subject: exact\r\n\r\n.\r\n..\r\n.dot\r\n\r\nspaces at the end   \r\nGrüße\r\n";
     let outcomes =
         pool.hand_over(&envelope(&["bob@globex.test", "carol@globex.test"]), &segments(message)).await;
-    assert!(outcomes.unwrap().iter().all(Outcome::is_delivered));
+    assert!(outcomes.unwrap().outcomes.iter().all(Outcome::is_delivered));
     for user in ["bob", "carol"] {
         let mail = dovecot.await_mail(user, 1, SOON).remove(0);
         let expected = format!("Received: by gw.globex.test\r\n{message}");
@@ -53,7 +53,7 @@ async fn many_messages_share_a_few_connections_to_dovecot() {
         })
         .collect();
     for attempt in attempts {
-        assert!(attempt.await.unwrap().unwrap()[0].is_delivered());
+        assert!(attempt.await.unwrap().unwrap().outcomes[0].is_delivered());
     }
     assert_eq!(dovecot.mailbox("bob").len(), 30);
     assert!(dovecot.log().matches("Connect from").count() - greeted <= 3, "{}", dovecot.log());
@@ -64,7 +64,7 @@ async fn a_dovecot_that_went_away_is_a_temporary_error() {
     let dovecot = Dovecot::start();
     let pool = pool(Protocol::Lmtp, dovecot.lmtp_port());
     let (to, message) = (envelope(&["bob@globex.test"]), segments("Subject: a\r\n\r\n"));
-    assert!(pool.hand_over(&to, &message).await.unwrap()[0].is_delivered());
+    assert!(pool.hand_over(&to, &message).await.unwrap().outcomes[0].is_delivered());
     drop(dovecot);
     let error = pool.hand_over(&to, &message).await.unwrap_err();
     assert!(matches!(error, HandOverError::Connect { .. }) && !error.is_permanent(), "{error}");
@@ -77,7 +77,8 @@ async fn smtp_sink_takes_mail_by_smtp_with_and_without_pipelining() {
         let pool = pool(Protocol::Smtp, sink.port());
         for _ in 0..3 {
             let to = envelope(&["bob@globex.test", "carol@globex.test"]);
-            let outcomes = pool.hand_over(&to, &segments("Subject: sunk\r\n\r\n.dot\r\n")).await.unwrap();
+            let handed_over = pool.hand_over(&to, &segments("Subject: sunk\r\n\r\n.dot\r\n")).await.unwrap();
+            let outcomes = handed_over.outcomes;
             assert!(outcomes.iter().all(Outcome::is_delivered), "{outcomes:?}");
         }
         let mails = sink.await_messages(3, SOON);
@@ -93,8 +94,8 @@ async fn smtp_sink_refuses_hangs_up_and_says_421_and_each_is_told_apart() {
             .hand_over(&envelope(&["bob@globex.test"]), &segments("a: b\r\n"))
             .await
     };
-    assert!(attempt(&["-f", "RCPT"]).await.unwrap()[0].is_permanent());
-    assert!(attempt(&["-r", "."]).await.unwrap()[0].is_temporary());
+    assert!(attempt(&["-f", "RCPT"]).await.unwrap().outcomes[0].is_permanent());
+    assert!(attempt(&["-r", "."]).await.unwrap().outcomes[0].is_temporary());
     let lost = attempt(&["-q", "RCPT"]).await.unwrap_err();
     assert!(matches!(lost, HandOverError::Lost { stage: Stage::Recipient, .. }), "{lost}");
     let doubtful = attempt(&["-q", "."]).await.unwrap_err();

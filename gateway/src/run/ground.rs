@@ -10,7 +10,7 @@ use dccp::limits::SUCCESSION_BYTES_MAX;
 use federation::Directory;
 use policies::Rules;
 use prometheus_client::registry::Registry;
-use smtp::client::{Protocol, Target, Timeouts};
+use smtp::client::{Protocol, Target};
 use tokio::sync::{mpsc, watch};
 
 use super::Error;
@@ -348,15 +348,13 @@ fn rules(config: &Config) -> Result<Rules, Error> {
 }
 
 fn target(config: &Config) -> Target {
+    let protocol = match config.delivery.protocol {
+        DeliveryProtocol::Smtp => Protocol::Smtp,
+        DeliveryProtocol::Lmtp => Protocol::Lmtp,
+    };
     Target {
-        protocol: match config.delivery.protocol {
-            DeliveryProtocol::Smtp => Protocol::Smtp,
-            DeliveryProtocol::Lmtp => Protocol::Lmtp,
-        },
-        address: config.delivery.address.to_string(),
-        hello: config.smtp.hostname.clone(),
-        timeouts: Timeouts::default(),
         connections_max: config.delivery.connections_max as usize,
+        ..Target::new(protocol, config.delivery.address.to_string(), &config.smtp.hostname)
     }
 }
 

@@ -5,6 +5,8 @@ use super::replies::ServerReply;
 /// The extensions this client makes use of; all others are ignored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
+    /// RFC 3207.
+    pub(super) start_tls: bool,
     /// RFC 2920.
     pub(super) pipelining: bool,
     /// RFC 6152.
@@ -22,6 +24,7 @@ impl Capabilities {
         for line in reply.lines.iter().skip(1) {
             let mut words = line.split_ascii_whitespace();
             match words.next().map(str::to_ascii_uppercase).as_deref() {
+                Some("STARTTLS") => offered.start_tls = true,
                 Some("PIPELINING") => offered.pipelining = true,
                 Some("8BITMIME") => offered.eight_bit_mime = true,
                 Some("SMTPUTF8") => offered.smtputf8 = true,
@@ -50,9 +53,14 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_the_name_of_the_server_is_not_one() {
-        let all = of(&["mx", "pipelining", "8BitMime", "SMTPUTF8", "SIZE 1000", "XYZ a=b"]);
-        let expected =
-            Capabilities { pipelining: true, eight_bit_mime: true, smtputf8: true, size: Some(Some(1000)) };
+        let all = of(&["mx", "pipelining", "8BitMime", "SMTPUTF8", "SIZE 1000", "StartTLS", "XYZ a=b"]);
+        let expected = Capabilities {
+            start_tls: true,
+            pipelining: true,
+            eight_bit_mime: true,
+            smtputf8: true,
+            size: Some(Some(1000)),
+        };
         assert_eq!(all, expected);
         assert_eq!(of(&["PIPELINING", "HELP"]), Capabilities::default());
     }

@@ -1,23 +1,26 @@
-//! One TCP connection to the server: the only file of the client that reads and writes.
+//! One connection to the server: the only file of the client that reads and writes.
 
 use std::{
+    fmt,
     future::Future,
     io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Waker},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::timeout,
 };
 
 use super::{
-    HandOverError, Protocol, Stage, Target, Timeouts,
+    HandOverError, Protocol, Stage, Target, Timeouts, TlsFailure,
     capabilities::Capabilities,
     content::Pieces,
     replies::{ReplyError, ReplyReader, ServerReply},
 };
+use crate::tls::TlsFacts;
 
 /// Pieces of mail data in one vectored write; a message full of dots consists of many small ones.
 const PIECES_PER_WRITE_MAX: usize = 64;
@@ -25,14 +28,23 @@ const PIECES_PER_WRITE_MAX: usize = 64;
 /// Octets read from the socket at once; replies are short.
 const READ_BYTES: usize = 4_096;
 
-/// A session after its greeting.
+/// TCP, or TLS over it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Stream for S {}
+
+/// A dialogue with a server.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     replies: ReplyReader,
     timeouts: Timeouts,
     pub(super) protocol: Protocol,
     pub(super) capabilities: Capabilities,
+    /// What protects it.
+    pub(super) tls: Option<TlsFacts>,
+    /// Why nothing does, where TLS was tried.
+    pub(super) tls_failure: Option<TlsFailure>,
     /// The server has answered something in the present transaction, so the connection was not dead.
     pub(super) answered: bool,
     /// A transaction was begun and not completed: RSET comes before the next MAIL.
@@ -42,51 +54,34 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, reads the greeting, and introduces us.
-    pub(super) async fn open(target: &Target) -> Result<Self, HandOverError> {
-        let connecting = timeout(target.timeouts.connect, TcpStream::connect(&target.address));
-        let stream = connecting
-            .await
-            .unwrap_or_else(|elapsed| Err(elapsed.into()))
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-            .map_err(|source| HandOverError::Connect { address: target.address.clone(), source })?;
-        let mut connection = Self {
+    /// Nothing has been said yet.
+    pub(super) fn new(stream: Box<dyn Stream>, tls: Option<TlsFacts>, target: &Target) -> Self {
+        Self {
             stream,
             replies: ReplyReader::default(),
             timeouts: target.timeouts,
             protocol: target.protocol,
             capabilities: Capabilities::default(),
+            tls,
+            tls_failure: None,
             answered: false,
             needs_reset: false,
             spent: false,
-        };
-        let greeting = connection.reply(Stage::Greeting).await?;
-        if greeting.code != 220 {
-            return Err(HandOverError::Refused { stage: Stage::Greeting, reply: greeting.into() });
         }
-        connection.introduce(&target.hello).await?;
-        Ok(connection)
     }
 
-    async fn introduce(&mut self, hello: &str) -> Result<(), HandOverError> {
-        let verb = match self.protocol {
-            Protocol::Smtp => "EHLO",
-            Protocol::Lmtp => "LHLO",
-        };
-        let mut reply = self.ask(&format!("{verb} {hello}\r\n"), Stage::Hello).await?;
-        // RFC 5321 §3.2: a server of before 1995 gets the HELO it understands.
-        if self.protocol == Protocol::Smtp && matches!(reply.code, 500 | 502) {
-            reply = self.ask(&format!("HELO {hello}\r\n"), Stage::Hello).await?;
-            reply.lines.truncate(1);
-        }
-        if !reply.is_positive() {
-            return Err(HandOverError::Refused { stage: Stage::Hello, reply: reply.into() });
-        }
-        self.capabilities = Capabilities::of(&reply);
-        Ok(())
+    /// The stream alone, to begin anew on it under TLS. What was said and offered in clear is forgotten with the
+    /// rest (RFC 3207 §4.2).
+    ///
+    /// # Errors
+    /// Something came in clear behind the go-ahead: it was not said by who speaks after the handshake.
+    pub(super) fn into_stream(self) -> Result<Box<dyn Stream>, HandOverError> {
+        self.expect_silence(Stage::StartTls)?;
+        Ok(self.stream)
     }
 
-    async fn ask(&mut self, command: &str, stage: Stage) -> Result<ServerReply, HandOverError> {
+    /// Sends one command and reads its reply.
+    pub(super) async fn ask(&mut self, command: &str, stage: Stage) -> Result<ServerReply, HandOverError> {
         self.send(command, stage).await?;
         self.reply(stage).await
     }
@@ -94,7 +89,11 @@ impl Connection {
     /// Writes one command, or a pipelined group of them.
     pub(super) async fn send(&mut self, commands: &str, stage: Stage) -> Result<(), HandOverError> {
         self.expect_silence(stage)?;
-        within(self.timeouts.command, stage, self.stream.write_all(commands.as_bytes())).await
+        let write = async {
+            self.stream.write_all(commands.as_bytes()).await?;
+            self.stream.flush().await // TLS may have kept some of it back
+        };
+        within(self.timeouts.command, stage, write).await
     }
 
     /// Writes the mail data, dot-stuffed, straight from the segments of the message.
@@ -104,7 +103,7 @@ impl Connection {
             let mut slices: Vec<IoSlice<'_>> =
                 pieces.by_ref().take(PIECES_PER_WRITE_MAX).map(IoSlice::new).collect();
             if slices.is_empty() {
-                return Ok(());
+                return within(self.timeouts.data_block, Stage::Content, self.stream.flush()).await;
             }
             let mut left = slices.as_mut_slice();
             while !left.is_empty() {
@@ -142,7 +141,9 @@ impl Connection {
     fn patience(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Greeting => self.timeouts.greeting,
-            Stage::Hello | Stage::Reset | Stage::Mail | Stage::Recipient => self.timeouts.command,
+            Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Mail | Stage::Recipient => {
+                self.timeouts.command
+            }
             Stage::Data => self.timeouts.data_start,
             Stage::Content => self.timeouts.data_block,
             Stage::EndOfData => self.timeouts.data_end,
@@ -158,32 +159,38 @@ impl Connection {
     }
 
     /// Fit for another transaction as far as can be seen without asking: in step, open, and silent (an idle
-    /// server speaks only to say 421).
-    pub(super) fn is_reusable(&self) -> bool {
-        let silent = || {
-            let mut octet = [0];
-            matches!(self.stream.try_read(&mut octet), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-        };
-        !self.spent && self.replies.is_empty() && silent()
+    /// server speaks only to say 421, and under TLS to send tickets, which are no words).
+    pub(super) fn is_reusable(&mut self) -> bool {
+        let mut octet = [0];
+        let mut octet = ReadBuf::new(&mut octet);
+        let mut no_time = Context::from_waker(Waker::noop());
+        !self.spent
+            && self.replies.is_empty()
+            && Pin::new(&mut self.stream).poll_read(&mut no_time, &mut octet).is_pending()
     }
 
     /// Says QUIT (RFC 5321 §4.1.1.10) as far as the socket takes it at once, and closes.
-    pub(super) fn part(self) {
+    pub(super) fn part(mut self) {
         if !self.spent {
             // Courtesy: whether it arrives makes no difference to any message.
-            let _ = self.stream.try_write(b"QUIT\r\n");
+            let mut no_time = Context::from_waker(Waker::noop());
+            let _ = Pin::new(&mut self.stream).poll_write(&mut no_time, b"QUIT\r\n");
+            let _ = Pin::new(&mut self.stream).poll_shutdown(&mut no_time);
         }
     }
 }
 
 /// Waits for `work`, at most `patience`, and says at which stage it failed.
-async fn within<T>(
+pub(super) async fn within<T>(
     patience: Duration,
     stage: Stage,
     work: impl Future<Output = io::Result<T>>,
 ) -> Result<T, HandOverError> {
     match timeout(patience, work).await {
-        Ok(done) => done.map_err(|source| HandOverError::Lost { stage, source }),
+        Ok(done) => done.map_err(|source| match TlsFailure::within(&source) {
+            Some(failure) => HandOverError::Tls(failure),
+            None => HandOverError::Lost { stage, source },
+        }),
         Err(_) => Err(HandOverError::Timeout { stage }),
     }
 }

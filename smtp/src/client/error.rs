@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::replies::ReplyError;
+use super::{TlsFailure, replies::ReplyError};
 use crate::{message::BareLineEnd, reply::Reply};
 
 /// The attempt as a whole failed.
@@ -40,6 +40,10 @@ pub enum HandOverError {
         /// From the operating system.
         source: io::Error,
     },
+    /// TLS is required, or was begun, and the server could not be had with the proof that the target asks for. Nothing
+    /// was sent, unless TLS broke later.
+    #[error("no TLS with the mail server: {0}")]
+    Tls(#[from] TlsFailure),
     /// The server said nothing in the time that RFC 5321 §4.5.3.2 gives it.
     #[error("the mail server did not answer {stage} in time")]
     Timeout {
@@ -58,7 +62,7 @@ pub enum HandOverError {
     /// next attempt may deliver it again (RFC 5321 §4.5.3.2.6, RFC 1047).
     #[error("the mail server may have delivered the message without saying so: {cause}")]
     Unconfirmed {
-        /// `Reply`, `Timeout` or `Lost`.
+        /// `Reply`, `Timeout`, `Tls` or `Lost`.
         cause: Box<HandOverError>,
     },
 }
@@ -82,6 +86,8 @@ pub enum Stage {
     Greeting,
     /// EHLO, HELO or LHLO.
     Hello,
+    /// STARTTLS.
+    StartTls,
     /// RSET on a reused connection.
     Reset,
     /// MAIL FROM.
@@ -101,6 +107,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Greeting => "the connection",
             Self::Hello => "the greeting",
+            Self::StartTls => "STARTTLS",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",

@@ -1,13 +1,14 @@
-//! Handing a message over to the internal mail server, by SMTP (RFC 5321) or LMTP (RFC 2033).
+//! Handing a message over to a mail server, by SMTP (RFC 5321) or LMTP (RFC 2033).
 //!
 //! ```text
 //! Pool::hand_over(envelope, segments)
 //!   │ Content::check     bare CR or LF anywhere? then nothing is sent            content
 //!   │ a connection       an idle one that is still alive, or a fresh one         pool, connection
+//!   │                    with the TLS that the target demands                    opening, tls
 //!   │ MAIL, RCPT…, DATA  in one go when PIPELINING is offered (RFC 2920)         transaction
 //!   │ segments           dot-stuffed while written, never concatenated           content, connection
 //!   ▼ replies            strict and bounded; each becomes part of an Outcome     replies
-//! Vec<Outcome>           one for each forward path, in the order given
+//! HandedOver             an Outcome for each forward path, in the order given, and what TLS was used
 //! ```
 //!
 //! Every recipient ends up with exactly one [`Outcome`], or the whole attempt with one [`HandOverError`].
@@ -24,16 +25,20 @@
 //! | 8-bit octets | 8BITMIME, over LMTP | sent as they are: an LMTP server stores and never relays, so no later hop can be 7-bit |
 //! | more octets | SIZE allows | all fail with 5.3.4 (RFC 1870 §6.1) |
 //!
-//! Deliberately absent: STARTTLS and AUTH (the server is on this host or on a network the operator trusts
-//! with clear mail anyway), MX look-up, CHUNKING, DSN parameters (reports about recipients are composed at
+//! How much TLS there must be, and what a certificate has to prove, is in [`TlsPolicy`]; where it is required nothing
+//! can bring the client to go on without.
+//!
+//! Deliberately absent: AUTH, MX look-up, CHUNKING, DSN parameters (reports about recipients are composed at
 //! the origin, see [`dsn`](crate::dsn)).
 
 mod capabilities;
 mod connection;
 mod content;
 mod error;
+mod opening;
 mod pool;
 mod replies;
+mod tls;
 mod transaction;
 
 use std::time::Duration;
@@ -41,22 +46,57 @@ use std::time::Duration;
 pub use error::{HandOverError, Stage};
 pub use pool::Pool;
 pub use replies::{ReplyError, replies_in};
+pub use tls::{TlsFailure, TlsFailureKind, TlsPolicy, Verification};
 
 use crate::reply::Reply;
+use crate::tls::TlsFacts;
 
-/// How the internal mail server is reached.
+/// How one mail server is reached.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The protocol spoken at `address`.
     pub protocol: Protocol,
     /// `host:port`; a name is resolved for each new connection.
     pub address: String,
+    /// The name of the server, where `address` is only a number. It is asked for in the TLS handshake unless the
+    /// verification has a name.
+    pub name: Option<String>,
     /// Our name in EHLO or LHLO.
     pub hello: String,
+    /// How much TLS there must be.
+    pub tls: TlsPolicy,
+    /// TLS begins with the connection (RFC 8314 §3.3) instead of by STARTTLS, and there is no clear text to go back to.
+    /// Without meaning for [`TlsPolicy::Never`].
+    pub implicit_tls: bool,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// Connections at one time, busy and idle together; at least one.
     pub connections_max: usize,
+}
+
+/// Connections to one server at one time: enough to keep a server busy, too few to look like an attack.
+const CONNECTIONS_MAX_DEFAULT: usize = 4;
+
+impl Target {
+    /// In clear, with the waits of the RFC.
+    pub fn new(protocol: Protocol, address: impl Into<String>, hello: impl Into<String>) -> Self {
+        Self {
+            protocol,
+            address: address.into(),
+            name: None,
+            hello: hello.into(),
+            tls: TlsPolicy::Never,
+            implicit_tls: false,
+            timeouts: Timeouts::default(),
+            connections_max: CONNECTIONS_MAX_DEFAULT,
+        }
+    }
+
+    /// The server's name, or its number.
+    fn host(&self) -> &str {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _port)| host);
+        self.name.as_deref().unwrap_or(host.trim_start_matches('[').trim_end_matches(']'))
+    }
 }
 
 /// The two protocols differ in the greeting and in who answers the final dot.
@@ -71,7 +111,7 @@ pub enum Protocol {
 /// The waits of RFC 5321 §4.5.3.2, each for a whole reply: a server that trickles octets gains nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// Name resolution and the TCP handshake.
+    /// Name resolution and the TCP handshake; and as long again for the TLS handshake.
     pub connect: Duration,
     /// The greeting of the server (§4.5.3.2.1).
     pub greeting: Duration,
@@ -114,6 +154,17 @@ pub struct Envelope {
     pub smtputf8: bool,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandedOver {
+    /// One for each forward path, in the order given.
+    pub outcomes: Vec<Outcome>,
+    /// What protected it on the way.
+    pub tls: Option<TlsFacts>,
+    /// Why nothing did, where [`TlsPolicy::Opportunistic`] had it tried.
+    pub tls_failure: Option<TlsFailure>,
+}
+
 /// What became of the message for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -128,7 +179,7 @@ pub struct Outcome {
 /// A report may quote the server (`Diagnostic-Code: smtp`) only for what the server said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaidBy {
-    /// The internal mail server.
+    /// The mail server.
     Server,
     /// This client, for something it did not even try.
     Client,

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    Envelope, HandOverError, Outcome, Target, connection::Connection, content::Content, transaction,
+    Envelope, HandOverError, HandedOver, Target, connection::Connection, content::Content, opening,
+    transaction,
 };
 use crate::address::ReversePath;
 
@@ -41,7 +42,7 @@ impl Pool {
     /// Hands one message over; waits for a free connection first, without limit.
     ///
     /// `octets` are the segments of the message (trace header, then the message as it came); the wire sees
-    /// them as one. The outcomes are in the order of `envelope.forward_paths`.
+    /// them as one.
     ///
     /// Dropping the future is safe at any point: the connection is closed, and a server that has not seen the
     /// final dot does not deliver (RFC 5321 §4.1.1.4).
@@ -52,13 +53,13 @@ impl Pool {
         &self,
         envelope: &Envelope,
         octets: &[Bytes],
-    ) -> Result<Vec<Outcome>, HandOverError> {
+    ) -> Result<HandedOver, HandOverError> {
         let content = Content::check(octets)?;
         if envelope.reverse_path.parse::<ReversePath>().is_err() {
             return Err(HandOverError::ReversePath);
         }
         if envelope.forward_paths.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HandedOver::default());
         }
         // The semaphore is never closed, so this cannot fail; and without a turn no harm would come of it.
         let _turn = self.turns.acquire().await.ok();
@@ -72,7 +73,7 @@ impl Pool {
                 }
             }
         }
-        let mut connection = Connection::open(&self.target).await?;
+        let mut connection = opening::open(&self.target).await?;
         let result = self.attempt(&mut connection, envelope, &content).await;
         self.keep(connection);
         result
@@ -83,11 +84,12 @@ impl Pool {
         connection: &mut Connection,
         envelope: &Envelope,
         content: &Content<'_>,
-    ) -> Result<Vec<Outcome>, HandOverError> {
+    ) -> Result<HandedOver, HandOverError> {
         connection.answered = false;
         let result = transaction::run(connection, envelope, content).await;
         connection.spent |= result.is_err();
-        result
+        let (tls, tls_failure) = (connection.tls.clone(), connection.tls_failure.clone());
+        result.map(|outcomes| HandedOver { outcomes, tls, tls_failure })
     }
 
     /// The youngest idle connection that still looks alive; those too old or dead are let go.
@@ -95,7 +97,7 @@ impl Pool {
         // Gives the runtime a chance to look at its sockets, or a hang-up of just now would go unnoticed.
         tokio::task::yield_now().await;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(Idle { connection, since }) = idle.pop() {
+        while let Some(Idle { mut connection, since }) = idle.pop() {
             if connection.is_reusable() && since.elapsed() < self.target.timeouts.idle {
                 return Some(connection);
             }
@@ -104,7 +106,7 @@ impl Pool {
         None
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, mut connection: Connection) {
         if connection.is_reusable() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.push(Idle { connection, since: Instant::now() });

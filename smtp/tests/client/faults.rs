@@ -35,7 +35,7 @@ async fn hand_over_impatiently(
         assert!(!error.is_permanent(), "{error}");
     }
     server.received().await;
-    result
+    result.map(|handed_over| handed_over.outcomes)
 }
 
 /// More than the socket buffers of both sides together.

@@ -23,8 +23,12 @@ async fn exchange(
     let replies = format!("{}354 go", "250 ok\r\n".repeat(recipients + 1));
     let script = [session(&pipelined), commands, vec![say(replies), ReadMessage, say("250 kept")]].concat();
     let server = Server::start(vec![script]).await;
-    let outcomes =
-        server.pool(protocol).hand_over(envelope, &[Bytes::from_static(text.as_bytes())]).await.unwrap();
+    let outcomes = server
+        .pool(protocol)
+        .hand_over(envelope, &[Bytes::from_static(text.as_bytes())])
+        .await
+        .unwrap()
+        .outcomes;
     let received = server.received().await.remove(0);
     let mail = received.lines().find(|line| line.starts_with("MAIL")).unwrap_or_default();
     (outcomes, mail.to_owned())
@@ -39,7 +43,7 @@ async fn refusal(
 ) -> Vec<String> {
     let server = Server::start(vec![[session(keywords), vec![Hang]].concat()]).await;
     let pool = server.pool(protocol);
-    let outcomes = pool.hand_over(envelope, &[Bytes::from_static(text.as_bytes())]).await.unwrap();
+    let outcomes = pool.hand_over(envelope, &[Bytes::from_static(text.as_bytes())]).await.unwrap().outcomes;
     drop(pool);
     assert_eq!(server.received().await[0].lines().skip(1).collect::<Vec<_>>(), ["QUIT"]);
     assert!(outcomes.iter().all(|outcome| outcome.said_by == SaidBy::Client && outcome.is_permanent()));
@@ -87,8 +91,12 @@ async fn an_internationalized_address_without_smtputf8_fails_alone() {
     let both = envelope(&["jürgen@corp.test", "bob@corp.test"]);
     let script = [session(&["PIPELINING", "8BITMIME"]), accepted_mail()].concat();
     let server = Server::start(vec![script]).await;
-    let outcomes =
-        server.pool(Protocol::Smtp).hand_over(&both, &[Bytes::from_static(b"a: b\r\n")]).await.unwrap();
+    let outcomes = server
+        .pool(Protocol::Smtp)
+        .hand_over(&both, &[Bytes::from_static(b"a: b\r\n")])
+        .await
+        .unwrap()
+        .outcomes;
     assert_eq!(outcomes[0].reply.status().to_string(), "5.6.7");
     assert_eq!(outcomes[0].said_by, SaidBy::Client);
     assert!(outcomes[1].is_delivered());

@@ -16,7 +16,9 @@ async fn a_second_message_uses_the_connection_of_the_first_without_reset() {
     let server = Server::start(vec![script]).await;
     let pool = server.pool(Protocol::Smtp);
     for _ in 0..2 {
-        assert!(pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap()[0].is_delivered());
+        assert!(
+            pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap().outcomes[0].is_delivered()
+        );
     }
     drop(pool);
     let received = server.received().await.remove(0);
@@ -36,9 +38,9 @@ async fn a_transaction_that_was_not_completed_is_reset_before_the_next() {
     let server = Server::start(vec![script]).await;
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
-    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_permanent());
-    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
-    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_permanent());
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
     drop(pool);
     assert_eq!(server.received().await[0].matches("RSET").count(), 1);
 }
@@ -57,7 +59,10 @@ async fn a_reused_connection_that_died_is_replaced_once_by_a_fresh_one() {
         let server = Server::start(vec![[served.clone(), ending].concat(), served.clone()]).await;
         let pool = server.pool(Protocol::Smtp);
         for _ in 0..2 {
-            assert!(pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap()[0].is_delivered());
+            assert!(
+                pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap().outcomes[0]
+                    .is_delivered()
+            );
         }
         assert_eq!(server.received().await.len(), 2);
     }
@@ -72,7 +77,7 @@ async fn once_something_was_acknowledged_there_is_no_second_try() {
         let server = Server::start(vec![[session(&["PIPELINING"]), accepted_mail(), ending].concat()]).await;
         let pool = server.pool(Protocol::Smtp);
         let to = envelope(&["bob@corp.test"]);
-        pool.hand_over(&to, &MESSAGE).await.unwrap();
+        pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
         let error = pool.hand_over(&to, &MESSAGE).await.unwrap_err();
         assert!(
             matches!(
@@ -92,8 +97,8 @@ async fn a_connection_out_of_step_is_not_used_again() {
     let server = Server::start(vec![[served.clone(), extra].concat(), served]).await;
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
-    pool.hand_over(&to, &MESSAGE).await.unwrap();
-    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
+    pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
     assert_eq!(server.received().await.len(), 2);
 }
 
@@ -105,10 +110,10 @@ async fn a_connection_on_which_the_server_spoke_while_idle_is_not_used_again() {
     let server = Server::start(vec![[served.clone(), late].concat(), served]).await;
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
-    pool.hand_over(&to, &MESSAGE).await.unwrap();
+    pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
     kept.notify_one();
     said.notified().await;
-    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap()[0].is_delivered());
+    assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
     assert_eq!(server.received().await.len(), 2);
 }
 
@@ -118,7 +123,7 @@ async fn a_connection_that_idled_too_long_is_left_with_quit() {
     let server = Server::start(vec![served.clone(), served]).await;
     let pool = server.pool_with(Protocol::Smtp, |target| target.timeouts.idle = Duration::ZERO);
     for _ in 0..2 {
-        pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap();
+        pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap().outcomes;
     }
     drop(pool);
     let received = server.received().await;
@@ -137,7 +142,7 @@ async fn more_messages_than_connections_wait_for_their_turn() {
         })
         .collect();
     for attempt in attempts {
-        assert!(attempt.await.unwrap().unwrap()[0].is_delivered());
+        assert!(attempt.await.unwrap().unwrap().outcomes[0].is_delivered());
     }
     assert_eq!(server.received().await.len(), 1);
 }

@@ -10,6 +10,7 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// No test may hang for longer than this.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,6 +40,10 @@ pub(crate) enum Step {
     Tell(Arc<Notify>),
     /// Waits for the test.
     Await(Arc<Notify>),
+    /// Shakes hands with this certificate.
+    Secure(Arc<rustls::ServerConfig>),
+    /// The same, and the client breaks it off.
+    FailToSecure(Arc<rustls::ServerConfig>),
 }
 
 pub(crate) fn say(text: impl Into<String>) -> Step {
@@ -46,11 +51,27 @@ pub(crate) fn say(text: impl Into<String>) -> Step {
 }
 
 pub(crate) use Step::{
-    Abort, Await, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Tell, Trickle,
+    Abort, Await, FailToSecure, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Secure, Tell,
+    Trickle,
 };
 
 /// Greeting and EHLO or LHLO with these keywords.
 pub(crate) fn session(keywords: &[&str]) -> Vec<Step> {
+    [vec![say("220 mx.corp.test")], introduction(keywords)].concat()
+}
+
+/// The same with STARTTLS, up to the point where hands are to be shaken.
+pub(crate) fn session_to_tls() -> Vec<Step> {
+    [session(&["STARTTLS"]), vec![ReadAlone("STARTTLS"), say("220 go")]].concat()
+}
+
+/// A session with these keywords after STARTTLS.
+pub(crate) fn secured_session(tls: &Arc<rustls::ServerConfig>, keywords: &[&str]) -> Vec<Step> {
+    [session_to_tls(), vec![Secure(tls.clone())], introduction(keywords)].concat()
+}
+
+/// EHLO or LHLO with these keywords.
+pub(crate) fn introduction(keywords: &[&str]) -> Vec<Step> {
     let mut lines = vec!["mx.corp.test".to_owned()];
     lines.extend(keywords.iter().map(|keyword| (*keyword).to_owned()));
     let last = lines.len() - 1;
@@ -59,7 +80,7 @@ pub(crate) fn session(keywords: &[&str]) -> Vec<Step> {
         .enumerate()
         .map(|(at, line)| format!("250{}{line}", if at == last { ' ' } else { '-' }))
         .collect();
-    vec![say("220 mx.corp.test"), Step::Read(""), say(reply.join("\r\n"))]
+    vec![Read(""), say(reply.join("\r\n"))]
 }
 
 /// MAIL, one RCPT, DATA and the message, each accepted.
@@ -118,9 +139,7 @@ impl Server {
             data_end: wait,
             ..Timeouts::default()
         };
-        let hello = "gw.acme.test".to_owned();
-        let mut target =
-            Target { protocol, address: self.address.clone(), hello, timeouts, connections_max: 4 };
+        let mut target = Target { timeouts, ..Target::new(protocol, &self.address, "gw.acme.test") };
         change(&mut target);
         Pool::new(target)
     }
@@ -136,7 +155,7 @@ pub(crate) fn envelope(forward_paths: &[&str]) -> Envelope {
 
 async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
     stream.set_nodelay(true).unwrap(); // what is said leaves at once
-    let mut peer = Peer { stream, waiting: Vec::new(), received: String::new() };
+    let mut peer = Peer { stream: Stream::Clear(stream), waiting: Vec::new(), received: String::new() };
     for step in script {
         match step {
             Step::Say(text) => peer.stream.write_all(text.as_bytes()).await.unwrap(),
@@ -158,8 +177,22 @@ async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
             }
             Step::Tell(notify) => notify.notify_one(),
             Step::Await(notify) => notify.notified().await,
+            Step::Secure(config) => {
+                assert!(peer.waiting.is_empty(), "sent ahead: {:?}", String::from_utf8_lossy(&peer.waiting));
+                let stream = TlsAcceptor::from(config).accept(peer.stream.clear()).await.unwrap();
+                peer.stream = Stream::Secured(Box::new(stream));
+            }
+            Step::FailToSecure(config) => {
+                let handshake = async {
+                    let mut stream = TlsAcceptor::from(config).accept(peer.stream.clear()).await?;
+                    // In TLS 1.3 the server is ready before the client has judged it.
+                    stream.read_u8().await
+                };
+                assert!(handshake.await.is_err(), "the client went on");
+                return peer.received;
+            }
             Step::Abort => {
-                peer.stream.set_zero_linger().unwrap();
+                peer.stream.clear().set_zero_linger().unwrap();
                 return peer.received;
             }
         }
@@ -167,8 +200,47 @@ async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
     peer.received
 }
 
+/// The server's end of the connection.
+enum Stream {
+    Clear(TcpStream),
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn clear(self) -> TcpStream {
+        match self {
+            Self::Clear(stream) => stream,
+            Self::Secured(_) => panic!("a script secures a connection once"),
+        }
+    }
+
+    async fn write_all(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.write_all(octets).await,
+            Self::Secured(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+        }
+    }
+
+    async fn read_buf(&mut self, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read_buf(buffer).await,
+            Self::Secured(stream) => stream.read_buf(buffer).await,
+        }
+    }
+
+    async fn shutdown(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.shutdown().await,
+            Self::Secured(stream) => stream.shutdown().await,
+        }
+    }
+}
+
 struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     waiting: Vec<u8>,
     received: String,
 }
@@ -195,7 +267,7 @@ impl Peer {
 
     async fn rest(&mut self) {
         // A reset is one way to hang up.
-        let _ = self.stream.read_to_end(&mut self.waiting).await;
+        while self.stream.read_buf(&mut self.waiting).await.is_ok_and(|read| read > 0) {}
         self.received += &String::from_utf8_lossy(&std::mem::take(&mut self.waiting));
     }
 }

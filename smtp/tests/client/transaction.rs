@@ -18,7 +18,7 @@ fn message() -> [Bytes; 2] {
 async fn with_pipelining_the_envelope_is_sent_before_any_reply_is_read() {
     let server = Server::start(vec![[session(&["PIPELINING"]), accepted_mail(), vec![Hang]].concat()]).await;
     let pool = server.pool(Protocol::Smtp);
-    let outcomes = pool.hand_over(&envelope(&["bob@corp.test"]), &message()).await.unwrap();
+    let outcomes = pool.hand_over(&envelope(&["bob@corp.test"]), &message()).await.unwrap().outcomes;
     assert!(outcomes[0].is_delivered());
     assert_eq!(outcomes[0].reply, Reply::new(250, Enhanced(2, 0, 0), "kept"));
     drop(pool);
@@ -46,7 +46,7 @@ async fn without_pipelining_each_command_waits_for_the_reply_to_the_one_before()
     let server = Server::start(vec![[session(&[]), script].concat()]).await;
     let mut envelope = envelope(&["bob@corp.test", "eve@corp.test"]);
     envelope.reverse_path.clear();
-    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap();
+    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap().outcomes;
     server.received().await;
     assert!(outcomes[0].is_delivered());
     assert!(outcomes[1].is_permanent());
@@ -66,7 +66,7 @@ async fn smtp_gives_all_accepted_recipients_the_reply_to_the_final_dot() {
     ];
     let server = Server::start(vec![[session(&["PIPELINING"]), script].concat()]).await;
     let envelope = envelope(&["a@corp.test", "b@corp.test", "c@corp.test"]);
-    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap();
+    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap().outcomes;
     server.received().await;
     let said: Vec<_> = outcomes.iter().map(|o| (o.recipient.as_str(), o.reply.to_string())).collect();
     assert_eq!(
@@ -94,7 +94,7 @@ async fn lmtp_gives_each_accepted_recipient_its_own_reply() {
     ];
     let server = Server::start(vec![[session(&["PIPELINING"]), script].concat()]).await;
     let envelope = envelope(&["a@corp.test", "b@corp.test", "c@corp.test"]);
-    let outcomes = server.pool(Protocol::Lmtp).hand_over(&envelope, &message()).await.unwrap();
+    let outcomes = server.pool(Protocol::Lmtp).hand_over(&envelope, &message()).await.unwrap().outcomes;
     assert!(server.received().await[0].starts_with("LHLO gw.acme.test\r\n"));
     assert!(outcomes[0].is_delivered() && outcomes[1].is_permanent() && outcomes[2].is_temporary());
     assert!(outcomes.iter().all(|outcome| outcome.said_by == SaidBy::Server));
@@ -113,7 +113,7 @@ async fn a_refused_sender_fails_all_recipients_and_no_data_is_sent() {
     ];
     let server = Server::start(vec![[session(&["PIPELINING"]), script].concat()]).await;
     let envelope = envelope(&["a@corp.test", "b@corp.test"]);
-    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap();
+    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap().outcomes;
     assert!(server.received().await[0].ends_with("DATA\r\nQUIT\r\n"));
     assert!(outcomes.iter().all(|outcome| outcome.reply.to_string() == "550 5.7.1 not you"));
 }
@@ -125,7 +125,9 @@ async fn without_pipelining_nothing_more_is_said_once_nobody_is_left_to_send_to(
     for (script, last) in [(no_sender, "MAIL"), (no_recipient, "RCPT")] {
         let server = Server::start(vec![[session(&[]), script].concat()]).await;
         let pool = server.pool(Protocol::Smtp);
-        assert!(pool.hand_over(&envelope(&["a@corp.test"]), &message()).await.unwrap()[0].is_permanent());
+        assert!(
+            pool.hand_over(&envelope(&["a@corp.test"]), &message()).await.unwrap().outcomes[0].is_permanent()
+        );
         drop(pool);
         let received = server.received().await.remove(0);
         let commands: Vec<&str> = received.lines().map(|line| &line[..4]).collect();
@@ -139,7 +141,7 @@ async fn when_all_recipients_are_refused_a_server_that_wants_data_anyway_gets_no
     let script = [session(&["PIPELINING"]), commands_to_data(), vec![say(replies), Hang]].concat();
     let server = Server::start(vec![script]).await;
     let pool = server.pool(Protocol::Smtp);
-    let outcomes = pool.hand_over(&envelope(&["a@corp.test"]), &message()).await.unwrap();
+    let outcomes = pool.hand_over(&envelope(&["a@corp.test"]), &message()).await.unwrap().outcomes;
     assert!(outcomes[0].is_permanent());
     assert!(
         server.received().await[0].ends_with("DATA\r\n"),
@@ -158,7 +160,7 @@ async fn a_refused_data_command_concerns_only_the_accepted_recipients() {
     ];
     let server = Server::start(vec![[session(&["PIPELINING"]), script].concat()]).await;
     let envelope = envelope(&["a@corp.test", "b@corp.test"]);
-    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap();
+    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope, &message()).await.unwrap().outcomes;
     assert!(outcomes[0].is_temporary() && outcomes[1].is_permanent());
 }
 
@@ -183,7 +185,8 @@ async fn many_recipients_are_sent_in_groups_that_are_answered_before_the_next() 
     let server = Server::start(vec![script]).await;
     let paths: Vec<String> = (0..count).map(|n| format!("user{n}@corp.test")).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let outcomes = server.pool(Protocol::Smtp).hand_over(&envelope(&paths), &message()).await.unwrap();
+    let outcomes =
+        server.pool(Protocol::Smtp).hand_over(&envelope(&paths), &message()).await.unwrap().outcomes;
     server.received().await;
     assert_eq!(outcomes.len(), count);
     assert!(
@@ -198,7 +201,7 @@ async fn a_large_message_full_of_dots_arrives_octet_by_octet() {
     let wire = line.replace("\r\n.", "\r\n..").replacen('.', "..", 1).repeat(60_000);
     let server = Server::start(vec![[session(&["PIPELINING"]), accepted_mail()].concat()]).await;
     let segments: Vec<Bytes> = body.as_bytes().chunks(100_001).map(Bytes::copy_from_slice).collect();
-    server.pool(Protocol::Smtp).hand_over(&envelope(&["bob@corp.test"]), &segments).await.unwrap();
+    server.pool(Protocol::Smtp).hand_over(&envelope(&["bob@corp.test"]), &segments).await.unwrap().outcomes;
     let received = server.received().await.remove(0);
     let (_, data) = received.split_once("DATA\r\n").unwrap();
     assert!(data == wire + ".\r\n");
@@ -222,8 +225,12 @@ async fn a_server_of_before_ehlo_is_greeted_with_helo() {
         say("250 kept"),
     ];
     let server = Server::start(vec![script]).await;
-    let outcomes =
-        server.pool(Protocol::Smtp).hand_over(&envelope(&["bob@corp.test"]), &message()).await.unwrap();
+    let outcomes = server
+        .pool(Protocol::Smtp)
+        .hand_over(&envelope(&["bob@corp.test"]), &message())
+        .await
+        .unwrap()
+        .outcomes;
     assert!(outcomes[0].is_delivered());
 }
 

@@ -278,7 +278,7 @@ impl MailIn {
         let result = self.pool.hand_over(&envelope, &[trace, work.mail.octets.clone()]).await;
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
         match result {
-            Ok(outcomes) => work.apply(outcomes, self.custody.vault(), (self.clock)()),
+            Ok(handed_over) => work.apply(handed_over.outcomes, self.custody.vault(), (self.clock)()),
             Err(error) if error.is_permanent() => work.fail_pending("5.6.0", &error.to_string()),
             Err(error) => work.put_off(&error.to_string(), self.custody.vault(), (self.clock)()),
         }

@@ -1,7 +1,7 @@
 //! Reports of our own on their way to our own mail server.
 
 use dccp::mail::Mail;
-use smtp::client::{Envelope, Outcome};
+use smtp::client::{Envelope, HandedOver, Outcome};
 
 use super::MailIn;
 use crate::flows::records::purpose;
@@ -26,13 +26,13 @@ impl MailIn {
         };
         let given_up = now >= due.row.expires_at;
         let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
-            Ok(outcomes) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
+            Ok(HandedOver { outcomes, .. }) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
                 (None, words_of(&outcomes))
             }
-            Ok(outcomes) if outcomes.iter().all(Outcome::is_delivered) => {
+            Ok(HandedOver { outcomes, .. }) if outcomes.iter().all(Outcome::is_delivered) => {
                 (Some(State::Delivered), words_of(&outcomes))
             }
-            Ok(outcomes) => (Some(State::Failed), words_of(&outcomes)),
+            Ok(HandedOver { outcomes, .. }) => (Some(State::Failed), words_of(&outcomes)),
             Err(error) if given_up || error.is_permanent() => (Some(State::Failed), error.to_string()),
             Err(error) => (None, error.to_string()),
         };
