@@ -36,3 +36,4 @@ pub mod run;
 pub mod schedule;
 pub mod spool;
 pub mod suites;
+pub mod users;

@@ -35,6 +35,7 @@ mod line;
 mod master;
 mod passphrase;
 mod process;
+pub mod prompt;
 pub mod shares;
 mod token;
 

@@ -14,7 +14,8 @@ use rand::{CryptoRng, Rng};
 use zeroize::Zeroizing;
 
 use crate::line::{self, LineError, Readers};
-use crate::passphrase::{self, Asked};
+use crate::passphrase;
+use crate::prompt::{Asked, PromptError};
 use crate::token::{self, Token, TokenError};
 use crate::{aead, durable};
 
@@ -56,21 +57,15 @@ pub enum MasterSource {
 /// Why there is no master key. Never contains a part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
-    /// The person who chose a passphrase chose a short one.
-    #[error("a passphrase needs at least {} characters", crate::PASSPHRASE_CHARACTERS_MIN)]
-    PassphraseTooShort,
-    /// The two entries differ.
-    #[error("the two passphrases are not the same")]
-    PassphrasesDiffer,
     /// The passphrase does not open the wrapped master key, or that was altered.
     #[error("the passphrase does not open {path}: it is another one, or the file was altered")]
     WrongPassphrase {
         /// The wrapped master key.
         path: PathBuf,
     },
-    /// Nobody could be asked.
-    #[error("the passphrase or PIN cannot be read: {0}")]
-    NobodyToAsk(std::io::Error),
+    /// Nobody could be asked, or a new passphrase is none.
+    #[error("the passphrase or PIN: {0}")]
+    Prompt(#[from] PromptError),
     /// The unit does not hand the credential over, or this is no unit.
     #[error(
         "systemd gave no credential `{name}`: the unit needs LoadCredential={name}:FILE or LoadCredentialEncrypted={name}; \

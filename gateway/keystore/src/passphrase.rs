@@ -7,7 +7,6 @@
 //! Everything before the ciphertext is authenticated with it. The cost is read from the file, so that it can be raised
 //! for new files; it is bounded, so that a file cannot stop the machine.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -15,13 +14,11 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::master::{MASTER_BYTES, MasterError, exact};
+use crate::prompt::{self, Asked};
 use crate::{aead, line};
 
 /// The fewest characters of a passphrase: what a few words have.
 pub const PASSPHRASE_CHARACTERS_MIN: usize = 12;
-
-/// A line on standard input that is longer is no passphrase.
-const PASSPHRASE_BYTES_MAX: u64 = 1024;
 
 pub(crate) const PREFIX: &str = "dccp-master-passphrase-v1:";
 const SALT_BYTES: usize = 16;
@@ -42,48 +39,9 @@ struct Cost {
     lanes: u32,
 }
 
-/// Whether a passphrase is chosen or repeated from memory.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Asked {
-    /// Twice on a terminal, and long enough.
-    New,
-    /// Once.
-    Known,
-}
-
-/// Asks a person at the terminal, or reads one line of standard input when that is no terminal, and says so. Never
-/// looks into the environment, which other processes can read.
+/// Asks a person for the passphrase; see [`prompt`].
 pub(crate) fn ask(asked: Asked) -> Result<Zeroizing<String>, MasterError> {
-    let first = secret_line("Passphrase of the master key: ")?;
-    if asked == Asked::Known {
-        return Ok(first);
-    }
-    if first.chars().count() < PASSPHRASE_CHARACTERS_MIN {
-        return Err(MasterError::PassphraseTooShort);
-    }
-    // What a script sends cannot be mistyped.
-    if io::stdin().is_terminal() && secret_line("The same once more: ")? != first {
-        return Err(MasterError::PassphrasesDiffer);
-    }
-    Ok(first)
-}
-
-/// One secret line from the terminal, unseen, or from standard input.
-pub(crate) fn secret_line(prompt: &str) -> Result<Zeroizing<String>, MasterError> {
-    if io::stdin().is_terminal() {
-        return rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(MasterError::NobodyToAsk);
-    }
-    // Without a standard error nobody waits for the words.
-    let _ = writeln!(io::stderr(), "{prompt}read from standard input, which is not a terminal");
-    let mut text = Zeroizing::new(String::with_capacity(PASSPHRASE_BYTES_MAX as usize));
-    let read = io::stdin().lock().take(PASSPHRASE_BYTES_MAX).read_line(&mut text);
-    let length = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(length);
-    match read {
-        Ok(0) => Err(MasterError::NobodyToAsk(io::ErrorKind::UnexpectedEof.into())),
-        Ok(_) => Ok(text),
-        Err(error) => Err(MasterError::NobodyToAsk(error)),
-    }
+    Ok(prompt::secret("Passphrase of the master key", asked, PASSPHRASE_CHARACTERS_MIN)?)
 }
 
 /// The line of a wrapped master key.

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::aead::TAG_BYTES;
 use crate::line::{self, Readers};
 use crate::master::{self, MASTER_BYTES, MasterError};
-use crate::passphrase::secret_line;
+use crate::prompt::{self, Asked};
 
 const PREFIX: &str = "dccp-master-token-v1:";
 const IV_BYTES: usize = 12;
@@ -233,7 +233,7 @@ fn slot(token: &Token, module: &Pkcs11) -> Result<Slot, TokenError> {
 fn log_in(token: &Token, session: &Session) -> Result<(), MasterError> {
     let pin = match &token.pin {
         Some(path) => master::read(path, Readers::Owner)?,
-        None => secret_line(&format!("PIN of the token {}: ", token.label))?,
+        None => prompt::secret(&format!("PIN of the token {}", token.label), Asked::Known, 0)?,
     };
     let pin = AuthPin::new(pin.as_str().into());
     session.login(UserType::User, Some(&pin)).map_err(|error| {

@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | keys … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | user … | keys … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -24,6 +24,7 @@ mod process;
 mod recovery;
 mod succession;
 mod trace;
+mod user;
 mod vectors;
 
 use std::fs::File;
@@ -43,6 +44,7 @@ use keys::KeysCommand;
 use partner::PartnerCommand;
 use person::PersonCommand;
 use recovery::RecoveryCommand;
+use user::UserCommand;
 
 /// DCCP Gateway: mail between organisations as post-quantum sealed messages.
 #[derive(Parser)]
@@ -72,6 +74,9 @@ enum Command {
     /// Give people DIDs of their own, and decide who may learn of them.
     #[command(subcommand)]
     Person(PersonCommand),
+    /// People who may submit mail through this gateway with a password.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Seal the private keys of a gateway that was founded without a master key.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -151,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Did(command) => did::did(command, &config, clock::system()),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
         Command::Person(command) => person::person(command, &config, clock::system()),
+        Command::User(command) => user::user(command, &config),
         Command::Keys(command) => keys::keys(&command, &config),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::master::{Master, MasterFrom};
 use super::model::{
     Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, Organisation, Overlay, Policies,
-    Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls,
+    Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
 use super::value::{HostPort, Network};
 
@@ -70,6 +70,7 @@ impl Config {
                 tls: Some(Tls { certificate: "tls/smtp.crt".into(), key: "tls/smtp.key".into() }),
                 limits: SmtpLimits::default(),
             },
+            users: Users { file: Some("users.yaml".into()) },
             delivery: Delivery {
                 protocol: DeliveryProtocol::Lmtp,
                 address: HostPort::example(),
@@ -95,7 +96,7 @@ impl Config {
     }
 
     /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own, a
-    /// token.
+    /// token, users.
     pub fn fresh() -> Config {
         let nothing_own = Policies { rules: None };
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
@@ -104,6 +105,7 @@ impl Config {
             policies: nothing_own,
             publication: None,
             finding: Finding::default(),
+            users: Users::default(),
             ..Config::example()
         }
     }

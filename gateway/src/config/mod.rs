@@ -36,7 +36,7 @@ use std::path::Path;
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
     Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, LogFormat, LogLevel, Organisation,
-    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls,
+    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};

@@ -25,6 +25,9 @@ pub struct Config {
     pub keys: Keys,
     /// The door for outgoing mail: internal mail servers and clients hand mail over here.
     pub smtp: Smtp,
+    /// People who may submit mail with a password.
+    #[serde(default)]
+    pub users: Users,
     /// Where mail that arrived from partners is handed over.
     pub delivery: Delivery,
     /// The road between gateways (libp2p).
@@ -157,6 +160,15 @@ pub struct SmtpLimits {
     /// The slowest a message may trickle in, in bytes per second.
     #[schemars(range(min = 1))]
     pub data_bytes_per_s_min: u64,
+}
+
+/// People who may submit mail.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Users {
+    /// The file of names and password hashes that `dccp-gateway user` writes. Without it nobody can log in.
+    #[schemars(with = "Option<text::SecretFile>")]
+    pub file: Option<PathBuf>,
 }
 
 /// Where arrived mail is handed over.
