@@ -23,11 +23,18 @@ type Answer = Pin<Box<dyn Future<Output = Result<Option<UnixMillis>, SpoolError>
 /// The alarm clock of one worker.
 pub struct Alarm {
     spool: Spool,
-    direction: Direction,
-    partner: Option<String>,
+    queue: Queue,
     bell: watch::Receiver<u64>,
     clock: Clock,
     state: State,
+}
+
+/// Whose rows it is about.
+enum Queue {
+    /// Of a direction, of one partner or of all.
+    Partners(Direction, Option<String>),
+    /// What goes to the outside world.
+    Outside,
 }
 
 enum State {
@@ -45,7 +52,13 @@ impl Alarm {
     /// For rows in `direction`, of one partner or of all.
     pub fn new(spool: Spool, direction: Direction, partner: Option<String>, clock: Clock) -> Self {
         let bell = spool.listen(if direction == Direction::Out { Work::Out } else { Work::In });
-        Self { spool, direction, partner, bell, clock, state: State::Unknown }
+        Self { spool, queue: Queue::Partners(direction, partner), bell, clock, state: State::Unknown }
+    }
+
+    /// For rows that go to the outside world.
+    pub fn outside(spool: Spool, clock: Clock) -> Self {
+        let bell = spool.listen(Work::Outside);
+        Self { spool, queue: Queue::Outside, bell, clock, state: State::Unknown }
     }
 
     /// Returns when rows may be due. The caller looks and then calls again.
@@ -77,9 +90,14 @@ impl Alarm {
 
     fn ask(&mut self) {
         self.bell.mark_unchanged();
-        let (spool, direction, partner) = (self.spool.clone(), self.direction, self.partner.clone());
-        self.state =
-            State::Asked(Box::pin(async move { spool.next_due_at(direction, partner.as_deref()).await }));
+        let spool = self.spool.clone();
+        self.state = State::Asked(match &self.queue {
+            Queue::Partners(direction, partner) => {
+                let (direction, partner) = (*direction, partner.clone());
+                Box::pin(async move { spool.next_due_at(direction, partner.as_deref()).await })
+            }
+            Queue::Outside => Box::pin(async move { spool.next_due_outside_at().await }),
+        });
     }
 
     fn understand(&self, answer: Result<Option<UnixMillis>, SpoolError>) -> State {

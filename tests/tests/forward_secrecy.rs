@@ -27,7 +27,7 @@ use gateway::forward::{AskPrekeys, Prekeys, Refill, Shelf};
 use gateway::introductions::Gossip;
 use gateway::metrics::Metrics;
 use gateway::partners::Partners;
-use gateway::spool::{Arrival, Direction, Kind, NewRow, RowId, Spool, SpoolConfig, SpoolGuard, State};
+use gateway::spool::{Arrival, Direction, Kind, NewRow, RowId, Spool, SpoolConfig, SpoolGuard, State, Turn};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tests::mallory::{Mallory, now, payload, seal_as};
@@ -398,6 +398,8 @@ fn arriving(from: &Did, sealed: &SealedMessage) -> NewRow {
         next_at: now(),
         expires_at: now().saturating_add_ms(DAY_MS),
         state: State::Queued,
+        held_by: None,
+        turn: Turn::default(),
         leased: true,
     }
 }

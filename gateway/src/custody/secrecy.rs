@@ -16,7 +16,9 @@ use super::day::{DayKey, Days};
 use super::tests::{HOUR_MS, NOON, configured, house, published, spool};
 use super::*;
 use crate::flows::records::sha256;
-use crate::spool::{Arrival, ClaimedKey, Direction, Kind, NewRow, RowId, Settlement, SpoolConfig, State};
+use crate::spool::{
+    Arrival, ClaimedKey, Direction, Kind, NewRow, RowId, Settlement, SpoolConfig, State, Turn,
+};
 
 const DAY_MS: u64 = 24 * HOUR_MS;
 const GLOBEX: &str = "did:dccp:1globex";
@@ -93,6 +95,8 @@ fn arrival(key_id: &KeyId) -> NewRow {
         next_at: NOON,
         expires_at: NOON.saturating_add_ms(DAY_MS),
         state: State::Queued,
+        held_by: None,
+        turn: Turn::default(),
         leased: false,
     }
 }

@@ -23,7 +23,7 @@ use crate::flows::mail_in::Arrived;
 use crate::flows::records::{Summary, queue_id_of};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partners;
-use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, State};
+use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, State, Turn};
 
 /// A batch of 64 receipts is far below; more in the name of control does not get the reserve of a full disk.
 const CONTROL_BYTES_MAX: u64 = 256 * 1024;
@@ -154,6 +154,8 @@ impl Arrivals {
             next_at: now,
             expires_at: now.saturating_add_ms(self.lifetime_ms),
             state: State::Queued,
+            held_by: None,
+            turn: Turn::default(),
             leased: true,
         }
     }

@@ -33,7 +33,7 @@ use crate::flows::sealing::Sealer;
 use crate::flows::{Knowledge, Snapshot, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
-use crate::spool::{Direction, Kind, NewRow, Note, RowId, Spool, Stage, State};
+use crate::spool::{Direction, Kind, NewRow, Note, RowId, Spool, Stage, State, Turn};
 
 /// The house as an SMTP session sees it.
 pub struct MailOut {
@@ -225,6 +225,8 @@ impl MailOut {
             next_at: letter.arrived,
             expires_at: self.expires(letter),
             state: if kind == Kind::Draft { State::Held } else { State::Queued },
+            held_by: None,
+            turn: Turn::default(),
             leased: kind == Kind::Mail,
         }
     }

@@ -27,7 +27,8 @@ use crate::flows::sealing::Sealer;
 use crate::metrics::Metrics;
 use crate::partners::Partner;
 use crate::spool::{
-    Direction, Kind, Learned, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Work,
+    Direction, Kind, Lane, Learned, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Turn,
+    Work,
 };
 
 /// Receipts in one batch: one signature and one seal are shared by this many mails (protocol §5, batches of 64).
@@ -289,6 +290,8 @@ impl Answering {
             next_at: now,
             expires_at: now.saturating_add_ms(LIFETIME_MS),
             state: State::Queued,
+            held_by: None,
+            turn: Turn { lane: Lane::Reports, ..Turn::default() },
             leased: true,
         }
     }

@@ -17,7 +17,7 @@ use crate::custody::Custody;
 use crate::flows::records::{Slip, Summary, purpose, queue_id_of, sha256};
 use crate::metrics::Metrics;
 use crate::spool::{
-    Direction, Kind, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Waiting,
+    Direction, Kind, Lane, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Turn, Waiting,
 };
 
 /// Composes reports in the name of this gateway.
@@ -132,6 +132,8 @@ impl Reporter {
             next_at: now,
             expires_at: now.saturating_add_ms(self.lifetime_ms),
             state: State::Queued,
+            held_by: None,
+            turn: Turn { lane: Lane::Reports, ..Turn::default() },
             leased: false,
         }
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::spool::{
     Direction as Way, Kind, Learned, NewRow, Note, RowId, Settlement, SpoolConfig, SpoolGuard, Stage,
-    State as At,
+    State as At, Turn,
 };
 
 const NOW: UnixMillis = UnixMillis(1_763_874_642_000);
@@ -76,6 +76,8 @@ impl Gateway {
             next_at: NOW,
             expires_at: UnixMillis(NOW.0 + 60_000),
             state: At::Queued,
+            held_by: None,
+            turn: Turn::default(),
             leased: false,
         }
     }

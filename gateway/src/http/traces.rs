@@ -105,7 +105,7 @@ pub(super) const fn state(state: spool::State) -> State {
 
 const fn kind(kind: spool::Kind) -> Kind {
     match kind {
-        spool::Kind::Mail | spool::Kind::Draft => Kind::Mail,
+        spool::Kind::Mail | spool::Kind::Draft | spool::Kind::Relay | spool::Kind::Foreign => Kind::Mail,
         spool::Kind::Receipts => Kind::Receipts,
         spool::Kind::Report => Kind::Report,
         spool::Kind::Unopened => Kind::Unopened,

@@ -5,8 +5,10 @@ use tokio::sync::watch;
 /// What kind of work there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Rows to send (courier).
+    /// Rows to send to partners (courier).
     Out,
+    /// Rows to send to the outside world (relay courier).
+    Outside,
     /// Rows to deliver (delivery).
     In,
     /// Receipts to bundle.
@@ -14,11 +16,11 @@ pub enum Work {
 }
 
 /// One bell per kind of work. A `watch` remembers a ring for those who were busy when it rang.
-pub(super) struct Bells([watch::Sender<u64>; 3]);
+pub(super) struct Bells([watch::Sender<u64>; 4]);
 
 impl Bells {
     pub(super) fn new() -> Self {
-        Self([(); 3].map(|()| watch::Sender::new(0)))
+        Self([(); 4].map(|()| watch::Sender::new(0)))
     }
 
     pub(super) fn ring(&self, work: Work) {
@@ -26,7 +28,7 @@ impl Bells {
     }
 
     pub(super) fn ring_all(&self) {
-        for work in [Work::Out, Work::In, Work::Receipts] {
+        for work in [Work::Out, Work::Outside, Work::In, Work::Receipts] {
             self.ring(work);
         }
     }
@@ -36,9 +38,10 @@ impl Bells {
     }
 
     fn bell(&self, work: Work) -> &watch::Sender<u64> {
-        let Self([out, r#in, receipts]) = self;
+        let Self([out, outside, r#in, receipts]) = self;
         match work {
             Work::Out => out,
+            Work::Outside => outside,
             Work::In => r#in,
             Work::Receipts => receipts,
         }

@@ -19,8 +19,12 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const APPLICATION_ID: i64 = 0x4443_4350;
 
 /// The ladder: step *n* takes the schema from version *n* to *n + 1*. Steps are only ever added.
-const LADDER: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_keys.sql"), include_str!("schema_people.sql")];
+pub(super) const LADDER: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_keys.sql"),
+    include_str!("schema_people.sql"),
+    include_str!("schema_queue.sql"),
+];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, SpoolError> {
@@ -148,7 +152,6 @@ fn set_for_writing(conn: &Connection, path: &Path) -> Result<(), SpoolError> {
     }
     // FULL: the log is synced at every commit, before anybody is answered. NORMAL would sync only at checkpoints.
     conn.pragma_update(None, "synchronous", "FULL")?;
-    conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     conn.pragma_update(None, "journal_size_limit", i64::try_from(LOG_BYTES_KEPT_MAX).unwrap_or(i64::MAX))?;
     conn.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
@@ -160,8 +163,10 @@ fn set_for_writing(conn: &Connection, path: &Path) -> Result<(), SpoolError> {
     Ok(())
 }
 
-/// Climbs from the file's version to ours, one transaction for the whole ladder.
+/// Climbs from the file's version to ours, one transaction for the whole ladder. Foreign keys rest meanwhile, because a
+/// step may make a table anew that others name; what they promise is looked at before the end.
 fn climb(conn: &mut Connection, path: &Path) -> Result<(), SpoolError> {
+    conn.pragma_update(None, "foreign_keys", false)?;
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = i64::try_from(LADDER.len()).unwrap_or(i64::MAX);
@@ -174,8 +179,12 @@ fn climb(conn: &mut Connection, path: &Path) -> Result<(), SpoolError> {
     if !steps.is_empty() {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", known)?;
+        if tx.prepare("PRAGMA foreign_key_check")?.exists([])? {
+            return Err(SpoolError::Corrupt("a record names a row that is not there".to_owned()));
+        }
     }
     tx.commit()?;
+    conn.pragma_update(None, "foreign_keys", true)?;
     Ok(())
 }
 

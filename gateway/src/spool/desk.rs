@@ -35,6 +35,7 @@ pub(super) struct Tallies(BTreeMap<(Direction, State), (i64, i64)>);
 pub(super) struct Standing {
     pub(super) seq: i64,
     pub(super) direction: Direction,
+    pub(super) kind: Kind,
     pub(super) state: State,
     pub(super) body_bytes: i64,
     pub(super) expires_at: i64,
@@ -54,9 +55,10 @@ impl Desk<'_> {
             .conn
             .prepare_cached(
                 "INSERT INTO rows (id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag,
-                                   digest, size, body_bytes, accepted_at, progress_at, next_at, expires_at, summary)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16)
-                 ON CONFLICT (digest) WHERE direction = 1 AND kind <> 2 DO NOTHING",
+                                   digest, size, body_bytes, accepted_at, progress_at, next_at, expires_at, summary,
+                                   lane, source, held_by)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+                 ON CONFLICT (digest) WHERE direction = 1 AND kind NOT IN (2, 6) DO NOTHING",
             )?
             .execute(params![
                 new.id,
@@ -75,6 +77,9 @@ impl Desk<'_> {
                 time::to_sql(new.next_at),
                 time::to_sql(new.expires_at),
                 new.summary,
+                new.turn.lane,
+                new.turn.source.number(),
+                new.held_by,
             ])
             .map_err(|error| already_kept(error, new.id))?;
         if inserted == 0 {
@@ -97,21 +102,24 @@ impl Desk<'_> {
                 self.effects.taken.push(new.id);
             }
         } else if new.state == State::Queued {
-            self.ring(new.direction);
+            self.ring(new.direction, new.kind);
         }
     }
 
     /// Where the row stands now.
     pub(super) fn standing(&self, id: RowId) -> Result<Standing, SpoolError> {
         self.conn
-            .prepare_cached("SELECT seq, direction, state, body_bytes, expires_at FROM rows WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT seq, direction, kind, state, body_bytes, expires_at FROM rows WHERE id = ?1",
+            )?
             .query_row([id], |row| {
                 Ok(Standing {
                     seq: row.get(0)?,
                     direction: row.get(1)?,
-                    state: row.get(2)?,
-                    body_bytes: row.get(3)?,
-                    expires_at: row.get(4)?,
+                    kind: row.get(2)?,
+                    state: row.get(3)?,
+                    body_bytes: row.get(4)?,
+                    expires_at: row.get(5)?,
                 })
             })
             .optional()?
@@ -141,10 +149,11 @@ impl Desk<'_> {
     }
 
     /// After the commit there is work.
-    pub(super) fn ring(&mut self, direction: Direction) {
-        self.ring_for(match direction {
-            Direction::Out => Work::Out,
-            Direction::In => Work::In,
+    pub(super) fn ring(&mut self, direction: Direction, kind: Kind) {
+        self.ring_for(match (direction, kind) {
+            (Direction::Out, Kind::Relay) => Work::Outside,
+            (Direction::Out, _) => Work::Out,
+            (Direction::In, _) => Work::In,
         });
     }
 
@@ -222,9 +231,9 @@ impl Tallies {
     }
 }
 
-/// Whether a kind of row is recognised by its digest when it comes again.
+/// Whether a row comes from the overlay and is recognised by its digest when it comes again.
 pub(super) fn arrives(direction: Direction, kind: Kind) -> bool {
-    direction == Direction::In && kind != Kind::Report
+    direction == Direction::In && !matches!(kind, Kind::Report | Kind::Foreign)
 }
 
 fn already_kept(error: rusqlite::Error, id: RowId) -> SpoolError {

@@ -40,6 +40,44 @@ impl Spool {
         .await
     }
 
+    /// As [`due`](Self::due), for what goes to the outside world.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn due_outside(
+        &self,
+        now: UnixMillis,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<DueRow>, SpoolError> {
+        self.look_up_with_leases(move |conn, leases| {
+            let mut taken = Taken { leases, ids: Vec::new() };
+            walk(conn, OUTSIDE_SQL, &[&time::to_sql(now)], |id, _next_at| {
+                taken.ids.len() < limit && taken.take(id)
+            })?;
+            taken.read_due(conn, now, bytes_max)
+        })
+        .await
+    }
+
+    /// As [`next_due_at`](Self::next_due_at), for what goes to the outside world.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn next_due_outside_at(&self) -> Result<Option<UnixMillis>, SpoolError> {
+        self.look_up_with_leases(|conn, leases| {
+            let mut first_free = None;
+            walk(conn, OUTSIDE_SQL, &[&i64::MAX], |id, next_at| {
+                if !leases.is_held(id) {
+                    first_free = Some(time::from_sql(next_at));
+                }
+                first_free.is_none()
+            })?;
+            Ok(first_free)
+        })
+        .await
+    }
+
     /// When the next row that nobody holds becomes due; `None` if nothing is queued.
     ///
     /// # Errors
@@ -73,13 +111,13 @@ impl Spool {
             let partners = conn
                 .prepare_cached(
                     "WITH RECURSIVE each (partner) AS (
-                         SELECT min(partner) FROM rows WHERE state = 0 AND direction = 0
+                         SELECT min(partner) FROM rows WHERE state = 0 AND direction = 0 AND kind <> 5
                          UNION ALL
                          SELECT (SELECT min(partner) FROM rows
-                                 WHERE state = 0 AND direction = 0 AND partner > each.partner)
+                                 WHERE state = 0 AND direction = 0 AND kind <> 5 AND partner > each.partner)
                          FROM each WHERE each.partner IS NOT NULL)
                      SELECT partner FROM each WHERE partner IS NOT NULL AND EXISTS (
-                         SELECT 1 FROM rows WHERE state = 0 AND direction = 0 AND rows.partner = each.partner
+                         SELECT 1 FROM rows WHERE state = 0 AND direction = 0 AND kind <> 5 AND rows.partner = each.partner
                                               AND next_at <= ?1)",
                 )?
                 .query_map([time::to_sql(now)], |row| row.get(0))?
@@ -228,21 +266,24 @@ fn walk_queue(
 fn queue_sql(direction: Direction, of_one_partner: bool) -> &'static str {
     match (direction, of_one_partner) {
         (Direction::Out, false) => {
-            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 0 AND next_at <= ?1 ORDER BY next_at, id"
+            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 0 AND kind <> 5 AND next_at <= ?1 ORDER BY next_at, id"
         }
         (Direction::In, false) => {
-            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 1 AND next_at <= ?1 ORDER BY next_at, id"
+            "SELECT id, next_at FROM rows WHERE state = 0 AND direction = 1 AND kind <> 5 AND next_at <= ?1 ORDER BY next_at, id"
         }
         (Direction::Out, true) => {
             "SELECT id, next_at FROM rows
-             WHERE state = 0 AND direction = 0 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
+             WHERE state = 0 AND direction = 0 AND kind <> 5 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
         }
         (Direction::In, true) => {
             "SELECT id, next_at FROM rows
-             WHERE state = 0 AND direction = 1 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
+             WHERE state = 0 AND direction = 1 AND kind <> 5 AND partner = ?2 AND next_at <= ?1 ORDER BY next_at, id"
         }
     }
 }
+
+const OUTSIDE_SQL: &str =
+    "SELECT id, next_at FROM rows WHERE state = 0 AND kind = 5 AND next_at <= ?1 ORDER BY next_at, id";
 
 const EXPIRED_SQL: &str =
     "SELECT id, expires_at FROM rows WHERE state < 3 AND expires_at <= ?1 ORDER BY expires_at";
@@ -267,11 +308,12 @@ fn walk(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::database::LADDER;
 
     #[test]
     fn the_queue_is_read_from_its_indexes_alone_and_never_sorted() {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("schema.sql")).unwrap();
+        LADDER.iter().for_each(|step| conn.execute_batch(step).unwrap());
         let plan = |sql: &str| -> String {
             let explain = format!("EXPLAIN QUERY PLAN {sql}");
             let mut statement = conn.prepare(&explain).unwrap();
@@ -286,6 +328,7 @@ mod tests {
             (queue_sql(Direction::In, false), "COVERING INDEX rows_due ("),
             (queue_sql(Direction::Out, true), "COVERING INDEX rows_due_partner ("),
             (queue_sql(Direction::In, true), "INDEX rows_due ("),
+            (OUTSIDE_SQL, "COVERING INDEX rows_due_outside ("),
             (EXPIRED_SQL, "COVERING INDEX rows_open ("),
         ] {
             let plan = plan(sql);

@@ -11,13 +11,14 @@ use super::{Direction, Note, Row, RowId, Spool, SpoolError, State, UnixMillis, W
 macro_rules! row_columns {
     () => {
         "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag, digest, size, \
-         body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining"
+         body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining, lane, next_hop, \
+         held_by, released_by"
     };
 }
 pub(super) use row_columns;
 
 /// How many columns that is: the next one stands at this index.
-pub(super) const COLUMNS: usize = 20;
+pub(super) const COLUMNS: usize = 24;
 
 /// How many rows stand in one state, and the bytes that rest for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -295,6 +296,10 @@ pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         expires_at: time::from_sql(row.get(17)?),
         summary: row.get(18)?,
         remaining: row.get(19)?,
+        lane: row.get(20)?,
+        next_hop: row.get(21)?,
+        held_by: row.get(22)?,
+        released_by: row.get(23)?,
     })
 }
 

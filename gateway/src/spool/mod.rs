@@ -65,8 +65,8 @@ pub use journal::{Note, Stage};
 pub use look::{Backlog, Count, Counts};
 pub use purge::Purged;
 pub use row::{
-    Arrival, Direction, DueRow, Kind, Learned, Moved, NewRow, PendingReceipt, Row, RowId, Settlement, State,
-    Waiting,
+    Arrival, Direction, DueRow, Kind, Lane, Learned, Moved, NewRow, PendingReceipt, Row, RowId, Settlement,
+    Source, State, Turn, Waiting,
 };
 pub use stats::{BATCH_BUCKETS, StatsSnapshot};
 

@@ -159,7 +159,7 @@ impl Desk<'_> {
     /// Fills in what only opening could tell.
     pub(super) fn learn(&self, seq: i64, learned: Option<&Learned>) -> Result<(), SpoolError> {
         let Some(learned) = learned else { return Ok(()) };
-        if matches!(learned.kind, Kind::Report | Kind::Draft) {
+        if matches!(learned.kind, Kind::Report | Kind::Draft | Kind::Relay | Kind::Foreign) {
             return Err(SpoolError::Refused(format!("a {} does not arrive", learned.kind)));
         }
         self.conn
@@ -190,7 +190,7 @@ impl Desk<'_> {
         self.count_move(row, to);
         self.give_back(id);
         if to == State::Queued {
-            self.ring(row.direction);
+            self.ring(row.direction, row.kind);
         }
         Ok(Moved::Done)
     }
@@ -203,11 +203,13 @@ impl Standing {
     }
 
     /// The table of moves between states that are not final. Held rows leave only by release or settlement; only what
-    /// goes out waits for a receipt.
+    /// goes to a partner waits for a receipt.
     fn may_become(&self, to: State) -> Result<(), SpoolError> {
         let may = match (self.state, to) {
             (State::Queued | State::Sent, State::Queued) => true,
-            (State::Queued | State::Sent, State::Sent) => self.direction == Direction::Out,
+            (State::Queued | State::Sent, State::Sent) => {
+                self.direction == Direction::Out && self.kind != Kind::Relay
+            }
             (State::Queued | State::Held, State::Held) => true,
             _ => false,
         };

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::bell::Work;
 use super::config::{MOVE_BYTES, SWEEP_ROWS_MAX};
 use super::desk::Desk;
 use super::writer::Demand;
@@ -101,11 +102,11 @@ impl Desk<'_> {
             .prepare_cached(
                 "UPDATE rows SET next_at = ?2 WHERE seq IN (
                      SELECT seq FROM rows
-                     WHERE state = 0 AND direction = 0 AND partner = ?1 AND next_at > ?2 LIMIT ?3)",
+                     WHERE state = 0 AND direction = 0 AND kind <> 5 AND partner = ?1 AND next_at > ?2 LIMIT ?3)",
             )?
             .execute(params![partner, time::to_sql(now), time::len_to_sql(SWEEP_ROWS_MAX)])?;
         if hastened > 0 {
-            self.ring(super::Direction::Out);
+            self.ring_for(Work::Out);
         }
         Ok(hastened)
     }

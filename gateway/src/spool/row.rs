@@ -90,9 +90,9 @@ pub(in crate::spool) use stored_as;
 stored_as! {
     /// Which way a row travels.
     Direction {
-        /// From our people to a partner.
+        /// From our people to a partner or to the outside world.
         Out = 0 "out",
-        /// From a partner (or from ourselves: a report) to our people.
+        /// From a partner, from the outside world (or from ourselves: a report) to our people.
         In = 1 "in",
     }
 }
@@ -110,6 +110,60 @@ stored_as! {
         Unopened = 3 "unopened",
         /// An outgoing mail that is held before it could be sealed to its partner; sealed to ourselves.
         Draft = 4 "draft",
+        /// An outgoing mail to a domain that has no gateway: the relay courier takes it; sealed to ourselves.
+        Relay = 5 "relay",
+        /// A mail that came by SMTP for our people, from the outside world or from one of themselves; sealed to
+        /// ourselves.
+        Foreign = 6 "foreign",
+    }
+}
+
+stored_as! {
+    /// What a row is to those who wait: nobody's mail waits behind a newsletter.
+    Lane {
+        /// A person wrote to a few others.
+        People = 0 "people",
+        /// What machines owe to people: receipts, reports, anything with the null sender.
+        Reports = 1 "reports",
+        /// To many, or by a machine: lists, newsletters.
+        Bulk = 2 "bulk",
+    }
+}
+
+/// Whose turn it is: due rows are handed out by turns between lanes, and within a lane between sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Which lane the row stands in.
+    pub lane: Lane,
+    /// Who sent it.
+    pub source: Source,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { lane: Lane::People, source: Source(0) }
+    }
+}
+
+/// Which of [`Source::HEAPS`] heaps the sender's domain falls into (stochastic fair queueing): enough to share fairly, too
+/// little to tell who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source(u8);
+
+impl Source {
+    /// How many heaps there are. Two domains that share one share its turns.
+    pub const HEAPS: u8 = 64;
+
+    /// By a keyed tag of the sender's domain.
+    #[must_use]
+    pub fn of_tag(tag: [u8; 16]) -> Self {
+        let [first, ..] = tag;
+        Self(first % Self::HEAPS)
+    }
+
+    /// The number in the database.
+    pub(in crate::spool) fn number(self) -> i64 {
+        i64::from(self.0)
     }
 }
 
@@ -150,9 +204,9 @@ pub struct NewRow {
     pub direction: Direction,
     /// What it carries.
     pub kind: Kind,
-    /// The DID of the organisation at the other end, once known.
+    /// The DID of the organisation at the other end, once known; `None` for relay and foreign rows.
     pub partner: Option<String>,
-    /// The mail domain at the other end, lower case.
+    /// The mail domain at the other end, lower case: the recipient's of what goes out, the sender's of what comes in.
     pub partner_domain: String,
     /// The sealed octets.
     pub body: Bytes,
@@ -176,6 +230,10 @@ pub struct NewRow {
     pub expires_at: UnixMillis,
     /// [`State::Queued`] or [`State::Held`].
     pub state: State,
+    /// The standing rule that holds it; `None` while it is not held, or held by the judge.
+    pub held_by: Option<String>,
+    /// When its turn comes among what is due.
+    pub turn: Turn,
     /// Handed to the caller at once, as if by `due`: the caller has the bytes and goes on with them. In memory only,
     /// so after a crash the row is simply due.
     pub leased: bool,
@@ -200,6 +258,14 @@ pub struct Row {
     pub partner: Option<String>,
     /// The mail domain at the other end.
     pub partner_domain: String,
+    /// The lane it stands in.
+    pub lane: Lane,
+    /// Of a relay row: the way (`host:port`) that an administrator chose for it.
+    pub next_hop: Option<String>,
+    /// The person or the standing rule that holds it; `None` for the judge's hold, which ends with its reason.
+    pub held_by: Option<String>,
+    /// The person who let it go on, whatever held it before.
+    pub released_by: Option<String>,
     /// The DCCP message id: for outgoing rows the row's own, for arrived ones the sender's, once it was opened.
     pub message_id: Option<Uuid>,
     /// Keyed tag of the RFC 5322 Message-ID.
@@ -310,7 +376,7 @@ impl Settlement {
 /// What only opening a message tells: fills in the row that was kept before anybody could look inside.
 #[derive(Debug, Clone)]
 pub struct Learned {
-    /// What it carries ([`Kind::Report`] is refused: reports do not arrive).
+    /// What it carries ([`Kind::Report`] and others that are sealed to ourselves are refused: they do not arrive).
     pub kind: Kind,
     /// Its DCCP message id, given by the sender.
     pub message_id: Uuid,

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use bytes::Bytes;
 use gateway::spool::{
     Direction, Kind, NewRow, Note, RowId, Settlement, Spool, SpoolConfig, SpoolError, SpoolGuard, Stage,
-    State, UnixMillis,
+    State, Turn, UnixMillis,
 };
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -127,6 +127,8 @@ pub(crate) fn mail() -> NewRow {
         next_at: NOW,
         expires_at: NOW.saturating_add_ms(TTL_MS),
         state: State::Queued,
+        held_by: None,
+        turn: Turn::default(),
         leased: false,
     }
 }

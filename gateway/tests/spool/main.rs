@@ -9,5 +9,6 @@ mod full;
 mod keeping;
 mod model;
 mod moves;
+mod outside;
 mod receipts;
 mod release;
