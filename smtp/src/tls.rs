@@ -28,3 +28,18 @@ impl TlsFacts {
         Self { version, cipher, group }
     }
 }
+
+/// Whom a certificate names: its first DNS name, mail address or URI (RFC 5280 §4.2.1.6), or else its subject
+/// (RFC 4514); `None` where it cannot be read. Printable ASCII.
+pub(crate) fn name_of(certificate: &[u8]) -> Option<String> {
+    use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let alternative = names.iter().flat_map(|names| &names.value.general_names).find_map(|name| match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some(*name),
+        _ => None,
+    });
+    let name = alternative.map_or_else(|| certificate.subject().to_string(), str::to_owned);
+    let printable = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    printable.then_some(name)
+}

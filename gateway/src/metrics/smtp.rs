@@ -5,7 +5,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use smtp::server::Event;
+use smtp::server::{Event, Offence, Refused};
 
 /// Sessions open now, and everything else by its name.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl SmtpCounts {
 fn word(event: &Event) -> &'static str {
     match event {
         Event::SessionOpened { .. } => "session_opened",
-        Event::SessionRefused(_) => "session_refused",
+        Event::SessionRefused(refused) => refusal(*refused),
         Event::SessionClosed(_) => "session_closed",
         Event::TlsStarted(_) => "tls_started",
         Event::TlsFailed(_) => "tls_failed",
@@ -49,7 +49,21 @@ fn word(event: &Event) -> &'static str {
         Event::LineEndsMended { .. } => "line_ends_mended",
         Event::Authenticated { .. } => "authenticated",
         Event::AuthenticationFailed { .. } => "authentication_failed",
+        Event::SourceBanned(Offence::Error) => "source_banned_for_errors",
+        Event::SourceBanned(Offence::Refusal) => "source_banned_for_refused_mail",
+        Event::SourceBanned(Offence::WrongPassword) => "source_banned_for_wrong_passwords",
         Event::MessageTooLarge => "message_too_large",
         Event::MemoryExhausted => "memory_exhausted",
+    }
+}
+
+fn refusal(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Full => "session_refused_full",
+        Refused::SourceFull => "session_refused_source_full",
+        Refused::TooOften => "session_refused_too_often",
+        Refused::Banned => "session_refused_banned",
+        Refused::MemoryShort => "session_refused_memory_short",
+        Refused::NoHeader => "session_refused_no_header",
     }
 }

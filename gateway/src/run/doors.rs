@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
+use smtp::server::Premises;
 use tokio::net::TcpListener;
 
 use super::ground::Ground;
 use super::{Error, Stops};
-use crate::config::{Config, Tls};
+use crate::config::{Config, SmtpLimits, Tls};
 use crate::courier;
 use crate::http::HttpState;
 use crate::introductions::Room;
@@ -26,11 +27,13 @@ impl Ground {
     ) -> Result<(), Error> {
         let mail_out = Arc::new(self.mail_out(couriers));
         let smtp_config = Arc::new(smtp_config(&self.config)?);
+        let premises = premises(&self.config.smtp.limits);
         for address in &self.config.smtp.listen {
             let listener = listen(*address, "smtp.listen").await?;
             stops.doors.spawn(smtp::server::serve(
                 listener,
                 smtp_config.clone(),
+                premises.clone(),
                 mail_out.clone(),
                 stops.front.clone(),
             ));
@@ -72,6 +75,12 @@ pub(super) fn server_config(door: &'static str, tls: &Tls) -> Result<Arc<ServerC
     crate::config::tls::server_config(tls).map_err(|error| Error::Tls { door, why: error.to_string() })
 }
 
+/// What all SMTP listeners share.
+fn premises(limits: &SmtpLimits) -> Premises {
+    let memory_bytes_max = usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX);
+    Premises::new(memory_bytes_max, smtp::server::Limits::SOURCES_MAX)
+}
+
 fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
     let limits = &config.smtp.limits;
     let tls = config.smtp.tls.as_ref().map(|tls| server_config("smtp", tls)).transpose()?;
@@ -98,7 +107,6 @@ fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
             recipients_max: limits.recipients_max as usize,
             idle_s_max: limits.idle_s_max,
             data_rate_floor: limits.data_bytes_per_s_min,
-            memory_bytes_max: usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX),
             drain_s_max: config.shutdown_grace_s / 3,
             ..smtp::server::Limits::default()
         },

@@ -7,19 +7,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Debug)]
 pub struct Budget {
     free: Arc<AtomicUsize>,
+    bytes_max: usize,
 }
+
+/// New clients are put off when less than this part is free: the rest is for the messages that have begun.
+const RESERVE_DIVISOR: usize = 16;
 
 impl Budget {
     /// A budget of `bytes_max` octets.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { free: Arc::new(AtomicUsize::new(bytes_max)) }
+        Self { free: Arc::new(AtomicUsize::new(bytes_max)), bytes_max }
     }
 
     /// Octets nobody holds at this moment.
     #[must_use]
     pub fn free(&self) -> usize {
         self.free.load(Ordering::Relaxed)
+    }
+
+    /// Whether so little is free that nobody new should come in.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.free() < self.bytes_max / RESERVE_DIVISOR
     }
 
     /// An empty grant to grow.
@@ -79,8 +89,10 @@ mod tests {
         assert!(second.grow_to(40));
         assert!(first.grow_to(60), "holding enough needs nothing more");
         assert_eq!(budget.free(), 0);
+        assert!(budget.is_short());
         drop(first);
         assert_eq!(budget.free(), 60);
+        assert!(!budget.is_short());
         second.release();
         second.release();
         assert_eq!(budget.free(), 100);

@@ -13,17 +13,22 @@
 mod budget;
 mod net;
 mod network;
+mod premises;
 pub mod session;
+mod sources;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::budget::{Budget, Grant};
 pub use self::net::serve;
 pub use self::network::{Network, NetworkError};
+pub use self::premises::Premises;
+pub use self::sources::Offence;
 use crate::address::{Address, ReversePath};
 pub use crate::dsn::{Notify, OriginalRecipient, Ret};
 use crate::reply::Reply;
@@ -153,7 +158,7 @@ pub struct RcptTo {
     pub orcpt: Option<OriginalRecipient>,
 }
 
-/// How a server behaves. One value serves any number of listeners, but each has its own limits.
+/// How a listener behaves. What all of them share is in [`Premises`].
 #[derive(Clone)]
 pub struct Config {
     /// What the listener is for.
@@ -178,13 +183,34 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// Whether a client from `address` is one of ours. Where `proxy` did not say whom it brought, the address is its
+    /// own, and a balancer inside does not make its clients ours.
+    #[must_use]
+    pub(crate) fn trusts(&self, address: IpAddr, proxy: Option<IpAddr>) -> bool {
+        let address = address.to_canonical();
+        proxy != Some(address) && self.trusted_networks.iter().any(|network| network.contains(address))
+    }
+}
+
 /// Where patience ends. [`Limits::default`] suits an internal relay of a few thousand people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at the same time; each may hold a read buffer of 64 KiB.
+    /// Connections at the same time; an idle one holds some kilobytes, one that sends a message up to 64 KiB more.
     pub sessions_max: usize,
     /// Connections at the same time from one IPv4 address or one IPv6 /64, the smallest unit one host holds.
     pub per_source_max: usize,
+    /// New connections within a minute from one source that is not trusted.
+    pub connections_per_minute_max: u32,
+    /// Protocol errors and failed handshakes within a minute from one source that is not trusted, before it is banned.
+    pub errors_per_minute_max: u32,
+    /// Senders, recipients and messages within a minute that the house refuses to one source that is not trusted, before
+    /// it is banned: who tries so many addresses is collecting them.
+    pub refusals_per_minute_max: u32,
+    /// Wrong passwords within a quarter of an hour from one source, before it is banned.
+    pub auth_failures_max: u32,
+    /// Seconds a ban lasts.
+    pub ban_s: u64,
     /// Commands without an accepted message in between (recipients do not count); stops idle chatter.
     pub commands_max: u32,
     /// Protocol errors without an accepted message in between; stops guessing and lost machines.
@@ -197,10 +223,19 @@ pub struct Limits {
     pub data_rate_floor: u64,
     /// Seconds from the start of a message until the floor counts, for slow starts.
     pub data_grace_s: u64,
-    /// Octets of message bodies in memory at the same time, over all sessions; not below `size_max`.
-    pub memory_bytes_max: usize,
     /// Seconds a shutdown waits for messages that are being sent.
     pub drain_s_max: u64,
+}
+
+impl Limits {
+    /// Octets of messages in memory, over all listeners, of [`Premises::default`].
+    pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+    /// Sources remembered by [`Premises::default`]; each costs about 200 octets.
+    pub const SOURCES_MAX: usize = 50_000;
+
+    fn ban(&self) -> Duration {
+        Duration::from_secs(self.ban_s)
+    }
 }
 
 impl Default for Limits {
@@ -208,13 +243,17 @@ impl Default for Limits {
         Self {
             sessions_max: 1_000,
             per_source_max: 100,
+            connections_per_minute_max: 300,
+            errors_per_minute_max: 100,
+            refusals_per_minute_max: 100,
+            auth_failures_max: 10,
+            ban_s: 600,
             commands_max: 500,
             errors_max: 20,
             recipients_max: 1_000,
             idle_s_max: 300,
             data_rate_floor: 1_000,
             data_grace_s: 30,
-            memory_bytes_max: 256 * 1024 * 1024,
             drain_s_max: 30,
         }
     }
@@ -261,6 +300,8 @@ pub enum Event {
         /// How.
         mechanism: Mechanism,
     },
+    /// A source did something wrong once too often and is banned.
+    SourceBanned(Offence),
     /// A message was larger than allowed.
     MessageTooLarge,
     /// A message could not be taken because the memory budget was used up.
@@ -274,6 +315,14 @@ pub enum Refused {
     Full,
     /// This source has all the places it may have.
     SourceFull,
+    /// This source comes too often.
+    TooOften,
+    /// This source is banned for what it did.
+    Banned,
+    /// The memory for messages is nearly used up.
+    MemoryShort,
+    /// A connection from a proxy network began without a PROXY header; it is not told anything.
+    NoHeader,
 }
 
 /// How a connection ended.
@@ -289,6 +338,8 @@ pub enum Closed {
     TooSlow,
     /// Too many errors or too many commands.
     Unwelcome,
+    /// Its source was banned meanwhile.
+    Banned,
     /// Shutdown, or the house said 421.
     Stopped,
     /// The TLS handshake failed.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use smtp::reply::{Enhanced, Reply};
-use smtp::server::{Client, Config, Event, Limits, MailFrom, Mechanisms, RcptTo, Reception, Role, serve};
+use smtp::server::{
+    Client, Config, Event, Limits, MailFrom, Mechanisms, Premises, RcptTo, Reception, Role, serve,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -87,12 +89,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(config: Config) -> Self {
-        let server = Self::start_with_closed_gate(config).await;
+        Self::start_in(Premises::default(), config).await
+    }
+
+    /// A listener that shares what it holds with others.
+    pub(crate) async fn start_in(premises: Premises, config: Config) -> Self {
+        let server = Self::start_with_closed_gate(premises, config).await;
         server.house.open_gate(Semaphore::MAX_PERMITS);
         server
     }
 
-    pub(crate) async fn start_with_closed_gate(config: Config) -> Self {
+    pub(crate) async fn start_with_closed_gate(premises: Premises, config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, events) = mpsc::unbounded_channel();
@@ -103,7 +110,8 @@ impl Server {
             gate: Semaphore::new(0),
         });
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, Arc::new(config), Arc::clone(&house), stop.clone()));
+        let task =
+            tokio::spawn(serve(listener, Arc::new(config), premises, Arc::clone(&house), stop.clone()));
         Self { address, house, events, stop, task }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smtp::server::{Closed, Event, Limits, Refused};
+use smtp::server::{Closed, Event, Limits, Premises, Refused};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::client::Client;
@@ -84,8 +84,7 @@ async fn too_many_errors_are_answered_before_the_connection_ends() {
 
 #[tokio::test]
 async fn a_message_beyond_the_memory_budget_is_put_off_until_the_house_has_answered_others() {
-    let limits = Limits { memory_bytes_max: 10_000, ..Limits::default() };
-    let mut server = Server::start_with_closed_gate(config_with(limits)).await;
+    let mut server = Server::start_with_closed_gate(Premises::new(10_000, 10), config()).await;
     let body = "0123456789abcdef".repeat(375) + "\r\n.\r\n"; // 6,000 octets
     let mut first = Client::in_data(server.address).await;
     first.say(&body).await;
@@ -109,7 +108,7 @@ async fn a_message_beyond_the_memory_budget_is_put_off_until_the_house_has_answe
 
 #[tokio::test]
 async fn while_the_house_thinks_a_client_cannot_push_more_into_memory_and_others_go_on() {
-    let server = Server::start_with_closed_gate(config()).await;
+    let server = Server::start_with_closed_gate(Premises::default(), config()).await;
     let mut pusher = Client::in_data(server.address).await;
     pusher.say("first\r\n.\r\n").await;
     server.house.is_asked().await;

@@ -5,6 +5,8 @@ mod garbage;
 mod house;
 mod limits;
 mod pipelining;
+mod proxy;
 mod shutdown;
 mod smuggling;
+mod sources;
 mod tls;

@@ -1,6 +1,6 @@
 //! An orderly end: nothing promised is broken, nothing new is begun.
 
-use smtp::server::{Closed, Event, Limits};
+use smtp::server::{Closed, Event, Limits, Premises};
 
 use crate::client::Client;
 use crate::house::{Server, config, config_with};
@@ -21,7 +21,7 @@ async fn waiting_clients_are_told_421_and_the_server_ends() {
 
 #[tokio::test]
 async fn a_message_on_its_way_is_still_taken_and_answered() {
-    let server = Server::start_with_closed_gate(config()).await;
+    let server = Server::start_with_closed_gate(Premises::default(), config()).await;
     let mut sending = Client::in_data(server.address).await;
     sending.say("Subject: x\r\n").await;
     let mut thinking = Client::in_data(server.address).await;

@@ -44,7 +44,7 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
             ..Default::default()
         },
     };
-    let budget = Budget::new(config.limits.memory_bytes_max);
+    let budget = Budget::new(smtp::server::Limits::MEMORY_BYTES_MAX);
     let from = std::net::SocketAddr::from(([192, 0, 2, 1], 4711));
     let mut session = Session::new(Arc::new(config), budget, from, None);
     let mut input = Vec::new();

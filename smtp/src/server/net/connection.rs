@@ -1,7 +1,7 @@
 //! One connection: carries octets between a socket and its session, and questions to the house.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,35 +9,33 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
 
+use super::Floor;
+use super::entrance::{certificate, shake_hands};
 use super::patience::Patience;
+use crate::reply::Reply;
 use crate::server::session::{Awaits, Body, Session, Step, replies};
-use crate::server::{Budget, Closed, Config, Event, Reception, TlsFacts};
+use crate::server::{Closed, Event, Offence, Reception, TlsFacts};
 
 /// Room for one read while commands come: a pipelined batch fits, and an idle session costs little.
 const COMMAND_READ_OCTETS: usize = 8 * 1024;
 /// Room for one read while a message comes: what a socket typically has ready on a fast network.
 const CONTENT_READ_OCTETS: usize = 64 * 1024;
-/// Seconds for a TLS handshake; an honest one takes a few round trips.
-const HANDSHAKE_S_MAX: u64 = 30;
 /// How long, and for how many octets, a closing server listens on. Closing with unread input makes TCP reset
 /// the connection, and the client would lose the reply that tells it why.
 const LINGER_MS_MAX: u64 = 2_000;
 const LINGER_OCTETS_MAX: usize = 1024 * 1024;
 
-/// A session with its house, before and after STARTTLS.
+/// A session with its house, before and after the start of TLS.
 pub(super) struct Connection<R: Reception> {
-    config: Arc<Config>,
-    reception: Arc<R>,
+    floor: Arc<Floor<R>>,
     session: Session,
     transaction: Option<R::Transaction>,
     input: BytesMut,
     patience: Patience,
-    stop: CancellationToken,
-    cut: CancellationToken,
+    /// How long the next reply waits, for what the client did.
+    penance: Duration,
 }
 
 /// Reports the end of a session on drop, so that it is counted even if the house panics.
@@ -59,24 +57,18 @@ enum Pause {
 }
 
 impl<R: Reception> Connection<R> {
-    pub(super) fn new(
-        config: Arc<Config>,
-        reception: Arc<R>,
-        budget: Budget,
-        address: SocketAddr,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) -> Self {
-        let session = Session::new(Arc::clone(&config), budget, address, None);
-        let patience = Patience::new(&config.limits, Instant::now());
-        let input = BytesMut::new();
-        Self { config, reception, session, transaction: None, input, patience, stop, cut }
+    /// Of the client at `address`, whom `proxy` brought.
+    pub(super) fn new(floor: Arc<Floor<R>>, address: SocketAddr, proxy: Option<IpAddr>) -> Self {
+        let session = Session::new(Arc::clone(&floor.config), floor.premises.budget.clone(), address, proxy);
+        let patience = Patience::new(&floor.config.limits, Instant::now());
+        let (input, penance) = (BytesMut::new(), Duration::ZERO);
+        Self { floor, session, transaction: None, input, patience, penance }
     }
 
     /// Lives until the connection is over.
     pub(super) async fn run(mut self, stream: TcpStream) {
-        self.reception.event(Event::SessionOpened { trusted: self.session.client().trusted });
-        let mut ending = Ending { reception: Arc::clone(&self.reception), closed: Closed::Lost };
+        self.event(Event::SessionOpened { trusted: self.session.client().trusted });
+        let mut ending = Ending { reception: Arc::clone(&self.floor.reception), closed: Closed::Lost };
         if let Ok(closed) = self.live(stream).await {
             ending.closed = closed;
         }
@@ -84,22 +76,31 @@ impl<R: Reception> Connection<R> {
 
     async fn live(&mut self, mut stream: TcpStream) -> io::Result<Closed> {
         stream.set_nodelay(true)?; // replies are written whole; waiting to fill a packet only costs time
-        if let Pause::StartTls = self.converse(&mut stream).await? {
-            let mut stream = match shake_hands(stream, self.config.tls.clone(), &self.stop).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    self.reception.event(Event::TlsFailed(error.to_string()));
-                    return Ok(Closed::TlsFailed);
-                }
-            };
-            self.session.secured(TlsFacts::of(stream.get_ref().1), None);
-            self.patience.restart(Instant::now());
-            self.converse(&mut stream).await?;
+        let in_clear = !self.floor.config.implicit_tls;
+        if in_clear && matches!(self.converse(&mut stream).await?, Pause::Over) {
             farewell(&mut stream).await;
         } else {
+            let Some(mut stream) = self.secure(stream).await else { return Ok(Closed::TlsFailed) };
+            self.converse(&mut stream).await?;
             farewell(&mut stream).await;
         }
         Ok(self.session.closed().unwrap_or(Closed::Lost))
+    }
+
+    /// The handshake; boxed, because what a session needs once should not lie in its task for hours.
+    async fn secure(&mut self, stream: TcpStream) -> Option<Box<TlsStream<TcpStream>>> {
+        let floor = &self.floor;
+        match Box::pin(shake_hands(stream, floor.config.tls.clone(), &floor.stop)).await {
+            Ok(stream) => {
+                self.session.secured(TlsFacts::of(stream.get_ref().1), certificate(&stream));
+                self.patience.restart(Instant::now());
+                Some(Box::new(stream))
+            }
+            Err(error) => {
+                self.event(Event::TlsFailed(error.to_string()));
+                None
+            }
+        }
     }
 
     /// Runs the session on one stream until it ends or wants TLS.
@@ -108,16 +109,16 @@ impl<R: Reception> Connection<R> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
-            if self.stop.is_cancelled() {
+            if self.floor.stop.is_cancelled() {
                 self.session.stop(); // also to a client whose commands never pause
             }
             let progress = self.session.step(&self.input);
             self.input.advance(progress.consumed);
-            for event in self.session.take_events() {
-                self.reception.event(event);
-            }
             if !self.session.in_transaction() {
                 self.transaction = None;
+            }
+            if self.pass_events_on() {
+                continue; // banned: the session has said so, and only wants to close
             }
             match progress.step {
                 Step::Read => {
@@ -126,17 +127,16 @@ impl<R: Reception> Connection<R> {
                 }
                 Step::Mail(mail) => {
                     self.transaction = None; // one before may have ended in the same batch
-                    let answer = self.reception.mail(self.session.client(), mail).await;
-                    self.session.answer(answer.map(|transaction| self.transaction = Some(transaction)));
-                    self.patience.restart(Instant::now());
+                    let answer = Box::pin(self.floor.reception.mail(self.session.client(), mail)).await;
+                    let answer = answer.map(|transaction| self.transaction = Some(transaction));
+                    self.answer(answer);
                 }
                 Step::Recipient(to) => {
                     let answer = match &mut self.transaction {
-                        Some(transaction) => self.reception.recipient(transaction, to).await,
+                        Some(transaction) => Box::pin(self.floor.reception.recipient(transaction, to)).await,
                         None => Err(replies::house_confused()),
                     };
-                    self.session.answer(answer);
-                    self.patience.restart(Instant::now());
+                    self.answer(answer);
                 }
                 Step::Message(body) => self.hand_over(body).await,
                 Step::StartTls => {
@@ -152,14 +152,64 @@ impl<R: Reception> Connection<R> {
         }
     }
 
+    /// Tells the house what happened; `true` if it got the client banned.
+    fn pass_events_on(&mut self) -> bool {
+        let events: Vec<_> = self.session.take_events().collect();
+        events.into_iter().fold(false, |banned, event| banned | self.event(event))
+    }
+
+    fn event(&mut self, event: Event) -> bool {
+        let offence = match &event {
+            Event::CommandRefused { .. } | Event::BareLineEnd { .. } | Event::TlsFailed(_) => {
+                Some(Offence::Error)
+            }
+            Event::AuthenticationFailed { .. } => Some(Offence::WrongPassword),
+            _ => None,
+        };
+        self.floor.reception.event(event);
+        offence.is_some_and(|offence| self.offend(offence))
+    }
+
+    /// Has the client's source answer for an offence; `true` if it is banned now. A client of ours is never banned,
+    /// but a wrong password costs it time, too.
+    fn offend(&mut self, offence: Offence) -> bool {
+        let client = self.session.client();
+        if client.trusted && offence != Offence::WrongPassword {
+            return false;
+        }
+        let (trusted, address) = (client.trusted, client.address.ip());
+        let Floor { premises, config, .. } = &*self.floor;
+        let sentence = premises.sources.offend(address, offence, &config.limits, Instant::now());
+        self.penance = self.penance.max(sentence.delay);
+        if !sentence.banned || trusted {
+            return false;
+        }
+        self.floor.reception.event(Event::SourceBanned(offence));
+        self.session.give_up(Closed::Banned);
+        true
+    }
+
+    fn answer(&mut self, answer: Result<(), Reply>) {
+        let refused = answer.as_ref().is_err_and(Reply::is_permanent);
+        self.session.answer(answer);
+        self.patience.restart(Instant::now());
+        if refused {
+            self.offend(Offence::Refusal);
+        }
+    }
+
     async fn hand_over(&mut self, body: Body) {
         let reply = match self.transaction.take() {
-            Some(transaction) => self.reception.message(transaction, body.octets).await,
+            Some(transaction) => Box::pin(self.floor.reception.message(transaction, body.octets)).await,
             None => replies::house_confused(),
         };
-        self.session.settle(reply);
         drop(body.grant); // the house has answered: the next message may have the memory
+        let refused = reply.is_permanent();
+        self.session.settle(reply);
         self.patience.restart(Instant::now());
+        if refused {
+            self.offend(Offence::Refusal);
+        }
     }
 
     /// Reads once, or notices that it is time to end; the session then says so at its next step.
@@ -168,7 +218,7 @@ impl<R: Reception> Connection<R> {
         let in_content = matches!(awaits, Awaits::Content { .. });
         self.make_room(in_content);
         let deadline = self.patience.deadline(awaits, Instant::now());
-        let leave = if in_content { &self.cut } else { &self.stop };
+        let leave = if in_content { &self.floor.cut } else { &self.floor.stop };
         tokio::select! {
             biased; // octets that are here already go first, and cost no timer
             read = stream.read_buf(&mut self.input) => match read? {
@@ -200,24 +250,16 @@ impl<R: Reception> Connection<R> {
         if output.is_empty() {
             return Ok(());
         }
+        if !self.penance.is_zero() {
+            let penance = tokio::time::sleep(std::mem::take(&mut self.penance));
+            self.floor.stop.run_until_cancelled(penance).await;
+            self.patience.restart(Instant::now());
+        }
         let write = async {
             stream.write_all(&output).await?;
             stream.flush().await
         };
-        timeout(Duration::from_secs(self.config.limits.idle_s_max), write).await?
-    }
-}
-
-async fn shake_hands(
-    stream: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    stop: &CancellationToken,
-) -> io::Result<TlsStream<TcpStream>> {
-    let tls = tls.ok_or(io::ErrorKind::Unsupported)?;
-    let handshake = TlsAcceptor::from(tls).accept(stream);
-    tokio::select! {
-        done = timeout(Duration::from_secs(HANDSHAKE_S_MAX), handshake) => done?,
-        () = stop.cancelled() => Err(io::Error::other("shutting down")),
+        timeout(Duration::from_secs(self.floor.config.limits.idle_s_max), write).await?
     }
 }
 

@@ -140,7 +140,7 @@ impl Session {
     /// Begins with the greeting in the output. `proxy` is who brought the client that comes from `address`.
     #[must_use]
     pub fn new(config: Arc<Config>, budget: Budget, address: SocketAddr, proxy: Option<IpAddr>) -> Self {
-        let trusted = config.trusted_networks.iter().any(|network| network.contains(address.ip()));
+        let trusted = config.trusts(address.ip(), proxy);
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let client = Client {
             role: config.role,
@@ -378,6 +378,7 @@ impl Session {
             Closed::Stopped => Some(replies::shutting_down(hostname)),
             Closed::Idle => Some(replies::timed_out(hostname)),
             Closed::TooSlow => Some(replies::too_slow(hostname)),
+            Closed::Banned => Some(replies::banned(hostname)),
             Closed::Quit | Closed::Lost | Closed::Unwelcome | Closed::TlsFailed => None,
         };
         if let Some(reply) = reply {

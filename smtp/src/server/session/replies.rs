@@ -92,6 +92,20 @@ pub(in crate::server) fn too_many_sessions_from_you(hostname: &str) -> Reply {
     Reply::new(421, Enhanced(4, 7, 0), text)
 }
 
+pub(in crate::server) fn too_often(hostname: &str) -> Reply {
+    let text = format!("{hostname}: too many new connections from your address, try again in a minute");
+    Reply::new(421, Enhanced(4, 7, 0), text)
+}
+
+pub(in crate::server) fn banned(hostname: &str) -> Reply {
+    let text = format!("{hostname}: too many errors or refusals for your address, try again later");
+    Reply::new(421, Enhanced(4, 7, 0), text)
+}
+
+pub(in crate::server) fn memory_short(hostname: &str) -> Reply {
+    Reply::new(421, Enhanced(4, 3, 1), format!("{hostname} is short of memory, try again later"))
+}
+
 // The line is wrong.
 
 pub(super) fn bare_line_end_in_command() -> Reply {

@@ -24,7 +24,10 @@ fn config() -> Config {
 }
 
 fn session_with(config: Config) -> Session {
-    let budget = Budget::new(config.limits.memory_bytes_max);
+    session_in(Budget::new(Limits::MEMORY_BYTES_MAX), config)
+}
+
+fn session_in(budget: Budget, config: Config) -> Session {
     Session::new(Arc::new(config), budget, "[::ffff:192.0.2.1]:4711".parse().unwrap(), None)
 }
 
@@ -160,9 +163,8 @@ fn a_declared_size_beyond_the_limit_is_refused_with_both_numbers() {
 
 #[test]
 fn a_declared_size_beyond_free_memory_is_put_off() {
-    let mut config = config();
-    config.limits.memory_bytes_max = 500;
-    let talk = talk_in_pieces(&mut session_with(config), [&b"EHLO x\r\nMAIL FROM:<> SIZE=501\r\n"[..]]);
+    let mut session = session_in(Budget::new(500), config());
+    let talk = talk_in_pieces(&mut session, [&b"EHLO x\r\nMAIL FROM:<> SIZE=501\r\n"[..]]);
     assert_eq!(talk.codes(), ["220", "250", "452"]);
 }
 

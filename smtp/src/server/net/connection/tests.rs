@@ -3,10 +3,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::reply::{Enhanced, Reply};
-use crate::server::{Client, Limits, MailFrom, Mechanisms, RcptTo, Role};
+use crate::server::net::admission::Admission;
+use crate::server::{Client, Config, Limits, MailFrom, Mechanisms, Premises, RcptTo, Role};
 
 /// A house that agrees with everything.
 struct Agreeable;
@@ -73,9 +75,16 @@ async fn replies_by_write(pieces: Vec<&'static [u8]>) -> Vec<usize> {
         auth: Mechanisms::new(),
         limits: Limits::default(),
     });
-    let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+    let floor = Floor {
+        admission: Admission::new(1, 1),
+        config,
+        premises: Premises::new(1_000, 1),
+        reception: Arc::new(Agreeable),
+        stop: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
     let address = "192.0.2.1:25".parse().unwrap();
-    let mut connection = Connection::new(config, Arc::new(Agreeable), Budget::new(1_000), address, stop, cut);
+    let mut connection = Connection::new(Arc::new(floor), address, None);
     let mut stream = Scripted { pieces: pieces.into_iter(), writes: Vec::new() };
     let _ = connection.converse(&mut stream).await;
     let last_lines = |write: &Vec<u8>| {

@@ -67,10 +67,9 @@ fn chunks_beyond_the_limit_are_refused_when_their_octets_are_gone() {
 
 #[test]
 fn chunks_beyond_free_memory_are_put_off() {
-    let mut config = config();
-    config.limits.memory_bytes_max = 10;
+    let mut session = session_in(Budget::new(10), config());
     let lines = format!("{READY}BDAT 11\r\n0123456789aNOOP\r\n");
-    let talk = talk_in_pieces(&mut session_with(config), [lines.as_bytes()]);
+    let talk = talk_in_pieces(&mut session, [lines.as_bytes()]);
     assert_eq!(talk.codes()[4..], ["452", "250"]);
 }
 
