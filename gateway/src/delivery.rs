@@ -3,7 +3,8 @@
 //! ```text
 //! arrival ─ offer(sealed) ─┐
 //!                          ├─► delivery ─► flows::mail_in (mail, receipts)
-//! spool.due(In, now) ──────┘           └─► flows::mail_in::own (our own reports)
+//! spool.due(In, now) ──────┘           ├─► flows::mail_in::foreign (mail that came by SMTP)
+//!                                      └─► flows::mail_in::own (our own reports)
 //! ```
 
 use std::sync::Arc;
@@ -92,6 +93,7 @@ impl Delivery {
             let done = match work {
                 Work::Arrived(arrived) => mail_in.deliver(arrived).await,
                 Work::Own(row) => mail_in.deliver_own(row).await,
+                Work::Foreign(row) => mail_in.deliver_foreign(row).await,
                 Work::Unreadable(row) => mail_in.drop_unreadable(row).await,
             };
             if let Err(error) = done {
@@ -115,17 +117,20 @@ impl Delivery {
     }
 }
 
-/// What there is to do: a sealed arrival, or a report of our own.
+/// What there is to do: a sealed arrival, a report of our own, or a mail that came by SMTP.
 enum Work {
     Arrived(Arrived),
     Own(DueRow),
+    Foreign(DueRow),
     Unreadable(DueRow),
 }
 
 impl Work {
     fn of(due: DueRow) -> Self {
-        if due.row.kind == Kind::Report {
-            return Self::Own(due);
+        match due.row.kind {
+            Kind::Report => return Self::Own(due),
+            Kind::Foreign => return Self::Foreign(due),
+            _ => {}
         }
         let from = due.row.partner.as_deref().and_then(|did| did.parse::<Did>().ok());
         match (from, SealedMessage::parse(Bytes::clone(&due.body))) {
@@ -146,7 +151,7 @@ impl Work {
     fn id(&self) -> RowId {
         match self {
             Self::Arrived(arrived) => arrived.id,
-            Self::Own(due) | Self::Unreadable(due) => due.row.id,
+            Self::Own(due) | Self::Foreign(due) | Self::Unreadable(due) => due.row.id,
         }
     }
 }

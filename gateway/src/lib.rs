@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod partners;
 pub mod people;
 pub mod publication;
+pub mod recipients;
 pub mod run;
 pub mod schedule;
 pub mod spool;

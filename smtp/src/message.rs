@@ -3,11 +3,13 @@
 //! [`read`] looks at the header section and walks the MIME structure without decoding bodies. It refuses only
 //! what different readers would read differently, or what costs without measure; odd but harmless mail passes.
 
+mod completion;
 mod header;
 mod mime;
 
 use crate::reply::{Enhanced, Reply};
 
+pub use completion::completion;
 pub(crate) use header::{End, Field, Fields};
 
 /// A fact longer than this is cut: it is for rules, logs and reports, not for delivery.

@@ -75,6 +75,7 @@ impl Config {
                 protocol: DeliveryProtocol::Lmtp,
                 address: HostPort::example(),
                 connections_max: Delivery::connections_max_default(),
+                verify_recipients: Delivery::verify_recipients_default(),
             },
             overlay: Overlay::default(),
             finding: Finding {
@@ -164,6 +165,11 @@ impl Default for SmtpLimits {
 impl Delivery {
     pub(super) fn connections_max_default() -> u32 {
         8
+    }
+
+    /// A report to a sender from outside comes too late for most, and to the wrong one for some.
+    pub(super) fn verify_recipients_default() -> bool {
+        true
     }
 }
 

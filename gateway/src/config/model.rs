@@ -185,6 +185,9 @@ pub struct Delivery {
     #[serde(default = "Delivery::connections_max_default")]
     #[schemars(range(min = 1, max = 256))]
     pub connections_max: u32,
+    /// Ask it about each recipient of mail from the outside before the mail is accepted. Answers are remembered.
+    #[serde(default = "Delivery::verify_recipients_default")]
+    pub verify_recipients: bool,
 }
 
 /// How mail is handed over.

@@ -23,7 +23,7 @@ use policies::{
 use smtp::address::Address;
 use smtp::message::MessageFacts;
 use smtp::reply::Reply;
-use smtp::server::{Client, Event, MailFrom, RcptTo, Reception};
+use smtp::server::{Client, MailFrom, RcptTo, Role};
 
 use crate::clock::{Clock, system_time};
 use crate::courier;
@@ -61,19 +61,24 @@ pub struct MailOut {
 pub struct Transaction {
     snapshot: Snapshot,
     client: Client,
+    /// The reverse-path is one of the addresses of the user who logged in.
+    owns_sender: bool,
     from: MailFrom,
     recipients: Vec<Address>,
 }
 
-impl Reception for MailOut {
-    type Transaction = Transaction;
-
-    async fn mail(&self, client: &Client, from: MailFrom) -> Result<Transaction, Reply> {
+impl MailOut {
+    /// Begins with one mail of a server of ours, or of a person of ours who `owns_sender` or not.
+    pub fn mail(&self, client: &Client, from: MailFrom, owns_sender: bool) -> Transaction {
         let snapshot = self.knowledge.snapshot();
-        Ok(Transaction { snapshot, client: client.clone(), from, recipients: Vec::new() })
+        Transaction { snapshot, client: client.clone(), owns_sender, from, recipients: Vec::new() }
     }
 
-    async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
+    /// One more recipient, if the judge lets it be.
+    ///
+    /// # Errors
+    /// The reply for the client.
+    pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
         let decision = tx.decide_recipient(&to.address);
         match decision.verdict {
             Verdict::Allow(()) | Verdict::Hold => {
@@ -84,15 +89,12 @@ impl Reception for MailOut {
         }
     }
 
-    async fn message(&self, tx: Transaction, octets: Bytes) -> Reply {
+    /// The whole mail: a positive reply is the promise that it is kept.
+    pub async fn message(&self, tx: Transaction, octets: Bytes) -> Reply {
         match self.accept(tx, octets).await {
             Ok(queue_id) => replies::queued(&queue_id),
             Err(reply) => reply,
         }
-    }
-
-    fn event(&self, event: Event) {
-        self.metrics.smtp_event(&event);
     }
 }
 
@@ -329,8 +331,17 @@ impl Transaction {
     }
 
     fn client(&self) -> policies::Client<'_> {
-        let (trusted, tls) = (self.client.trusted, self.client.tls.is_some());
-        policies::Client { role: policies::Role::Relay, trusted, user: None, owns_sender: false, tls }
+        policies::Client {
+            role: match self.client.role {
+                Role::Relay => policies::Role::Relay,
+                Role::Submission => policies::Role::Submission,
+                Role::Mx => policies::Role::Mx,
+            },
+            trusted: self.client.trusted,
+            user: self.client.user.as_deref(),
+            owns_sender: self.owns_sender,
+            tls: self.client.tls.is_some(),
+        }
     }
 
     fn destination(&self, to: &Address) -> Destination<'_> {

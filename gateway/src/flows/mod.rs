@@ -2,7 +2,9 @@
 //! *read → recognise → decide → act → note*.
 //!
 //! ```text
+//! reception  smtp session   ─► mail_out | mail_home, by the door
 //! mail_out   smtp session   ─► seal per partner        ─► spool ─► 250            (origin)
+//! mail_home  smtp session   ─► who sent it, decide     ─► spool ─► 250            (from the outside world)
 //! arrival    overlay stream ─► spool                   ─► overlay acknowledgement (destination)
 //! mail_in    spool          ─► open, decide, hand over ─► receipt                 (destination)
 //! receipts   spool          ─► settle the originals    ─► report on failure       (origin)
@@ -23,9 +25,11 @@ use tokio::sync::watch;
 use crate::partners::Partners;
 
 pub mod arrival;
+pub mod mail_home;
 pub mod mail_in;
 pub mod mail_out;
 pub mod receipts;
+pub mod reception;
 pub mod records;
 pub mod release;
 mod replies;

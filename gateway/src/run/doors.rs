@@ -25,7 +25,7 @@ impl Ground {
         registry: Registry,
         stops: &Stops,
     ) -> Result<(), Error> {
-        let mail_out = Arc::new(self.mail_out(couriers));
+        let reception = Arc::new(self.reception(couriers)?);
         let smtp_config = Arc::new(smtp_config(&self.config)?);
         let premises = premises(&self.config.smtp.limits);
         for address in &self.config.smtp.listen {
@@ -34,7 +34,7 @@ impl Ground {
                 listener,
                 smtp_config.clone(),
                 premises.clone(),
-                mail_out.clone(),
+                reception.clone(),
                 stops.front.clone(),
             ));
         }

@@ -347,7 +347,7 @@ fn rules(config: &Config) -> Result<Rules, Error> {
     Ok(Rules::with_local(&std::fs::read_to_string(path).map_err(io)?)?)
 }
 
-fn target(config: &Config) -> Target {
+pub(super) fn target(config: &Config) -> Target {
     let protocol = match config.delivery.protocol {
         DeliveryProtocol::Smtp => Protocol::Smtp,
         DeliveryProtocol::Lmtp => Protocol::Lmtp,

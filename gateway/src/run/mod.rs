@@ -6,6 +6,7 @@
 mod doors;
 mod ended;
 mod ground;
+mod reception;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub enum Error {
     /// The overlay did not start.
     #[error("the overlay: {0}")]
     Overlay(#[from] overlay::StartError),
+    /// DNS, for mail from the outside.
+    #[error(transparent)]
+    Dns(#[from] smtp::authenticity::DnsUnusable),
     /// A TLS certificate.
     #[error("the certificate for {door}: {why}")]
     Tls {

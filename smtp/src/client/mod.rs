@@ -35,6 +35,7 @@ mod capabilities;
 mod connection;
 mod content;
 mod error;
+mod inquiry;
 mod opening;
 mod pool;
 mod replies;

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    Envelope, HandOverError, HandedOver, Target, connection::Connection, content::Content, opening,
+    Envelope, HandOverError, HandedOver, Target, connection::Connection, content::Content, inquiry, opening,
     transaction,
 };
-use crate::address::ReversePath;
+use crate::address::{Address, ReversePath};
+use crate::reply::Reply;
 
 /// Up to `connections_max` connections to one server. Dropping the pool says QUIT on the idle ones.
 #[derive(Debug)]
@@ -77,6 +78,30 @@ impl Pool {
         let result = self.attempt(&mut connection, envelope, &content).await;
         self.keep(connection);
         result
+    }
+
+    /// The server's reply to `RCPT TO` for this recipient, from the null sender and without a message: whether it would take
+    /// mail for it. Waits for a free connection first, without limit.
+    ///
+    /// # Errors
+    /// [`HandOverError`] when the server did not come to the recipient, which says nothing about it.
+    pub async fn would_take(&self, recipient: &Address) -> Result<Reply, HandOverError> {
+        let _turn = self.turns.acquire().await.ok();
+        loop {
+            let (mut connection, is_fresh) = match self.reuse().await {
+                Some(connection) => (connection, false),
+                None => (opening::open(&self.target).await?, true),
+            };
+            connection.answered = false;
+            let result = inquiry::run(&mut connection, recipient).await;
+            connection.spent |= result.is_err();
+            // As above: the server had hung up in the meantime. There are only so many idle connections.
+            let is_over = is_fresh || result.is_ok() || connection.answered;
+            self.keep(connection);
+            if is_over {
+                return result;
+            }
+        }
     }
 
     async fn attempt(

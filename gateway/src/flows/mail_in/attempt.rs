@@ -5,24 +5,37 @@ use dccp::UnixMillis;
 use dccp::mail::Mail;
 use smtp::client::Outcome;
 
-use super::Arrived;
 use crate::custody::Vault;
 use crate::flows::records::{Done, Progress, Summary, purpose};
-use crate::spool::{Kind, Learned, Note, Stage};
+use crate::spool::{Kind, Learned, Note, RowId, Stage};
 
 /// One mail in the hands of one attempt.
-pub(super) struct Attempt<'a> {
-    pub(super) row: &'a Arrived,
+pub(super) struct Attempt {
+    pub(super) leg: Leg,
     pub(super) mail: Mail,
-    pub(super) message_id: uuid::Uuid,
-    pub(super) key: [u8; 32],
     pub(super) notes: Vec<Note>,
     pub(super) progress: Progress,
     /// Why those who were still to be served never will be.
     pub(super) given_up: Option<String>,
 }
 
-impl Attempt<'_> {
+/// The row that the mail waits in, whoever brought it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leg {
+    pub(super) id: RowId,
+    /// Failed attempts so far.
+    pub(super) attempts: u32,
+    /// When we took it.
+    pub(super) arrived: UnixMillis,
+    /// When it is given up.
+    pub(super) expires: UnixMillis,
+}
+
+impl Attempt {
+    pub(super) fn new(leg: Leg, mail: Mail) -> Self {
+        Self { leg, mail, notes: Vec::new(), progress: Progress::default(), given_up: None }
+    }
+
     pub(super) fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
         self.notes.push(Note::new(at, stage, reason));
     }
@@ -84,17 +97,17 @@ impl Attempt<'_> {
     }
 
     /// What the trace finds this row by, now that it is open.
-    pub(super) fn learned(&self, vault: &Vault) -> Learned {
+    pub(super) fn learned(&self, message_id: uuid::Uuid, vault: &Vault) -> Learned {
         let facts = smtp::message::read(&self.mail.octets, &smtp::message::Limits::default()).ok();
-        let message_id = facts.and_then(|facts| facts.message_id);
+        let name = facts.and_then(|facts| facts.message_id);
         Learned {
             kind: Kind::Mail,
-            message_id: self.message_id,
-            message_id_tag: message_id.as_ref().map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
+            message_id,
+            message_id_tag: name.as_ref().map(|name| vault.tag(purpose::MESSAGE_ID, name.as_bytes())),
             summary: Summary {
                 from: self.mail.envelope.reverse_path.clone(),
                 to: self.mail.envelope.forward_paths.clone(),
-                message_id,
+                message_id: name,
             }
             .seal(vault),
             size: self.mail.octets.len() as u64,

@@ -13,6 +13,7 @@
 
 mod ask;
 mod attempt;
+mod foreign;
 mod own;
 
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, Suite, UnixMillis};
-use policies::{Permit, Purpose, Verdict};
+use policies::{Decision, Permit, Purpose, Verdict};
 use smtp::client::{Envelope, Pool};
 
 use crate::clock::{Clock, system_time};
@@ -40,10 +41,12 @@ use crate::introductions::Gossip;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
 use crate::schedule::Schedule;
-use crate::spool::{ClaimedKey, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State};
+use crate::spool::{
+    ClaimedKey, Learned, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
+};
 
 use ask::{decide_mail, decide_recipient};
-use attempt::Attempt;
+use attempt::{Attempt, Leg};
 
 /// Hands arrived mail over.
 pub struct MailIn {
@@ -95,6 +98,12 @@ pub struct Arrived {
     pub arrived: UnixMillis,
     /// When it is given up.
     pub expires: UnixMillis,
+}
+
+impl Arrived {
+    fn leg(&self) -> Leg {
+        Leg { id: self.id, attempts: self.attempts, arrived: self.arrived, expires: self.expires }
+    }
 }
 
 /// Why an arrived message cannot be delivered, ever: goes into the journal and, if the sender is known, the receipt.
@@ -194,53 +203,67 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
-        let mut work = Attempt {
-            row,
-            mail,
-            message_id: id,
-            key,
-            notes: Vec::new(),
-            progress: Progress::default(),
-            given_up: None,
-        };
+        let mut work = Attempt::new(row.leg(), mail);
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
-        self.recall(&mut work, snapshot, partner);
+        let learned = work.learned(id, self.custody.vault());
+        self.recall(&mut work, row.progress.as_deref(), |mail, recipient| {
+            decide_recipient(snapshot, partner, mail, recipient)
+        });
         if partner.is_frozen() && !work.progress.pending.is_empty() {
             let words = "two histories of the partner's identity are signed; its recovery key settles which one counts";
             work.note((self.clock)(), Stage::Decided, words.to_owned());
-            return self.hold(row, work).await;
+            return self.hold(work, Some(learned)).await;
         }
         if !work.progress.pending.is_empty() {
             let decision =
                 decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
-                Verdict::Allow(permit) => self.hand_over(permit, partner, &mut work).await,
-                Verdict::Hold => return self.hold(row, work).await,
+                Verdict::Allow(permit) => {
+                    let trace = self.received(&work, partner.domain());
+                    self.hand_over(permit, trace, &mut work).await;
+                }
+                Verdict::Hold => return self.hold(work, Some(learned)).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
             }
         }
-        self.conclude(work, partner).await
+        let Some(state) = self.conclude(&mut work, Some(&learned)).await? else { return Ok(()) };
+        let receipt = Receipt {
+            message_id: id,
+            digest: row.sealed.digest(),
+            time: (self.clock)(),
+            outcomes: work.progress.outcomes(),
+        };
+        let sealed_receipt =
+            self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(std::slice::from_ref(&receipt)));
+        let receipt = Some(PendingReceipt { partner: partner.did().to_string(), sealed_receipt });
+        let plain = Settlement::plain(row.id, state, work.notes);
+        let (learned, replay_key) = (Some(learned), Some(key));
+        self.spool.settle(Settlement { learned, receipt, replay_key, ..plain }).await?;
+        Ok(())
     }
 
-    async fn hold(&self, row: &Arrived, work: Attempt<'_>) -> Result<(), SpoolError> {
-        let learned = Some(work.learned(self.custody.vault()));
-        self.spool.hold(row.id, learned, work.notes_for_hold((self.clock)())).await?;
+    async fn hold(&self, work: Attempt, learned: Option<Learned>) -> Result<(), SpoolError> {
+        self.spool.hold(work.leg.id, learned, work.notes_for_hold((self.clock)())).await?;
         self.metrics.held.inc();
         Ok(())
     }
 
-    /// What an earlier attempt left, or a decision about every recipient.
-    fn recall(&self, work: &mut Attempt<'_>, snapshot: &Snapshot, partner: &Partner) {
-        let earlier =
-            work.row.progress.as_ref().and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
+    /// What an `earlier` attempt left, or a decision about every recipient.
+    fn recall(
+        &self,
+        work: &mut Attempt,
+        earlier: Option<&[u8]>,
+        decide: impl Fn(&Mail, &str) -> Decision<()>,
+    ) {
+        let earlier = earlier.and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok());
         if let Some(progress) = earlier {
             work.progress = progress;
             return;
         }
         let mut refusals = BTreeSet::new(); // the same words for many recipients are noted once
         for recipient in &work.mail.envelope.forward_paths {
-            let decision = decide_recipient(snapshot, partner, &work.mail, recipient);
+            let decision = decide(&work.mail, recipient);
             let reason = words(&decision);
             match decision.verdict {
                 Verdict::Allow(()) | Verdict::Hold => work.progress.pending.push(recipient.clone()),
@@ -263,7 +286,8 @@ impl MailIn {
     }
 
     /// The mail leaves the house in clear, towards our own mail server only: `permit` is the judge's word for it.
-    async fn hand_over(&self, permit: Permit, partner: &Partner, work: &mut Attempt<'_>) {
+    /// `trace` goes in front of it.
+    async fn hand_over(&self, permit: Permit, trace: String, work: &mut Attempt) {
         let started = (self.clock)();
         if *permit.purpose() != Purpose::HandOver {
             return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
@@ -274,8 +298,7 @@ impl MailIn {
             body_8bit: work.mail.envelope.body_8bit,
             smtputf8: work.mail.envelope.smtputf8,
         };
-        let trace = Bytes::from(self.received(work, partner.domain(), started));
-        let result = self.pool.hand_over(&envelope, &[trace, work.mail.octets.clone()]).await;
+        let result = self.pool.hand_over(&envelope, &[Bytes::from(trace), work.mail.octets.clone()]).await;
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
         match result {
             Ok(handed_over) => work.apply(handed_over.outcomes, self.custody.vault(), (self.clock)()),
@@ -284,58 +307,40 @@ impl MailIn {
         }
     }
 
-    fn received(&self, work: &Attempt<'_>, partner_domain: &str, at: UnixMillis) -> String {
+    fn received(&self, work: &Attempt, partner_domain: &str) -> String {
         let facts = smtp::trace::Received {
             from: partner_domain,
             address: None,
             tls: None,
             by: &self.hostname,
             with: "DCCP",
-            id: &queue_id_of(work.row.id),
+            id: &queue_id_of(work.leg.id),
             recipients: &[],
         };
-        smtp::trace::received(&facts, system_time(at))
+        smtp::trace::received(&facts, system_time((self.clock)()))
     }
 
-    /// Everything final: settle, with a receipt. Something pending: keep what is known and try again, or give up at the deadline.
-    async fn conclude(&self, mut work: Attempt<'_>, partner: &Partner) -> Result<(), SpoolError> {
-        let now = (self.clock)();
-        let vault = self.custody.vault();
-        if !work.progress.pending.is_empty() && now < work.row.expires {
-            let next = self.schedule.next(work.row.attempts + 1, now, work.row.expires, rand::random());
+    /// Everything final: gives how it ended. Something pending: keeps what is known for the next attempt, or gives up at
+    /// the deadline.
+    async fn conclude(
+        &self,
+        work: &mut Attempt,
+        learned: Option<&Learned>,
+    ) -> Result<Option<State>, SpoolError> {
+        let (now, leg) = ((self.clock)(), work.leg);
+        if !work.progress.pending.is_empty() && now < leg.expires {
+            let next = self.schedule.next(leg.attempts + 1, now, leg.expires, rand::random());
             self.metrics.deferred.inc();
-            let (learned, remaining) = (Some(work.learned(vault)), work.progress.seal(vault));
-            self.spool.progress(work.row.id, remaining, next, learned, work.notes).await?;
-            return Ok(());
+            let (remaining, notes) =
+                (work.progress.seal(self.custody.vault()), std::mem::take(&mut work.notes));
+            self.spool.progress(leg.id, remaining, next, learned.cloned(), notes).await?;
+            return Ok(None);
         }
         work.fail_pending("4.4.7", "our mail server did not take it before the message expired");
         let delivered = work.progress.done.iter().all(|done| done.delivered);
-        let state = if delivered { State::Delivered } else { State::Failed };
         work.note(now, if delivered { Stage::Delivered } else { Stage::Failed }, work.counts());
-        let receipt = Receipt {
-            message_id: work.message_id,
-            digest: work.row.sealed.digest(),
-            time: now,
-            outcomes: work.progress.outcomes(),
-        };
-        self.metrics.settled_in(delivered, work.row.arrived, now);
-        self.settle(work, state, partner.did(), receipt).await
-    }
-
-    async fn settle(
-        &self,
-        work: Attempt<'_>,
-        state: State,
-        to: &Did,
-        receipt: Receipt,
-    ) -> Result<(), SpoolError> {
-        let vault = self.custody.vault();
-        let learned = Some(work.learned(vault));
-        let sealed_receipt = vault.seal(purpose::RECEIPT, &receipt::encode(std::slice::from_ref(&receipt)));
-        let receipt = Some(PendingReceipt { partner: to.to_string(), sealed_receipt });
-        let plain = Settlement::plain(work.row.id, state, work.notes);
-        self.spool.settle(Settlement { learned, receipt, replay_key: Some(work.key), ..plain }).await?;
-        Ok(())
+        self.metrics.settled_in(delivered, leg.arrived, now);
+        Ok(Some(if delivered { State::Delivered } else { State::Failed }))
     }
 
     /// The message cannot be opened or understood: never delivered, never acknowledged as delivered; the partner's

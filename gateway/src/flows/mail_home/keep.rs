@@ -1,0 +1,59 @@
+//! How a mail for our own people waits for our mail server, whoever brought it.
+
+use dccp::UnixMillis;
+use dccp::mail::Mail;
+
+use crate::custody::Vault;
+use crate::flows::records::{Slip, Summary, purpose, sha256};
+use crate::spool::{Direction, Kind, NewRow, RowId, State, Turn};
+
+/// A mail that came by SMTP for our own people.
+pub struct Foreign<'a> {
+    /// Its row to be.
+    pub id: RowId,
+    /// The name that the client is told.
+    pub queue_id: &'a str,
+    /// Envelope and octets as our mail server will get them.
+    pub mail: &'a Mail,
+    /// Its Internet Message-ID.
+    pub message_id: Option<&'a str>,
+    /// Whom to tell if it fails; `None`: nobody, because it is not certain who that is.
+    pub slip: Option<Slip>,
+    /// Octets as they came.
+    pub size: u64,
+    /// [`State::Queued`] or [`State::Held`].
+    pub state: State,
+    /// When it came.
+    pub arrived: UnixMillis,
+    /// When it is given up.
+    pub expires: UnixMillis,
+}
+
+/// The row in which it waits, sealed to ourselves.
+pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
+    let Foreign { id, queue_id, mail, message_id, slip, size, state, arrived, expires } = foreign;
+    let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
+    let sender_domain = from.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
+    NewRow {
+        id,
+        queue_id: queue_id.to_owned(),
+        direction: Direction::In,
+        kind: Kind::Foreign,
+        partner: None,
+        partner_domain: sender_domain,
+        body: vault.seal(purpose::MAIL, &mail.encode()).into(),
+        slip: slip.map(|slip| slip.seal(vault)),
+        summary: Summary { from, to, message_id: message_id.map(str::to_owned) }.seal(vault),
+        message_id_tag: message_id.map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
+        digest: sha256(&[b"DCCP-foreign-v1\0", id.0.as_bytes()]),
+        sealed_to: None,
+        size,
+        now: arrived,
+        next_at: arrived,
+        expires_at: expires,
+        state,
+        held_by: None,
+        turn: Turn::default(),
+        leased: false,
+    }
+}

@@ -1,0 +1,314 @@
+//! Mail home: from the outside world to our own people.
+//!
+//! ```text
+//! recognise  recipient → one of ours, and known to our mail server           (at RCPT; anything else is relaying)
+//! read       octets, headers, MIME; what claims to be ours is cut out        (smtp::message, smtp::authenticity)
+//!            who sent it: SPF, DKIM, DMARC, ARC                              (smtp::authenticity)
+//! decide     per recipient at RCPT, once for the mail                        (policies)
+//! note       one row, sealed to ourselves, then 250                          (spool)
+//! act        later, by delivery: hand over to our mail server                (flows::mail_in)
+//! ```
+//!
+//! What our own people write to each other takes the same row ([`keep::row`]) from `mail_out`.
+//!
+//! Invariants: nobody at this door is trusted, whatever address it comes from; only our own domains are served; DNS that does
+//! not answer is a reason to wait, never to refuse.
+
+mod authentic;
+pub mod keep;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use dccp::UnixMillis;
+use dccp::mail::{Mail, MailEnvelope};
+use federation::Recognition;
+use policies::{
+    Authenticity, Client, Decision, Destination, Direction as Way, MailFacts, Marks, Permit, RecipientFacts,
+    Role, SenderStanding, Verdict,
+};
+use smtp::address::Address;
+use smtp::authenticity::{Asked, Verdicts, Verifier, forged_results};
+use smtp::message::MessageFacts;
+use smtp::reply::Reply;
+use smtp::server::{MailFrom, RcptTo};
+
+use crate::clock::{Clock, system_time};
+use crate::custody::Custody;
+use crate::flows::records::{Slip, queue_id_of};
+use crate::flows::{Knowledge, Snapshot, replies, words};
+use crate::metrics::{self, Metrics};
+use crate::recipients::CallAhead;
+use crate::spool::{Note, RowId, Spool, Stage, State};
+
+/// The house as the outside world sees it.
+pub struct MailHome {
+    /// People, partners, rules.
+    pub knowledge: Knowledge,
+    /// Finds out who sent a mail.
+    pub verifier: Verifier,
+    /// Asks our mail server about recipients, if the configuration says so.
+    pub recipients: Option<CallAhead>,
+    /// Seals to ourselves.
+    pub custody: Arc<Custody>,
+    /// Keeps.
+    pub spool: Spool,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Our name in trace headers, and the one under which we write down what we found out.
+    pub hostname: String,
+    /// Largest mail in octets.
+    pub size_max: u64,
+    /// Milliseconds that a mail may wait for our mail server.
+    pub lifetime_ms: u64,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// One mail between `MAIL FROM` and the final `250`.
+pub struct Transaction {
+    snapshot: Snapshot,
+    client: smtp::server::Client,
+    from: MailFrom,
+    recipients: Vec<Address>,
+}
+
+impl MailHome {
+    /// Begins with one mail from outside.
+    pub fn mail(&self, client: &smtp::server::Client, from: MailFrom) -> Transaction {
+        let snapshot = self.knowledge.snapshot();
+        Transaction { snapshot, client: client.clone(), from, recipients: Vec::new() }
+    }
+
+    /// One more recipient, if it is one of ours.
+    ///
+    /// # Errors
+    /// The reply for the client.
+    pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
+        let decision = tx.decide_recipient(&to.address);
+        if let Verdict::Refuse(refusal) = decision.verdict {
+            let rule = decision.reasons.first().map_or("none", |reason| reason.rule.as_str());
+            return Err(self.turn_away(rule, replies::refused(&refusal)));
+        }
+        // After the judge: our mail server hears of our own domains only.
+        if let Some(call_ahead) = &self.recipients {
+            call_ahead
+                .ask(&to.address, (self.clock)())
+                .await
+                .map_err(|reply| self.turn_away("recipient-unknown", reply))?;
+        }
+        tx.recipients.push(to.address);
+        Ok(())
+    }
+
+    /// The whole mail: a positive reply is the promise that it is kept.
+    pub async fn message(&self, tx: Transaction, octets: Bytes) -> Reply {
+        match self.accept(tx, octets).await {
+            Ok(queue_id) => replies::queued(&queue_id),
+            Err(reply) => reply,
+        }
+    }
+
+    /// From the last dot to the durable commit. The error is the reply.
+    async fn accept(&self, tx: Transaction, octets: Bytes) -> Result<String, Reply> {
+        let arrived = (self.clock)();
+        let facts = smtp::message::read(&octets, &smtp::message::Limits::default())
+            .map_err(|malformed| self.turn_away("malformed", malformed.reply()))?;
+        let verdicts = self.verifier.verify(tx.asked(&octets)).await;
+        if verdicts.temporary {
+            return Err(self.turn_away("undecided", authentic::undecided(&verdicts)));
+        }
+        let decision =
+            tx.decide_mail(&facts, octets.len() as u64, self.size_max, authentic::facts(&verdicts));
+        let decided = Note::new((self.clock)(), Stage::Decided, words(&decision));
+        let state = match decision.verdict {
+            Verdict::Refuse(refusal) => {
+                let rule = decision.reasons.first().map_or("none", |reason| reason.rule.as_str());
+                return Err(self.turn_away(rule, replies::refused(&refusal)));
+            }
+            Verdict::Hold => State::Held,
+            // Nothing is handed over here: delivery asks for a permit of its own when it does.
+            Verdict::Allow(_) => State::Queued,
+        };
+        let queue_id = self.keep(&tx, &octets, &facts, &verdicts, state, decided, arrived).await?;
+        self.metrics.stage_since(metrics::Stage::Accept, arrived, (self.clock)());
+        Ok(queue_id)
+    }
+
+    /// The durable line: after this the mail is ours.
+    #[allow(clippy::too_many_arguments)]
+    async fn keep(
+        &self,
+        tx: &Transaction,
+        octets: &[u8],
+        facts: &MessageFacts,
+        verdicts: &Verdicts,
+        state: State,
+        decided: Note,
+        arrived: UnixMillis,
+    ) -> Result<String, Reply> {
+        let id = RowId::fresh();
+        let queue_id = queue_id_of(id);
+        let mail = tx.mail(self.opened(tx, octets, verdicts, &queue_id, arrived));
+        let slip = authentic::is_certain(&mail.envelope.reverse_path, verdicts).then(|| Slip {
+            reverse_path: mail.envelope.reverse_path.clone(),
+            recipients: mail.envelope.forward_paths.clone(),
+            arrived_ms: arrived.0,
+            headers: Slip::headers_of(octets, facts.header_len),
+        });
+        let foreign = keep::Foreign {
+            id,
+            queue_id: &queue_id,
+            mail: &mail,
+            message_id: facts.message_id.as_deref(),
+            slip,
+            size: octets.len() as u64,
+            state,
+            arrived,
+            expires: arrived.saturating_add_ms(self.lifetime_ms),
+        };
+        let row = keep::row(self.custody.vault(), foreign);
+        let received = Note::new(arrived, Stage::Received, format!("{} octets", octets.len()));
+        let mut notes = vec![(id, received), (id, decided)];
+        if state == State::Held {
+            self.metrics.held.inc();
+            notes.push((id, Note::new((self.clock)(), Stage::Held, "waits for an administrator")));
+        }
+        self.spool.accept(vec![row], notes).await.map_err(|error| {
+            tracing::warn!(%error, queue_id, "a mail could not be kept; the client was told to try again");
+            self.turn_away("spool", replies::not_kept(&error))
+        })?;
+        self.metrics.accepted(octets.len() as u64);
+        Ok(queue_id)
+    }
+
+    /// The octets as our mail server will get them: what we found out and where the mail came from in front (RFC 8601 §4, RFC
+    /// 5321 §4.4), without what only we may say; the rest as it came.
+    fn opened(
+        &self,
+        tx: &Transaction,
+        octets: &[u8],
+        verdicts: &Verdicts,
+        queue_id: &str,
+        arrived: UnixMillis,
+    ) -> Bytes {
+        let results = verdicts.authentication_results(&self.hostname);
+        let received = tx.received(&self.hostname, queue_id, arrived);
+        let mut whole = BytesMut::with_capacity(results.len() + received.len() + octets.len());
+        whole.extend_from_slice(results.as_bytes());
+        whole.extend_from_slice(received.as_bytes());
+        let mut from = 0;
+        for forged in forged_results(octets, &self.hostname) {
+            whole.extend_from_slice(octets.get(from..forged.start).unwrap_or_default());
+            from = forged.end;
+        }
+        whole.extend_from_slice(octets.get(from..).unwrap_or_default());
+        whole.freeze()
+    }
+
+    fn turn_away(&self, rule: &str, reply: Reply) -> Reply {
+        self.metrics.refused(rule);
+        reply
+    }
+}
+
+impl Transaction {
+    fn decide_recipient(&self, to: &Address) -> Decision<()> {
+        let (sender, recipient) = (self.from.reverse_path.to_string(), to.to_string());
+        let destination = match self.snapshot.directory.recognise(&recipient) {
+            Recognition::Ours(_) => Destination::Ours,
+            _ => Destination::Unknown,
+        };
+        policies::decide_recipient(
+            &self.snapshot.rules,
+            &RecipientFacts {
+                direction: Way::FromOutside,
+                sender: &sender,
+                sender_standing: foreign_standing(&self.snapshot, &sender),
+                recipient: &recipient,
+                recipient_domain: to.domain(),
+                destination,
+                client: self.nobody(),
+                marks: Marks::default(),
+                outside: None,
+            },
+        )
+    }
+
+    fn decide_mail(
+        &self,
+        facts: &MessageFacts,
+        size: u64,
+        size_max: u64,
+        authenticity: Authenticity<'_>,
+    ) -> Decision<Permit> {
+        let sender = self.from.reverse_path.to_string();
+        policies::decide_mail(
+            &self.snapshot.rules,
+            &MailFacts {
+                direction: Way::FromOutside,
+                sender: &sender,
+                sender_standing: foreign_standing(&self.snapshot, &sender),
+                destination: Destination::Ours,
+                client: self.nobody(),
+                marks: Marks::default(),
+                require_tls: self.from.require_tls,
+                outside: None,
+                authenticity: Some(authenticity),
+                recipients: self.recipients.len(),
+                size,
+                size_max,
+                content_type: &facts.content_type,
+            },
+        )
+    }
+
+    /// Trusted networks are for the doors inside; here they count nothing.
+    fn nobody(&self) -> Client<'static> {
+        Client { role: Role::Mx, tls: self.client.tls.is_some(), ..Client::NOBODY }
+    }
+
+    fn asked<'a>(&'a self, octets: &'a [u8]) -> Asked<'a> {
+        let (ip, hello) = (self.client.address.ip(), self.client.hello.as_str());
+        Asked { ip, hello, reverse_path: &self.from.reverse_path, octets }
+    }
+
+    fn received(&self, by: &str, queue_id: &str, at: UnixMillis) -> String {
+        let facts = smtp::trace::Received {
+            from: &self.client.hello,
+            address: Some(self.client.address.ip()),
+            tls: self.client.tls.as_ref(),
+            by,
+            with: smtp::trace::protocol(&self.client, self.from.smtputf8),
+            id: queue_id,
+            recipients: &self.recipients,
+        };
+        smtp::trace::received(&facts, system_time(at))
+    }
+
+    fn mail(&self, octets: Bytes) -> Mail {
+        let envelope = MailEnvelope {
+            reverse_path: self.from.reverse_path.to_string(),
+            forward_paths: self.recipients.iter().map(ToString::to_string).collect(),
+            body_8bit: self.from.body_8bit,
+            smtputf8: self.from.smtputf8,
+            ..MailEnvelope::default()
+        };
+        Mail { envelope, octets }
+    }
+}
+
+/// Whose address the reverse-path of a mail is that came in the clear.
+pub(super) fn foreign_standing(snapshot: &Snapshot, reverse_path: &str) -> SenderStanding {
+    match snapshot.directory.recognise(reverse_path) {
+        Recognition::Null => SenderStanding::Null,
+        Recognition::Ours(_) => SenderStanding::Ours,
+        Recognition::NotOurs => {
+            let domain = reverse_path.rsplit_once('@').map_or("", |(_, domain)| domain);
+            match snapshot.partners.by_domain(domain) {
+                Some(_) => SenderStanding::ThePartner,
+                None => SenderStanding::Foreign,
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What stands behind the doors for mail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smtp::authenticity::{self, DnsUnusable};
+use smtp::client::{Pool, Target, Timeouts};
+
+use super::Error;
+use super::ground::{Ground, target};
+use crate::config::Config;
+use crate::courier;
+use crate::flows::mail_home::MailHome;
+use crate::flows::reception::Reception;
+use crate::recipients::CallAhead;
+use crate::users::{LocalUsers, Verifier};
+
+/// The end of all DNS look-ups about one mail from outside; its client waits meanwhile, and most wait minutes.
+const AUTHENTICITY_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What our own mail server may take to say whether it knows a recipient: the client at the other end waits for it.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Ground {
+    /// All doors for mail, and what is behind them.
+    ///
+    /// # Errors
+    /// When DNS cannot be asked, without which nobody from outside can be let in.
+    pub(super) fn reception(&self, couriers: &courier::Handle) -> Result<Reception, Error> {
+        Ok(Reception { out: self.mail_out(couriers), home: Some(self.mail_home()?), users: self.users() })
+    }
+
+    /// Whoever can tell who our people are.
+    pub(super) fn users(&self) -> Option<Arc<dyn Verifier>> {
+        let file = self.config.users.file.clone()?;
+        Some(Arc::new(LocalUsers::new(file, self.custody.vault().clone())))
+    }
+
+    fn mail_home(&self) -> Result<MailHome, DnsUnusable> {
+        let verifier = authenticity::Verifier::new(authenticity::Settings {
+            dns_servers: self.config.finding.dns_servers.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            deadline: AUTHENTICITY_DEADLINE,
+        })?;
+        let is_asked = self.config.delivery.verify_recipients;
+        Ok(MailHome {
+            knowledge: self.knowledge.clone(),
+            verifier,
+            recipients: is_asked.then(|| CallAhead::new(Pool::new(inquiries(&self.config)))),
+            custody: self.custody.clone(),
+            spool: self.spool.clone(),
+            metrics: self.metrics.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            size_max: self.config.smtp.size_bytes_max,
+            lifetime_ms: self.config.queue.lifetime_ms(),
+            clock: self.clock,
+        })
+    }
+}
+
+/// Our own mail server, as it is asked about recipients.
+fn inquiries(config: &Config) -> Target {
+    let timeouts = Timeouts {
+        connect: INQUIRY_TIMEOUT,
+        greeting: INQUIRY_TIMEOUT,
+        command: INQUIRY_TIMEOUT,
+        ..Timeouts::default()
+    };
+    Target { timeouts, ..target(config) }
+}
