@@ -13,6 +13,7 @@ use dccp::succession::{Notice, Succession};
 use dccp::{Did, UnixMillis};
 
 use crate::error::{DiscoverError, PageError};
+use crate::https::Pages;
 use crate::names::Names;
 use crate::resolver::{Candidate, HttpsMirror, Refusal, Source, gather, reconcile};
 use crate::settings::{Settings, SetupError};
@@ -83,7 +84,7 @@ impl Finder {
     /// Any [`SetupError`].
     pub fn new(settings: Settings) -> Result<Self, SetupError> {
         let names = Names::new(&settings)?;
-        Ok(Self { https: Arc::new(Https::new(&settings, names)?), settings })
+        Ok(Self { https: Arc::new(Https::new(&settings, names, Pages::Dccp)?), settings })
     }
 
     /// The client, for mirrors that the gateway asks.

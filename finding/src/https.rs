@@ -1,7 +1,7 @@
 //! One question over HTTPS, asked with great care: the server belongs to a stranger.
 //!
 //! ```text
-//! name ─ resolved once, addresses checked ─► TCP to a checked address ─► TLS 1.3 (X25519MLKEM768 preferred), certificate for
+//! name ─ resolved once, addresses checked ─► TCP to a checked address ─► TLS (X25519MLKEM768 preferred), certificate for
 //! the name ─► GET ─► 200 and at most so many octets, before the deadline │ FetchError
 //! ```
 
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
@@ -62,6 +62,9 @@ pub enum FetchError {
     /// Theirs: compressed although we asked for the plain octets.
     #[error("answer is compressed")]
     Compressed,
+    /// Theirs: not the media type that such a page has.
+    #[error("answer has another media type")]
+    MediaType,
     /// Theirs: an answer we cannot make sense of.
     #[error("unexpected status {0}")]
     Status(u16),
@@ -98,24 +101,57 @@ impl FetchError {
     }
 }
 
+/// Whose pages a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Those of organisations that speak DCCP: current servers.
+    Dccp,
+    /// MTA-STS policies, on whatever web server a mail domain has.
+    Policies,
+}
+
+impl Pages {
+    fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
+        let older = matches!(self, Self::Policies).then_some(&rustls::version::TLS12);
+        std::iter::once(&rustls::version::TLS13).chain(older).collect()
+    }
+
+    fn accept(self) -> &'static str {
+        match self {
+            Self::Dccp => "application/json, application/cbor",
+            Self::Policies => "text/plain",
+        }
+    }
+
+    /// RFC 8461 §3.3: who may put a picture on a web server must not be able to put a policy there.
+    fn takes(self, media_type: Option<&HeaderValue>) -> bool {
+        let essence = |value: &HeaderValue| {
+            let text = value.to_str().unwrap_or_default();
+            text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        };
+        self == Self::Dccp || media_type.is_some_and(|value| essence(value) == "text/plain")
+    }
+}
+
 /// Our HTTPS client. It keeps no connections, cookies or sessions.
 pub struct Https {
     names: Names,
+    pages: Pages,
     tls: TlsConnector,
     default_port: u16,
     deadline: Duration,
 }
 
 impl Https {
-    pub(crate) fn new(settings: &Settings, names: Names) -> Result<Self, SetupError> {
+    pub(crate) fn new(settings: &Settings, names: Names, pages: Pages) -> Result<Self, SetupError> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(post_quantum_first()))
-            .with_protocol_versions(&[&rustls::version::TLS13])
+            .with_protocol_versions(&pages.versions())
             .map_err(|error| SetupError::Roots(error.to_string()))?
             .with_root_certificates(roots(settings.extra_roots.as_deref())?)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let tls = TlsConnector::from(Arc::new(config));
-        Ok(Self { names, tls, default_port: settings.https_port, deadline: settings.fetch_deadline })
+        Ok(Self { names, pages, tls, default_port: settings.https_port, deadline: settings.fetch_deadline })
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -142,8 +178,8 @@ impl Https {
         // Ends with this function, whatever becomes of it.
         let mut driver = JoinSet::new();
         driver.spawn(connection);
-        let answer = sender.send_request(question(&server.host, port, path)?).await.map_err(broken)?;
-        read(accept(answer)?, bytes_max).await
+        let answer = sender.send_request(self.question(&server.host, port, path)?).await.map_err(broken)?;
+        read(self.accept(answer)?, bytes_max).await
     }
 
     /// A connection to one of the addresses that were checked; the name is not resolved again.
@@ -166,6 +202,42 @@ impl Https {
         }
         Err(failure)
     }
+
+    fn question(&self, host: &Host, port: u16, path: &str) -> Result<Request<Empty<Bytes>>, FetchError> {
+        let host = match host {
+            Host::Name(name) => name.to_string(),
+            Host::Address(IpAddr::V4(address)) => address.to_string(),
+            Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        };
+        let authority = if port == 443 { host } else { format!("{host}:{port}") };
+        Request::get(path)
+            .header(HOST, authority)
+            .header(USER_AGENT, HeaderValue::from_static("dccp"))
+            .header(ACCEPT, HeaderValue::from_static(self.pages.accept()))
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+            .header(CONNECTION, HeaderValue::from_static("close"))
+            .body(Empty::new())
+            .map_err(|error| FetchError::Unreachable(error.to_string()))
+    }
+
+    /// Only a plain 200 has a body that anybody reads.
+    fn accept(&self, answer: Response<Incoming>) -> Result<Incoming, FetchError> {
+        let status = answer.status();
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
+            StatusCode::TOO_MANY_REQUESTS => return Err(FetchError::Busy(status.as_u16())),
+            _ if status.is_server_error() => return Err(FetchError::Busy(status.as_u16())),
+            _ if status.is_redirection() => return Err(FetchError::Redirect),
+            _ => return Err(FetchError::Status(status.as_u16())),
+        }
+        // A few octets could unpack to gigabytes; nobody needs that for 64 KiB.
+        match answer.headers().get(CONTENT_ENCODING) {
+            Some(coding) if coding != "identity" => Err(FetchError::Compressed),
+            _ if !self.pages.takes(answer.headers().get(CONTENT_TYPE)) => Err(FetchError::MediaType),
+            _ => Ok(answer.into_body()),
+        }
+    }
 }
 
 /// The provider of aws-lc-rs with the hybrid key exchange in front, whatever its default order becomes.
@@ -174,7 +246,7 @@ fn post_quantum_first() -> CryptoProvider {
     CryptoProvider { kx_groups: vec![X25519MLKEM768, X25519, SECP256R1], ..aws_lc_rs::default_provider() }
 }
 
-fn roots(extra: Option<&Path>) -> Result<RootCertStore, SetupError> {
+pub(crate) fn roots(extra: Option<&Path>) -> Result<RootCertStore, SetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = extra {
@@ -198,41 +270,6 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, FetchError> {
         Host::Name(name) => {
             ServerName::try_from(name.as_str().to_owned()).map_err(|error| FetchError::Tls(error.to_string()))
         }
-    }
-}
-
-fn question(host: &Host, port: u16, path: &str) -> Result<Request<Empty<Bytes>>, FetchError> {
-    let host = match host {
-        Host::Name(name) => name.to_string(),
-        Host::Address(IpAddr::V4(address)) => address.to_string(),
-        Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
-    };
-    let authority = if port == 443 { host } else { format!("{host}:{port}") };
-    Request::get(path)
-        .header(HOST, authority)
-        .header(USER_AGENT, HeaderValue::from_static("dccp"))
-        .header(ACCEPT, HeaderValue::from_static("application/json, application/cbor"))
-        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        .header(CONNECTION, HeaderValue::from_static("close"))
-        .body(Empty::new())
-        .map_err(|error| FetchError::Unreachable(error.to_string()))
-}
-
-/// Only a plain 200 has a body that anybody reads.
-fn accept(answer: Response<Incoming>) -> Result<Incoming, FetchError> {
-    let status = answer.status();
-    match status {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
-        StatusCode::TOO_MANY_REQUESTS => return Err(FetchError::Busy(status.as_u16())),
-        _ if status.is_server_error() => return Err(FetchError::Busy(status.as_u16())),
-        _ if status.is_redirection() => return Err(FetchError::Redirect),
-        _ => return Err(FetchError::Status(status.as_u16())),
-    }
-    // A few octets could unpack to gigabytes; nobody needs that for 64 KiB.
-    match answer.headers().get(CONTENT_ENCODING) {
-        Some(coding) if coding != "identity" => Err(FetchError::Compressed),
-        _ => Ok(answer.into_body()),
     }
 }
 

@@ -4,7 +4,8 @@
 //! [`Finder`]: asks DNS and HTTPS what a domain says of itself. [`Discovered`]: what was found, with its [`Trust`].
 //! [`WellKnown`]: the page `/.well-known/dccp.json`. [`Mirror`]: an HTTPS server that keeps records.
 //! [`Source`]: anything that can be asked for the records of a DID. [`Resolver`]: asks several, believes none.
-//! [`recheck`]: what a later look means for a DID that was pinned.
+//! [`recheck`]: what a later look means for a DID that was pinned. [`MailFinder`]: what a mail domain says of its
+//! servers, for mail that leaves the overlay.
 //!
 //! # Flow
 //! ```text
@@ -38,6 +39,7 @@ mod finder;
 #[cfg(test)]
 mod fixture;
 mod https;
+mod mail;
 mod mirror;
 mod names;
 mod recheck;
@@ -52,6 +54,7 @@ pub use domain::{BadDomain, DomainName};
 pub use error::{DiscoverError, PageError};
 pub use finder::{Discovered, Finder, FoundSuccession, HttpsFinding};
 pub use https::{FetchError, Https};
+pub use mail::{DnsMx, DnsTlsa, Looked, MailFinder, in_a_labels, trusted_roots};
 pub use mirror::{BadMirror, Mirror};
 pub use names::{DnsFinding, NameError};
 pub use recheck::{Recheck, recheck};

@@ -25,6 +25,11 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// How often it is sent again.
 const RETRIES: usize = 1;
 
+/// How long an answer is remembered at most: every mail to a domain asks the same, and what was repaired is seen soon.
+const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// The same for "there is none", which is what gets repaired.
+const ABSENCE_REMEMBERED: Duration = Duration::from_secs(60);
+
 /// What DNS says of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsFinding {
@@ -87,7 +92,13 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// A resolver that asks anew every time: its questions are rare, and what was repaired an hour ago must be seen now.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SetupError> {
+        Self::with_memory(settings, 0)
+    }
+
+    /// A resolver that remembers up to so many answers, for a while.
+    pub(crate) fn with_memory(settings: &Settings, answers: u64) -> Result<Self, SetupError> {
         let wrong = |error: NetError| SetupError::Dns(error.to_string());
         let mut builder = if settings.dns_servers.is_empty() {
             TokioResolver::builder_tokio().map_err(wrong)?
@@ -100,7 +111,7 @@ impl Names {
             let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
-        set_options(builder.options_mut(), settings.validate_dnssec);
+        set_options(builder.options_mut(), settings.validate_dnssec, answers);
         if let Some(path) = settings.trust_anchor.as_ref().filter(|_| settings.validate_dnssec) {
             let anchors = TrustAnchors::from_file(path)
                 .map_err(|error| SetupError::TrustAnchor { path: path.clone(), why: error.to_string() })?;
@@ -139,8 +150,7 @@ impl Names {
             Host::Name(name) => self.look_up(name).await?,
         };
         let refused = all.first().copied();
-        let checked = all.into_iter().filter(|address| self.allow_private_addresses || is_public(*address));
-        let checked: Vec<IpAddr> = checked.collect();
+        let checked: Vec<IpAddr> = all.into_iter().filter(|address| self.may_connect(*address)).collect();
         match refused {
             None => Err(NameError::NoAddress),
             Some(address) if checked.is_empty() => Err(NameError::PrivateAddress(address)),
@@ -165,7 +175,7 @@ impl Names {
     }
 
     /// One question; none: the servers say, or prove, that there is no such record.
-    async fn ask(&self, name: &str, kind: RecordType) -> Result<Option<Lookup>, NameError> {
+    pub(crate) async fn ask(&self, name: &str, kind: RecordType) -> Result<Option<Lookup>, NameError> {
         let name = Name::from_ascii(name).map_err(|error| NameError::Unanswered(error.to_string()))?;
         match tokio::time::timeout(self.deadline, self.resolver.lookup(name, kind)).await {
             Ok(Ok(answer)) => Ok(Some(answer)),
@@ -174,8 +184,13 @@ impl Names {
         }
     }
 
+    /// Whether we may connect there.
+    pub(crate) fn may_connect(&self, address: IpAddr) -> bool {
+        self.allow_private_addresses || is_public(address)
+    }
+
     /// The weakest link of the answer: an unsigned alias may not borrow the signature of its target.
-    fn dnssec(&self, answer: &Lookup) -> Result<Dnssec, NameError> {
+    pub(crate) fn dnssec(&self, answer: &Lookup) -> Result<Dnssec, NameError> {
         if !self.validates {
             return Ok(Dnssec::Unchecked);
         }
@@ -189,12 +204,13 @@ impl Names {
     }
 }
 
-fn set_options(options: &mut ResolverOpts, validate: bool) {
+fn set_options(options: &mut ResolverOpts, validate: bool, answers_remembered: u64) {
     options.validate = validate;
     options.timeout = ANSWER_WAIT;
     options.attempts = RETRIES;
-    // Questions here are rare, and what was repaired an hour ago must be seen now.
-    options.cache_size = 0;
+    options.cache_size = answers_remembered;
+    options.positive_max_ttl = Some(REMEMBERED);
+    options.negative_max_ttl = Some(ABSENCE_REMEMBERED);
     // What a local file says is no statement of the domain.
     options.use_hosts_file = ResolveHosts::Never;
     // Aliases stay in the answer: their security counts too.
@@ -202,7 +218,7 @@ fn set_options(options: &mut ResolverOpts, validate: bool) {
     options.try_tcp_on_error = true;
 }
 
-fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
     answer.answers().iter().filter_map(|record| match &record.data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),

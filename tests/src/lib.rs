@@ -12,3 +12,4 @@ pub mod mallory;
 pub mod peers;
 pub mod site;
 pub mod submit;
+pub mod web;

@@ -5,9 +5,11 @@ mod finding {
     mod discovery;
     mod forgeries;
     mod later;
+    mod mail;
     pub(crate) mod organisation;
     mod outages;
-    pub(crate) mod web;
+
+    pub(crate) use tests::web;
 }
 
 use std::path::PathBuf;

@@ -41,7 +41,7 @@ impl Lab {
             ..Settings::default()
         };
         change(&mut settings);
-        Https::new(&settings, Names::new(&settings).unwrap()).unwrap()
+        Https::new(&settings, Names::new(&settings).unwrap(), Pages::Dccp).unwrap()
     }
 
     fn tls(&self, name: &str) -> ServerConfig {

@@ -30,10 +30,15 @@ pub struct Postfix {
 impl Postfix {
     /// Starts it and waits until it greets. Deferred mail is tried again every second.
     pub fn start(config: PostfixConfig) -> Self {
+        Self::start_with(config, "")
+    }
+
+    /// The same with more lines for main.cf, which count more than ours.
+    pub fn start_with(config: PostfixConfig, more: &str) -> Self {
         let mut command = process::command("master", PACKAGES);
         let folder = open_folder("postfix");
         let port = free_port();
-        write_files(folder.path(), port, &config);
+        write_files(folder.path(), port, &config, more);
         let log = folder.path().join("mail.log");
         // What `postfix start` ends with, after seconds of looking whether an installation is sound.
         let master = command.arg("-c").arg(folder.path().join("conf")).arg("-s");
@@ -91,7 +96,7 @@ const QUEUE: [(&str, u32, bool); 12] = [
     ("public", 0o710, true),
 ];
 
-fn write_files(folder: &Path, port: u16, config: &PostfixConfig) {
+fn write_files(folder: &Path, port: u16, config: &PostfixConfig, more: &str) {
     for part in ["conf", "queue", "queue/pid", "data"] {
         fs::create_dir(folder.join(part)).expect("a folder");
     }
@@ -110,7 +115,13 @@ fn write_files(folder: &Path, port: u16, config: &PostfixConfig) {
     }
     process::run(&mut owned);
     process::run(&mut shared);
-    fs::write(folder.join("conf/main.cf"), main_cf(folder, config)).expect("a config file");
+    let main_cf = main_cf(folder, config);
+    let unchanged = |line: &&str| {
+        let name = line.split('=').next().unwrap_or_default();
+        !more.lines().any(|line| line.split('=').next() == Some(name))
+    };
+    let main_cf: Vec<&str> = main_cf.lines().filter(unchanged).chain(more.lines()).collect();
+    fs::write(folder.join("conf/main.cf"), main_cf.join("\n") + "\n").expect("a config file");
     fs::write(folder.join("conf/master.cf"), master_cf(port)).expect("a config file");
 }
 

@@ -13,29 +13,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-pub(crate) fn ok(body: &[u8]) -> Vec<u8> {
+/// A plain page.
+pub fn ok(body: &[u8]) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
-pub(crate) fn status(line: &str) -> Vec<u8> {
+/// An answer without a page.
+pub fn status(line: &str) -> Vec<u8> {
     format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
 /// A certificate authority of a test.
-pub(crate) struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 /// A certificate and its key, as files.
-pub(crate) struct Pair {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+pub struct Pair {
+    /// The certificate, in PEM.
+    pub certificate: PathBuf,
+    /// Its key, in PEM.
+    pub key: PathBuf,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    /// A new one.
+    pub fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([]).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,11 +56,13 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), folder }
     }
 
-    pub(crate) fn roots(&self) -> PathBuf {
+    /// Its certificate, as a file.
+    pub fn roots(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    pub(crate) fn pair(&self, names: &[&str]) -> Pair {
+    /// A certificate for `names`, as files.
+    pub fn pair(&self, names: &[&str]) -> Pair {
         let (certificate, key) = self.issue(names);
         let pair = Pair {
             certificate: self.folder.path().join(format!("{}.crt", names[0])),
@@ -60,7 +73,8 @@ impl Authority {
         pair
     }
 
-    pub(crate) fn tls(&self, names: &[&str]) -> Arc<ServerConfig> {
+    /// A server's configuration with a certificate for `names`.
+    pub fn tls(&self, names: &[&str]) -> Arc<ServerConfig> {
         let (certificate, key) = self.issue(names);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config =
@@ -81,10 +95,11 @@ impl Authority {
 }
 
 /// A running server; it ends when it is dropped.
-pub(crate) struct Web(AbortHandle);
+pub struct Web(AbortHandle);
 
 impl Web {
-    pub(crate) async fn start(
+    /// Serves at 127.0.0.`host`:`port` what `answer` says for a path.
+    pub async fn start(
         authority: &Authority,
         (host, port): (u8, u16),
         names: &[&str],
