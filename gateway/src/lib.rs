@@ -23,6 +23,7 @@ pub mod config;
 pub mod courier;
 pub mod custody;
 pub mod delivery;
+pub mod exchange;
 pub mod flows;
 pub mod forward;
 pub mod housekeeping;

@@ -43,6 +43,21 @@ impl Spool {
         .await
     }
 
+    /// Not its turn: not handed out again before `next_at`. No attempt was made, so none is counted, and no note is
+    /// written: a long queue for one busy destination would fill the journal.
+    ///
+    /// # Errors
+    /// As [`sent`](Self::sent).
+    pub async fn postpone(&self, id: RowId, next_at: UnixMillis) -> Result<Moved, SpoolError> {
+        self.step(id, State::Queued, Vec::new(), move |desk, row, _at| {
+            desk.conn
+                .prepare_cached("UPDATE rows SET state = 0, next_at = ?2 WHERE seq = ?1")?
+                .execute(params![row.seq, time::to_sql(next_at)])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Some recipients are done, `remaining` says which are not. Handed out again from `next_at`.
     ///
     /// # Errors

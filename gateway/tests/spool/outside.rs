@@ -50,6 +50,19 @@ async fn what_goes_outside_is_handed_to_the_relay_courier_alone() {
 }
 
 #[tokio::test]
+async fn a_mail_whose_turn_has_not_come_waits_without_an_attempt_and_without_a_note() {
+    let house = House::new();
+    let id = house.keep(relay()).await;
+    let notes = house.spool.journal(id).await.unwrap().len();
+    house.spool.due_outside(NOW, 1, usize::MAX).await.unwrap();
+    house.spool.postpone(id, later(5)).await.unwrap();
+    assert!(house.spool.due_outside(later(4), 1, usize::MAX).await.unwrap().is_empty());
+    let due = house.spool.due_outside(later(5), 1, usize::MAX).await.unwrap();
+    assert_eq!((due[0].row.id, due[0].row.attempts), (id, 0));
+    assert_eq!(house.spool.journal(id).await.unwrap().len(), notes);
+}
+
+#[tokio::test]
 async fn nobody_outside_sends_receipts_so_a_relayed_mail_just_ends() {
     let house = House::new();
     let id = house.keep(relay()).await;

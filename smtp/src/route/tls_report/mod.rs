@@ -16,9 +16,11 @@ pub use json::Report;
 pub use mail::mail;
 pub use record::{BadRecord, Rua, record};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Tlsa, Unusable, mta_sts};
 /// Which policy of a domain a connection was under (RFC 8460 §4.4).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Policy {
     /// DANE, MTA-STS, or none.
     pub kind: PolicyKind,
@@ -29,7 +31,7 @@ pub struct Policy {
 }
 
 /// `policy-type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PolicyKind {
     /// The domain has none.
     NoPolicyFound,
@@ -72,7 +74,7 @@ impl Policy {
 }
 
 /// How one connection, or the preparation for one, went.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tally {
     /// Under which policy.
     pub policy: Policy,
@@ -81,10 +83,10 @@ pub struct Tally {
 }
 
 /// What failed (RFC 8460 §4.3).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Failure {
     /// `result-type`.
-    pub result: &'static str,
+    pub result: String,
     /// The host, if it came as far as that.
     pub host: String,
     /// Its address.
@@ -102,7 +104,12 @@ impl Failure {
             // Names without addresses, silent servers and our own law are no matter of TLS.
             _ => return None,
         };
-        Some(Self { result, host: host.to_owned(), address: None, reason: why.to_string() })
+        Some(Self {
+            result: result.to_owned(),
+            host: host.to_owned(),
+            address: None,
+            reason: why.to_string(),
+        })
     }
 
     /// A policy file that could not be fetched, or is none.
@@ -112,7 +119,7 @@ impl Failure {
             StsFailure::Invalid => "sts-policy-invalid",
             StsFailure::WebPki => "sts-webpki-invalid",
         };
-        Self { result, host: String::new(), address: None, reason }
+        Self { result: result.to_owned(), host: String::new(), address: None, reason }
     }
 }
 

@@ -1,0 +1,53 @@
+//! What a domain would be told of how TLS with it went.
+
+use gateway::exchange::Day;
+use policies::Demand;
+use smtp::route::tls_report::{PolicyKind, Tally};
+use tests::peers::Zone;
+
+use super::lab::{World, now, relay, to_here};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_counted_under_the_policy_they_had_with_what_failed() {
+    let world = World::new()
+        .sts(1, "sts.test", "version: STSv1\nmode: enforce\nmx: mx.sts.test\nmax_age: 86400\n")
+        .await
+        .sts(2, "broken.test", "this is no policy")
+        .await;
+    let (tls, digest) = world.certificate(&["mx.dane.test"]);
+    let policy = |zone: Zone, host: &str| {
+        zone.record("_mta-sts", "TXT", "\"v=STSv1; id=1;\"").record("mta-sts", "A", host)
+    };
+    let dane = to_here(Zone::signed("dane.test"), "dane.test");
+    let zones = [
+        dane.record("_25._tcp.mx", "TLSA", &format!("3 0 1 {digest}")),
+        policy(to_here(Zone::unsigned("sts.test"), "sts.test"), "127.0.0.1"),
+        policy(to_here(Zone::unsigned("broken.test"), "broken.test"), "127.0.0.2"),
+    ];
+    let lab = world.start(&zones, &["dane.test", "sts.test", "broken.test"], &tls);
+    let exchange = lab.exchange();
+    let day = Day::of(now());
+    for to in ["bob@dane.test", "bob@dane.test", "bob@sts.test", "bob@broken.test"] {
+        relay(&exchange, &[to], Demand::Opportunistic).await.unwrap();
+    }
+    let counted = async |domain: &str| exchange.reports().of(domain, day).await.unwrap();
+    let kinds = |counted: Vec<(Tally, u64)>| -> Vec<(PolicyKind, Option<String>, u64)> {
+        let mut kinds: Vec<_> = counted
+            .into_iter()
+            .map(|(tally, count)| (tally.policy.kind, tally.failure.map(|failure| failure.result), count))
+            .collect();
+        kinds.sort();
+        kinds
+    };
+    assert_eq!(kinds(counted("dane.test").await), [(PolicyKind::Tlsa, None, 2)]);
+    let mismatch = Some("certificate-host-mismatch".to_owned());
+    assert_eq!(kinds(counted("sts.test").await), [(PolicyKind::Sts, mismatch, 1)]);
+    let invalid = Some("sts-policy-invalid".to_owned());
+    assert_eq!(
+        kinds(counted("broken.test").await),
+        [(PolicyKind::NoPolicyFound, None, 1), (PolicyKind::Sts, invalid, 1)]
+    );
+    let mut domains = exchange.reports().domains(day).await.unwrap();
+    domains.sort();
+    assert_eq!(domains, ["broken.test", "dane.test", "sts.test"]);
+}
