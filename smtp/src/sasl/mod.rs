@@ -1,9 +1,24 @@
-//! Who is at the other end: the words of SASL (RFC 4422) as SMTP uses them (RFC 4954).
+//! Who is at the other end: SASL (RFC 4422) as SMTP uses it (RFC 4954), without a socket, a clock or a user list.
+//!
+//! The server's side of each mechanism is an `Exchange` between a session and the house.
+//!
+//! Deliberately absent: acting for another user, channel binding (`-PLUS`), security layers, and the mechanisms that
+//! hash with MD5 or SHA-1.
+
+mod bearer;
+mod exchange;
+mod gs2;
+mod password;
+mod scram;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub(crate) use self::exchange::{Exchange, Fault, Turn};
+#[cfg(test)]
+pub(crate) use self::scram::tests::keys_of;
 
 /// A way to prove who one is. The order is that in which a server offers them, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use smtp::server::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::client::Client;
-use crate::house::{Server, config};
+use crate::house::{Server, config, config_with};
 
 /// A small deterministic generator (xorshift64): failures replay.
 struct Noise(u64);
@@ -58,4 +59,21 @@ async fn clients_that_vanish_anywhere_leave_nothing_behind() {
     let house = server.house.clone();
     server.stop().await; // returns only when every session is over
     assert!(house.kept().is_empty(), "a message without its end is no message");
+}
+
+#[tokio::test]
+async fn a_control_character_anywhere_in_a_command_refuses_it() {
+    let server = Server::start(config_with(Limits { errors_max: 1_000, ..Limits::default() })).await;
+    let mut client = Client::introduced(server.address).await;
+    let controls = (0..=0x1f).chain([0x7f]).filter(|&octet| octet != b'\r' && octet != b'\n');
+    for octet in controls {
+        for command in
+            ["?NOOP", "NO?OP", "MAIL FROM:<a?@b.example>", "RCPT TO:<c@d.example> NOTIFY=?", "EHLO x?"]
+        {
+            let line: Vec<u8> = command.bytes().map(|b| if b == b'?' { octet } else { b }).collect();
+            let reply = client.ask([line.as_slice(), b"\r\n"].concat(), 500).await;
+            assert!(reply.contains("5.5.2 control character"), "{octet:#x} in {command}: {reply}");
+        }
+    }
+    client.ask("NOOP\r\n", 250).await;
 }

@@ -134,3 +134,35 @@ async fn a_panic_in_the_house_costs_one_session_and_its_place_is_free_again() {
     server.event(|event| *event == Event::SessionClosed(Closed::Lost)).await;
     while !connects(&server).await {}
 }
+
+#[tokio::test]
+async fn a_hundred_thousand_recipients_are_counted_and_the_rest_of_the_flood_is_turned_away() {
+    let server = Server::start(config()).await;
+    let mut client = Client::introduced(server.address).await;
+    client.ask("MAIL FROM:<>\r\n", 250).await;
+    client.say("RCPT TO:<bob@globex.example>\r\n".repeat(100_000)).await;
+    let rest = client.rest().await;
+    let limits = Limits::default();
+    assert_eq!(rest.matches("250 2.1.5").count(), limits.recipients_max);
+    assert!(rest.matches("452 4.5.3").count() <= limits.commands_max as usize);
+    assert!(rest.ends_with(
+        "421 4.7.0 gw.acme.example: too many commands without a message, closing the connection\r\n"
+    ));
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_recipients_are_taken_where_that_is_the_limit() {
+    const RECIPIENTS: usize = 100_000;
+    let server = Server::start(config_with(Limits { recipients_max: RECIPIENTS, ..Limits::default() })).await;
+    let mut client = Client::introduced(server.address).await;
+    client.ask("MAIL FROM:<>\r\n", 250).await;
+    for _ in 0..RECIPIENTS / 1_000 {
+        client.say("RCPT TO:<bob@globex.example> NOTIFY=NEVER\r\n".repeat(1_000)).await;
+        for _ in 0..1_000 {
+            client.expect(250).await;
+        }
+    }
+    client.ask("DATA\r\n", 354).await;
+    client.ask("hi\r\n.\r\n", 250).await;
+    assert_eq!(server.house.kept()[0].to.len(), RECIPIENTS);
+}

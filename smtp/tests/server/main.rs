@@ -1,5 +1,6 @@
 //! The receiving side over real sockets: what a client sees, and what the house is asked.
 
+mod chunking;
 mod client;
 mod garbage;
 mod house;
@@ -9,4 +10,5 @@ mod proxy;
 mod shutdown;
 mod smuggling;
 mod sources;
+mod submission;
 mod tls;

@@ -292,8 +292,27 @@ const SESSION: &str = "EHLO client.example\r\nMAIL FROM:<alice@acme.example> SIZ
     RCPT TO:<\"b b\"@globex.example>\r\nRCPT TO:<Postmaster>\r\nDATA\r\nSubject: x\r\n\r\n..dots\r\n.\r\n\
     MAIL FROM:<>\r\nRSET\r\nNOOP\r\nVRFY bob\r\nHELP\r\nSTARTTLS\r\nQUIT\r\n";
 
+const CHUNKS: &str = "EHLO client.example\r\nMAIL FROM:<a@b.example> RET=HDRS ENVID=QQ+2B1\r\n\
+    RCPT TO:<c@d.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c+2Bx@d.example\r\nBDAT 14\r\nSubject: x\r\n\
+    \r\nBDAT 7 LAST\r\n.\r\n..\r\nBDAT 6 LAST\r\nNOOP\r\nQUIT\r\n";
+
+/// Passwords, tokens and proofs; those of Alice are `pencil`.
+const AUTH_PLAIN: &str = "EHLO client.example\r\nAUTH PLAIN AGFsaWNlAHBlbmNpbA==\r\n\
+    MAIL FROM:<a@b.example> REQUIRETLS AUTH=<>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nbare\nends\r\r\n.\r\n\
+    BDAT 2\r\n\n\r\nQUIT\r\n";
+const AUTH_IN_STEPS: &str = "EHLO client.example\r\nAUTH LOGIN\r\nYWxpY2U=\r\nY3JheW9u\r\nAUTH PLAIN\r\n*\r\n\
+    AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciBjcmF5b24BAQ==\r\n\r\n\
+    AUTH OAUTHBEARER bixhPWFsaWNlLAFob3N0PXgBYXV0aD1CZWFyZXIgcGVuY2lsAQE=\r\nQUIT\r\n";
+const AUTH_SCRAM: &str = "EHLO client.example\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\r\n\
+    Yz1iaXdzLHI9YWJjQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSCxwPWRIemJaYXBXSWs0alVoTitVdGU5eXRhZzl6amZNSGdzcW1taXo3QW5kVlE9\r\n\
+    QUIT\r\n";
+
 fn edge(corpus: &Corpus) {
     corpus.put("smtp_session", "two_mails", SESSION);
+    corpus.put("smtp_session", "chunks", CHUNKS);
+    corpus.put("smtp_submission", "plain", AUTH_PLAIN);
+    corpus.put("smtp_submission", "steps", AUTH_IN_STEPS);
+    corpus.put("smtp_submission", "scram", AUTH_SCRAM);
     corpus.put(
         "smtp_session",
         "helo",

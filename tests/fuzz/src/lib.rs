@@ -68,6 +68,7 @@ pub fn all() -> &'static [Target] {
         ("smtp_replies", mail::replies),
         ("smtp_report", mail::report),
         ("smtp_session", mail::session),
+        ("smtp_submission", mail::submission),
         ("stock", identity::stock),
         ("stock_root_body", identity::stock_root_body),
         ("succession", identity::succession),

@@ -9,34 +9,55 @@ use smtp::dsn::{Action, Diagnostic, RecipientReport, Report, failure};
 use smtp::message::{Limits, crlf_strict, read};
 use smtp::reply::{Enhanced, Reply};
 use smtp::server::session::{Session, Step};
-use smtp::server::{Budget, Config, Mechanisms, Role};
+use smtp::server::{
+    AuthRefusal, Budget, Config, Credentials, Mechanism, Mechanisms, Network, Role, ScramKeys, TlsFacts,
+};
 
 /// A message size that a fuzzer can exceed.
 const SIZE_MAX: u64 = 4096;
 
 /// A session says the same whether its octets come at once or one by one, and answers in whole lines.
 pub(crate) fn session(octets: &[u8]) -> bool {
-    let at_once = talk([octets]);
+    cut_makes_no_difference(relay, octets)
+}
+
+/// So does one of a person, under TLS, that may authenticate in every way, and whose bare line ends are mended.
+pub(crate) fn submission(octets: &[u8]) -> bool {
+    cut_makes_no_difference(submitting, octets)
+}
+
+fn cut_makes_no_difference(session: fn() -> Session, octets: &[u8]) -> bool {
+    let at_once = talk(session(), [octets]);
     // The session speaks first, so it is asked before the first octet comes.
-    let in_drops = talk([[].as_slice()].into_iter().chain(octets.chunks(1)));
+    let in_drops = talk(session(), [[].as_slice()].into_iter().chain(octets.chunks(1)));
     assert_eq!(at_once, in_drops, "what is said depends on how the octets were cut");
     assert!(at_once.is_empty() || at_once.ends_with(b"\r\n"), "half a line was said");
     assert_eq!(crlf_strict(&at_once), Ok(()), "a bare line end was said");
     true
 }
 
-/// What a session says whose house takes everything it is asked for.
-fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+fn relay() -> Session {
+    begun(Role::Relay, Vec::new(), Mechanisms::new())
+}
+
+fn submitting() -> Session {
+    let lenient = vec!["192.0.2.1".parse().expect("a network")];
+    let mut session = begun(Role::Submission, lenient, Mechanism::ALL.into());
+    session.secured(TlsFacts { version: "TLSv1.3".into(), cipher: "X".into(), group: None }, None);
+    session
+}
+
+fn begun(role: Role, bare_line_ends_from: Vec<Network>, auth: Mechanisms) -> Session {
     let config = Config {
-        role: Role::Relay,
+        role,
         hostname: "gw.acme.example".into(),
         size_max: SIZE_MAX,
         trusted_networks: Vec::new(),
         proxy_networks: Vec::new(),
-        bare_line_ends_from: Vec::new(),
+        bare_line_ends_from,
         tls: None,
         implicit_tls: false,
-        auth: Mechanisms::new(),
+        auth,
         limits: smtp::server::Limits {
             errors_max: 5,
             commands_max: 30,
@@ -46,7 +67,11 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     };
     let budget = Budget::new(smtp::server::Limits::MEMORY_BYTES_MAX);
     let from = std::net::SocketAddr::from(([192, 0, 2, 1], 4711));
-    let mut session = Session::new(Arc::new(config), budget, from, None);
+    Session::new(Arc::new(config), budget, from, None)
+}
+
+/// What a session says whose house takes everything it is asked for, and believes whoever says `pencil`.
+fn talk<'a>(mut session: Session, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut input = Vec::new();
     let mut said = Vec::new();
     for piece in pieces {
@@ -64,12 +89,26 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
                     assert_eq!(crlf_strict(&body.octets), Ok(()), "a bare line end came through");
                     session.settle(Reply::new(250, Enhanced(2, 0, 0), "kept"));
                 }
+                Step::Authenticate(credentials) => session.authenticated(believed(&credentials)),
+                Step::Scram(user) => session.scram(Ok(keys(user)), &[7; 18]),
                 Step::StartTls => unreachable!("TLS was not offered"),
                 Step::Close => return said,
             }
         }
     }
     said
+}
+
+fn believed(credentials: &Credentials) -> Result<String, AuthRefusal> {
+    let (Credentials::Password { password: secret, .. } | Credentials::Token { token: secret, .. }) =
+        credentials;
+    if secret.reveal() == "pencil" { Ok("alice".to_owned()) } else { Err(AuthRefusal::Wrong) }
+}
+
+/// No password's keys: a proof never fits them.
+fn keys(user: String) -> ScramKeys {
+    let key = [7; 32];
+    ScramKeys { user, salt: vec![7; 16], iterations: 4096, stored_key: key.into(), server_key: key.into() }
 }
 
 /// Replies are read alike when more follows, and can be passed on without a second reply inside.

@@ -16,7 +16,7 @@ use super::entrance::{certificate, shake_hands};
 use super::patience::Patience;
 use crate::reply::Reply;
 use crate::server::session::{Awaits, Body, Session, Step, replies};
-use crate::server::{Closed, Event, Offence, Reception, TlsFacts};
+use crate::server::{AuthRefusal, Closed, Event, Offence, Reception, TlsFacts};
 
 /// Room for one read while commands come: a pipelined batch fits, and an idle session costs little.
 const COMMAND_READ_OCTETS: usize = 8 * 1024;
@@ -139,6 +139,13 @@ impl<R: Reception> Connection<R> {
                     self.answer(answer);
                 }
                 Step::Message(body) => self.hand_over(body).await,
+                Step::Authenticate(credentials) => {
+                    let client = self.session.client();
+                    let answer = Box::pin(self.floor.reception.authenticate(client, credentials)).await;
+                    self.session.authenticated(answer);
+                    self.patience.restart(Instant::now());
+                }
+                Step::Scram(user) => self.challenge(&user).await,
                 Step::StartTls => {
                     self.write(stream).await?;
                     self.input.clear();
@@ -196,6 +203,17 @@ impl<R: Reception> Connection<R> {
         if refused {
             self.offend(Offence::Refusal);
         }
+    }
+
+    /// Lets the house look for the keys of `user`; each challenge is unlike every other (RFC 5802 §5.1, `nonce`).
+    async fn challenge(&mut self, user: &str) {
+        let mut random = [0; 18];
+        let answer = match aws_lc_rs::rand::fill(&mut random) {
+            Ok(()) => Box::pin(self.floor.reception.scram(self.session.client(), user)).await,
+            Err(_) => Err(AuthRefusal::Unavailable),
+        };
+        self.session.scram(answer, &random);
+        self.patience.restart(Instant::now());
     }
 
     async fn hand_over(&mut self, body: Body) {

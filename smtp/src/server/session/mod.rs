@@ -8,6 +8,8 @@
 //!         Step::Read                => write session.take_output(), read more into input
 //!         Step::Mail | Recipient    => session.answer(the house's answer)
 //!         Step::Message             => session.settle(the house's reply)
+//!         Step::Authenticate        => session.authenticated(the house's answer)
+//!         Step::Scram               => session.scram(the house's answer, random octets)
 //!         Step::StartTls            => write, drop all input, handshake, session.secured(facts)
 //!         Step::Close               => write, hang up
 //!     }
@@ -18,6 +20,7 @@
 //! cut into pieces; only CRLF ends a command, and only CRLF.CRLF a message that is not counted; at most one line, or
 //! two octets of a message, are left unconsumed when the session asks to [`Step::Read`].
 
+mod auth;
 mod chunks;
 mod command;
 mod content;
@@ -34,10 +37,11 @@ use bytes::Bytes;
 
 use self::chunks::Chunks;
 use self::content::Content;
-use self::line::{Line, first_line, skip_line};
+use self::line::{Line, first_line, line_octets_max, skip_line};
 use self::messages::Chunk;
-use super::{Budget, Client, Closed, Config, Event, Grant, MailFrom, RcptTo, TlsFacts};
+use super::{Budget, Client, Closed, Config, Credentials, Event, Grant, MailFrom, RcptTo, TlsFacts};
 use crate::reply::Reply;
+use crate::sasl::Exchange;
 
 /// Octets of an overlong line that are read away before the session gives up: a mistake deserves its error
 /// reply, a flood does not.
@@ -55,6 +59,7 @@ pub struct Session {
     lines: u64,
     commands: u32,
     errors: u32,
+    auth_failures: u32,
     stopping: bool,
 }
 
@@ -63,8 +68,12 @@ pub struct Session {
 enum State {
     /// A command line.
     Command,
-    /// The rest of an overlong line, of which so many octets are gone.
-    Overlong { skipped: usize },
+    /// The rest of an overlong line, of which so many octets are gone; and what to say at its end.
+    Overlong { skipped: usize, reply: Reply },
+    /// The client's response in an authentication.
+    Auth(Box<Exchange>),
+    /// Nothing to look at before the house has answered in an authentication.
+    AuthAsked(Box<Exchange>),
     /// Nothing to look at before the house has answered.
     Asked,
     /// A message, up to its final dot.
@@ -106,6 +115,10 @@ pub enum Step {
     Recipient(RcptTo),
     /// Hand the message to the house, then [`Session::settle`].
     Message(Body),
+    /// Ask the house who shows these credentials, then [`Session::authenticated`].
+    Authenticate(Credentials),
+    /// Ask the house for the keys of this user, then [`Session::scram`].
+    Scram(String),
     /// Write the output, drop input that was read but not consumed, shake hands, then [`Session::secured`].
     StartTls,
     /// Write the output and hang up.
@@ -164,6 +177,7 @@ impl Session {
             lines: 0,
             commands: 0,
             errors: 0,
+            auth_failures: 0,
             stopping: false,
         };
         session.say(&replies::greeting(&session.config.hostname));
@@ -177,15 +191,16 @@ impl Session {
             let rest = input.get(consumed..).unwrap_or_default();
             let leaving = self.stopping && !self.in_chunks();
             let (used, step) = match &mut self.state {
-                State::Command if leaving => self.end(Closed::Stopped),
+                State::Command | State::Auth(_) if leaving => self.end(Closed::Stopped),
                 State::Command => self.command_line(rest),
                 State::Overlong { .. } => self.overlong_line(rest),
+                State::Auth(_) => self.auth_line(rest),
                 State::Content(content) => {
                     let (used, ended) = content.feed(rest);
                     (used, if ended { self.message_ended() } else { Some(Step::Read) })
                 }
                 State::Chunk(_) => self.chunk_octets(rest),
-                State::Asked => (0, Some(Step::Read)), // not called before the answer
+                State::Asked | State::AuthAsked(_) => (0, Some(Step::Read)), // not called before the answer
                 State::Over(_) => (rest.len(), Some(Step::Close)),
             };
             consumed += used;
@@ -304,11 +319,12 @@ impl Session {
     }
 
     fn command_line(&mut self, input: &[u8]) -> (usize, Option<Step>) {
-        let line = match first_line(input) {
+        let octets_max = line_octets_max(input);
+        let line = match first_line(input, octets_max) {
             Line::Partial => return (0, Some(Step::Read)),
             Line::Overlong if command::announces_chunk(input) => return (0, self.lose_count()),
             Line::Overlong => {
-                self.state = State::Overlong { skipped: 0 };
+                self.state = State::Overlong { skipped: 0, reply: replies::line_too_long(octets_max) };
                 return (0, None);
             }
             Line::Complete(line) => line,
@@ -339,7 +355,7 @@ impl Session {
     }
 
     fn overlong_line(&mut self, input: &[u8]) -> (usize, Option<Step>) {
-        let State::Overlong { skipped } = &mut self.state else { return (0, None) };
+        let State::Overlong { skipped, reply } = &mut self.state else { return (0, None) };
         let (used, ended) = skip_line(input);
         *skipped += used;
         if *skipped > SKIPPED_OCTETS_MAX {
@@ -348,9 +364,10 @@ impl Session {
         if !ended {
             return (used, Some(Step::Read));
         }
+        let reply = reply.clone();
         self.state = State::Command;
         self.lines += 1;
-        (used, self.refuse(&replies::line_too_long()))
+        (used, self.refuse(&reply))
     }
 
     /// Answers a wrong command and counts it.

@@ -3,7 +3,8 @@
 use super::command::{Command, Forward, Mail, Recipient};
 use super::{Envelope, Session, State, Step, replies};
 use crate::reply::Reply;
-use crate::server::{Closed, Event, RcptTo};
+use crate::sasl::Mechanism;
+use crate::server::{Closed, Event, RcptTo, Role};
 
 impl Session {
     /// Obeys one well-formed command.
@@ -27,7 +28,7 @@ impl Session {
                 return self.over(Closed::Quit);
             }
             Command::StartTls => return self.start_tls(),
-            Command::Auth(_) => return self.refuse(&replies::not_implemented()),
+            Command::Auth(auth) => return self.auth(auth),
             Command::Http => return self.unwelcome(),
         }
         None
@@ -53,7 +54,12 @@ impl Session {
         } else if self.config.tls.is_some() {
             offered.push("STARTTLS");
         }
-        offered.into_iter().map(str::to_owned).collect()
+        let mut offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
+        let mechanisms: Vec<&str> = self.mechanisms().map(Mechanism::name).collect();
+        if !mechanisms.is_empty() {
+            offered.push(format!("AUTH {}", mechanisms.join(" ")));
+        }
+        offered
     }
 
     fn mail(&mut self, mail: Mail) -> Option<Step> {
@@ -84,13 +90,16 @@ impl Session {
         if self.client.hello.is_empty() {
             return Some(replies::hello_first());
         }
+        if self.config.role == Role::Submission && self.client.user.is_none() {
+            return Some(replies::authentication_required()); // RFC 6409 §4.3
+        }
         if self.envelope.is_some() {
             return Some(replies::nested_mail());
         }
         if mail.parameters && !self.client.esmtp {
             return Some(replies::parameters_need_ehlo());
         }
-        if mail.auth {
+        if mail.auth && (self.config.auth.is_empty() || self.client.tls.is_none()) {
             return Some(replies::unknown_parameter("AUTH"));
         }
         match (mail.from.require_tls, &self.client.tls, &self.config.tls) {

@@ -1,6 +1,6 @@
 //! Every reply the session gives on its own, in one place, so that they can be read against the RFCs.
 
-use super::line::LINE_OCTETS_MAX;
+use super::line::AUTH_LINE_OCTETS_MAX;
 use crate::address::AddressError;
 use crate::reply::{Enhanced, Reply};
 
@@ -43,7 +43,7 @@ pub(super) fn cannot_verify() -> Reply {
 }
 
 pub(super) fn help() -> Reply {
-    let text = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS\nsee RFC 5321";
+    let text = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS AUTH\nsee RFC 5321";
     Reply::new(214, Enhanced(2, 0, 0), text)
 }
 
@@ -120,8 +120,8 @@ pub(super) fn not_utf8() -> Reply {
     Reply::new(500, Enhanced(5, 5, 2), "the command is neither ASCII nor UTF-8")
 }
 
-pub(super) fn line_too_long() -> Reply {
-    Reply::new(500, Enhanced(5, 5, 2), format!("line too long, at most {LINE_OCTETS_MAX} octets"))
+pub(super) fn line_too_long(octets_max: usize) -> Reply {
+    Reply::new(500, Enhanced(5, 5, 2), format!("line too long, at most {octets_max} octets"))
 }
 
 pub(super) fn unknown_command() -> Reply {
@@ -224,6 +224,60 @@ pub(super) fn require_tls_needs_tls() -> Reply {
 
 pub(super) fn require_tls_impossible() -> Reply {
     Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS cannot be kept here, there is no TLS") // RFC 8689 §5
+}
+
+// Who is it? (RFC 4954 §6)
+
+pub(super) fn challenge(base64: &str) -> Reply {
+    Reply::plain(334, base64)
+}
+
+pub(super) fn authenticated() -> Reply {
+    Reply::new(235, Enhanced(2, 7, 0), "authenticated")
+}
+
+pub(super) fn authentication_required() -> Reply {
+    Reply::new(530, Enhanced(5, 7, 0), "authenticate first, with AUTH under TLS")
+}
+
+pub(super) fn authenticated_already() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "already authenticated")
+}
+
+pub(super) fn auth_in_transaction() -> Reply {
+    Reply::new(503, Enhanced(5, 5, 1), "no AUTH within a mail transaction, RSET ends it")
+}
+
+pub(super) fn auth_needs_tls() -> Reply {
+    Reply::new(538, Enhanced(5, 7, 11), "AUTH needs TLS, say STARTTLS first")
+}
+
+pub(super) fn mechanism_unknown() -> Reply {
+    Reply::new(504, Enhanced(5, 5, 4), "this way to authenticate is not offered here")
+}
+
+pub(super) fn not_base64() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 2), "the response is not base64")
+}
+
+pub(super) fn auth_malformed() -> Reply {
+    Reply::new(501, Enhanced(5, 5, 2), "the response is not what the mechanism knows")
+}
+
+pub(super) fn auth_cancelled() -> Reply {
+    Reply::new(501, Enhanced(5, 7, 0), "authentication cancelled")
+}
+
+pub(super) fn auth_line_too_long() -> Reply {
+    Reply::new(500, Enhanced(5, 5, 6), format!("response too long, at most {AUTH_LINE_OCTETS_MAX} octets"))
+}
+
+pub(super) fn credentials_invalid() -> Reply {
+    Reply::new(535, Enhanced(5, 7, 8), "the credentials are not valid")
+}
+
+pub(super) fn auth_unavailable() -> Reply {
+    Reply::new(454, Enhanced(4, 7, 0), "credentials cannot be checked now, try again later")
 }
 
 // The message cannot be taken.

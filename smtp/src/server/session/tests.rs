@@ -1,3 +1,4 @@
+mod auth;
 mod chunking;
 mod extensions;
 
@@ -73,6 +74,14 @@ fn talk_in_pieces<'a>(session: &mut Session, pieces: impl IntoIterator<Item = &'
                 Step::Recipient(to) => {
                     session.answer(refusal(to.address.as_str()));
                     talk.questions.push(format!("recipient {}", to.address));
+                }
+                Step::Authenticate(credentials) => {
+                    talk.questions.push(format!("{credentials:?}"));
+                    session.authenticated(auth::verdict(credentials));
+                }
+                Step::Scram(user) => {
+                    session.scram(auth::keys(&user), &[7; 18]);
+                    talk.questions.push(format!("keys of {user:?}"));
                 }
                 Step::Message(body) => {
                     talk.messages.push(body.octets.to_vec());
@@ -357,6 +366,17 @@ fn tls() -> Arc<rustls::ServerConfig> {
     Arc::new(builder.with_single_cert(vec![cert.der().clone()], key.into()).unwrap())
 }
 
+/// The stream in pieces of these sizes, again and again.
+fn cut<'a>(stream: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+    let mut rest = stream;
+    let piece = |&size: &usize| {
+        let (piece, tail) = rest.split_at(size.min(rest.len()));
+        rest = tail;
+        (!piece.is_empty()).then_some(piece)
+    };
+    sizes.iter().cycle().map_while(piece).collect()
+}
+
 fn piece_of_a_stream() -> impl Strategy<Value = Vec<u8>> {
     let known = proptest::sample::select(vec![
         &b"EHLO x\r\n"[..],
@@ -396,13 +416,7 @@ proptest! {
         let begin = b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<a@b.example>\r\n".to_vec();
         let stream = [begin, pieces.concat()].concat();
         let whole = talk_in_pieces(&mut session_with(config()), [stream.as_slice()]);
-        let mut rest = stream.as_slice();
-        let cut = cuts.iter().cycle().map_while(|&size| {
-            let (piece, tail) = rest.split_at(size.min(rest.len()));
-            rest = tail;
-            (!piece.is_empty()).then_some(piece)
-        });
-        let in_pieces = talk_in_pieces(&mut session_with(config()), cut.collect::<Vec<_>>());
+        let in_pieces = talk_in_pieces(&mut session_with(config()), cut(&stream, &cuts));
         prop_assert_eq!(whole, in_pieces);
     }
 
