@@ -66,6 +66,31 @@ pub enum DiscoverError {
 }
 
 impl DiscoverError {
+    /// Whether the domain certainly names nobody: DNS says reliably that there is no record, and every host that could
+    /// serve a page says reliably that it has none, or serves something that is none. A host that cannot be reached now
+    /// says nothing.
+    pub fn is_certain_absence(&self) -> bool {
+        match self {
+            Self::NotFound => true,
+            Self::Https { tried } => tried.iter().all(|(_, error)| error.is_no_page_of_ours()),
+            _ => false,
+        }
+    }
+
+    /// Whether the domain does name an identity, although it may not be believed.
+    pub fn names_an_identity(&self) -> bool {
+        match self {
+            Self::Forged { .. }
+            | Self::NoBackLink { .. }
+            | Self::Duplicity { .. }
+            | Self::Deactivated { .. }
+            | Self::Records { .. } => true,
+            Self::Dns(error) => matches!(error, NameError::Several(_) | NameError::BadTxt(_)),
+            Self::Https { tried } => tried.iter().any(|(_, error)| error.tries_to_be_ours()),
+            _ => false,
+        }
+    }
+
     /// Whether asking again later may help without anybody repairing anything.
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -97,6 +122,16 @@ impl PageError {
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Fetch(error) if error.is_absence())
     }
+
+    /// What answers is somebody else's page, or nothing; asking again changes nothing.
+    fn is_no_page_of_ours(&self) -> bool {
+        !self.is_temporary() && !self.tries_to_be_ours()
+    }
+
+    /// It is JSON of our kind, with a mistake in it.
+    fn tries_to_be_ours(&self) -> bool {
+        matches!(self, Self::Bad(bad) if !matches!(bad, BadWellKnown::TooLarge | BadWellKnown::Json(_)))
+    }
 }
 
 fn pages(tried: &[(String, PageError)]) -> String {
@@ -105,4 +140,34 @@ fn pages(tried: &[(String, PageError)]) -> String {
 
 fn records(refusals: &[(&'static str, Refusal)]) -> String {
     refusals.iter().map(|(name, refusal)| format!("{name}: {refusal}")).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_reliable_answers_mean_that_a_domain_names_nobody() {
+        let pages = |errors: [FetchError; 2]| DiscoverError::Https {
+            tried: errors.map(|error| ("globex.test".to_owned(), error.into())).into(),
+        };
+        assert!(DiscoverError::NotFound.is_certain_absence());
+        assert!(pages([FetchError::Redirect, FetchError::NotFound]).is_certain_absence());
+        let page =
+            |bad: BadWellKnown| DiscoverError::Https { tried: vec![("globex.test".into(), bad.into())] };
+        assert!(page(BadWellKnown::Json("<html>".to_owned())).is_certain_absence());
+        assert!(page(BadWellKnown::Did).names_an_identity() && !page(BadWellKnown::Did).is_certain_absence());
+        for error in [
+            pages([FetchError::NotFound, FetchError::Unreachable("refused".to_owned())]),
+            pages([FetchError::Busy(503), FetchError::Redirect]),
+            pages([FetchError::NotFound, FetchError::Name(NameError::Bogus)]),
+            DiscoverError::TooSlow,
+            NameError::Unanswered("too slow".to_owned()).into(),
+            NameError::Several(2).into(),
+        ] {
+            assert!(!error.is_certain_absence(), "{error}");
+        }
+        assert!(DiscoverError::from(NameError::Several(2)).names_an_identity());
+        assert!(!DiscoverError::NotFound.names_an_identity() && !DiscoverError::TooSlow.names_an_identity());
+    }
 }

@@ -17,6 +17,7 @@
 
 pub mod acquaintance;
 pub mod alarm;
+pub mod aliases;
 pub mod cli;
 pub mod clock;
 pub mod config;

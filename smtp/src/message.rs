@@ -77,6 +77,15 @@ pub fn read(octets: &[u8], limits: &Limits) -> Result<MessageFacts, MessageError
     })
 }
 
+/// Every value of the field `name` in the header section, in its order: unfolded, decoded (RFC 2047), whole.
+///
+/// [`MessageFacts`] tell of the first field and cut it, for people and logs; who must not overlook anything asks here.
+pub fn values<'a>(octets: &'a [u8], name: &'a str) -> impl Iterator<Item = String> + 'a {
+    header::Fields::new(octets)
+        .filter(move |field| field.is(name))
+        .map(|field| header::text(field.value).unwrap_or_default())
+}
+
 /// Checks that every CR and LF is part of a CRLF.
 ///
 /// To be asked before octets from elsewhere are sent over SMTP: another server may take a bare LF or CR for
@@ -153,6 +162,12 @@ pub enum MessageError {
 }
 
 impl MessageError {
+    /// Whether it goes in circles.
+    #[must_use]
+    pub fn is_loop(&self) -> bool {
+        matches!(self, Self::Loop { .. })
+    }
+
     /// The refusal as SMTP says it: `554 5.6.0`, for a loop `554 5.4.6` (RFC 3463 X.6.0, X.4.6).
     #[must_use]
     pub fn reply(&self) -> Reply {

@@ -57,6 +57,20 @@ pub fn received(facts: &Received<'_>, now: SystemTime) -> String {
     field
 }
 
+/// How often a message has been through the server that calls itself `by` before, by the trace that [`received`] leaves:
+/// its name and an id that is one of its own (RFC 5321 §6.3).
+#[must_use]
+pub fn passages(octets: &[u8], by: &str, is_id: impl Fn(&str) -> bool) -> usize {
+    let is_own = |value: &String| {
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        let says = |key: &str, is_it: &dyn Fn(&str) -> bool| {
+            words.windows(2).any(|pair| matches!(pair, [word, value] if *word == key && is_it(value)))
+        };
+        says("by", &|host| host.eq_ignore_ascii_case(by)) && says("id", &|id| is_id(id.trim_end_matches(';')))
+    };
+    crate::message::values(octets, "Received").filter(is_own).count()
+}
+
 /// The keyword for `with` (RFC 3848; RFC 6531 §4.3 for the UTF8 ones).
 #[must_use]
 pub fn protocol(client: &Client, smtputf8: bool) -> &'static str {
@@ -255,5 +269,27 @@ mod tests {
             assert_eq!(date(at(seconds)), text);
         }
         assert_eq!(date(UNIX_EPOCH - Duration::from_secs(1)), "Thu, 1 Jan 1970 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_message_tells_how_often_it_was_here_before() {
+        let trace = |by: &str, id: &str| {
+            let facts = Received {
+                from: "by",
+                address: None,
+                tls: None,
+                by,
+                with: "ESMTP",
+                id,
+                recipients: &["alice@acme.example".parse().unwrap()],
+            };
+            received(&facts, at(0))
+        };
+        let ours = trace("gw.acme.example", "06QF2A0000ABCDEF");
+        let others =
+            [trace("gw.acme.example", "4bQz"), trace("mx.acme.example", "06QF2A0000ABCDEF")].concat();
+        let passages = |octets: &str| passages(octets.as_bytes(), "GW.acme.example", |id| id.len() == 16);
+        assert_eq!(passages(&format!("{ours}{others}{ours}Subject: by gw.acme.example\r\n\r\n{ours}")), 2);
+        assert_eq!(passages(&format!("{others}\r\n")), 0);
     }
 }

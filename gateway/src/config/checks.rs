@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use keystore::keyfile::{self, KeyFileError, Kind};
 
+use crate::aliases;
+
 use super::fit::Leaf;
 use super::model::Tls;
 use super::problem::{Mark, Problem};
@@ -33,6 +35,7 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     mail_is_not_handed_to_ourselves(leaves, problems);
     retry_delays_are_in_order(leaves, problems);
     a_token_is_named_if_it_is_asked(leaves, problems);
+    ours_and_others_are_told_apart(leaves, problems);
 }
 
 /// Values against the machine: files, their permissions and contents, the data folder.
@@ -50,6 +53,7 @@ pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
         certificate_and_key(door, leaves, problems);
     }
     rules_compile(leaves, problems);
+    aliases_end(leaves, problems);
 }
 
 fn ports_are_given_once(leaves: &[Leaf], problems: &mut Vec<Problem>) {
@@ -129,6 +133,25 @@ fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     if min > max {
         let what = format!("{min} is more than `queue.retry_delay_ms_max` ({max}).");
         problems.push(Problem::at(leaf.at, &leaf.path, what, "Make it the smaller of the two."));
+    }
+}
+
+/// A mark for senders that are not ours would never be seen, and ours certainly have a gateway.
+fn ours_and_others_are_told_apart(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let ours = domains(leaves);
+    for leaf in leaves {
+        let is_ours = ours.contains(&text(leaf).to_ascii_lowercase());
+        let (what, advice) = if leaf.path.starts_with("policies.must_encrypt.sender_domains") && !is_ours {
+            (
+                "is no domain of ours.",
+                "Name domains of `organisation`; for others there is `recipient_domains`.",
+            )
+        } else if leaf.path.starts_with("outside.without_gateway") && is_ours {
+            ("is our own domain.", "Remove the line.")
+        } else {
+            continue;
+        };
+        problems.push(Problem::at(leaf.at, &leaf.path, format!("{} {what}", text(leaf)), advice));
     }
 }
 
@@ -262,6 +285,23 @@ fn rules_compile(leaves: &[Leaf], problems: &mut Vec<Problem>) {
         what,
         "Correct the rule there; mail is only taken under rules that compile.",
     ));
+}
+
+fn aliases_end(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(leaf) = leaf(leaves, "aliases") else { return };
+    let path = Path::new(text(leaf));
+    if !path.is_file() {
+        return; // told already
+    }
+    let Err(mistake) = aliases::load(path, &domains(leaves)) else { return };
+    let what = format!("{}: {mistake}", path.display());
+    problems.push(Problem::at(leaf.at, &leaf.path, what, "Correct the file of aliases there."));
+}
+
+/// Ours, in lower case.
+fn domains(leaves: &[Leaf]) -> Vec<String> {
+    let ours = leaves.iter().filter(|leaf| leaf.path.starts_with("organisation."));
+    ours.map(|leaf| text(leaf).to_ascii_lowercase()).collect()
 }
 
 fn leaf<'a>(leaves: &'a [Leaf], path: &str) -> Option<&'a Leaf> {

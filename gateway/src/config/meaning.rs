@@ -9,6 +9,7 @@ use super::model::{
     Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, Organisation, Overlay, Policies,
     Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
+use super::outside::{HeaderMark, MustEncrypt, Outside};
 use super::value::{HostPort, Network};
 
 impl Config {
@@ -89,21 +90,30 @@ impl Config {
             }),
             suites: Suites::default(),
             queue: Queue::default(),
-            policies: Policies { rules: Some("local.cedar".into()) },
+            policies: Policies {
+                rules: Some("local.cedar".into()),
+                must_encrypt: MustEncrypt {
+                    headers: vec![HeaderMark::example()],
+                    subject_tags: vec!["[secure]".into()],
+                    ..MustEncrypt::default()
+                },
+            },
+            outside: Outside::default(),
+            aliases: Some("aliases.yaml".into()),
             control: Control::default(),
             log: Log::default(),
             shutdown_grace_s: Config::shutdown_grace_s_default(),
         }
     }
 
-    /// The example without what a new gateway has none of: rules, an HTTPS door, trust anchors and roots of its own, a
-    /// token, users.
+    /// The example without what a new gateway has none of: rules, marks, aliases, an HTTPS door, trust anchors and
+    /// roots of its own, a token, users.
     pub fn fresh() -> Config {
-        let nothing_own = Policies { rules: None };
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
         Config {
             keys,
-            policies: nothing_own,
+            policies: Policies::default(),
+            aliases: None,
             publication: None,
             finding: Finding::default(),
             users: Users::default(),

@@ -22,11 +22,12 @@ mod fit;
 mod master;
 mod meaning;
 mod model;
+mod outside;
 mod print;
 mod problem;
 mod shape;
 pub mod tls;
-mod tree;
+pub(crate) mod tree;
 mod value;
 
 use std::fs::File;
@@ -38,6 +39,7 @@ pub use model::{
     Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, LogFormat, LogLevel, Organisation,
     Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
+pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy};
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::master::Master;
+use super::outside::{MustEncrypt, Outside};
 use super::value::{HostPort, Network, text};
 
 /// One gateway's whole configuration. Paths are absolute once loaded.
@@ -45,9 +46,17 @@ pub struct Config {
     /// How long and how often delivery is tried, and what is kept.
     #[serde(default)]
     pub queue: Queue,
-    /// Rules of your own, on top of the standard ones.
+    /// Rules of your own, on top of the standard ones, and which mail must be encrypted.
     #[serde(default)]
     pub policies: Policies,
+    /// Mail to domains that have no gateway.
+    #[serde(default)]
+    pub outside: Outside,
+    /// A file of addresses of ours that stand for others: `team@acme.test: [alice@acme.test, bob@globex.test]`, one per
+    /// line. An alias may name aliases. The file is read again when it changes.
+    #[serde(default)]
+    #[schemars(with = "Option<text::File>")]
+    pub aliases: Option<PathBuf>,
     /// The console, the control API, health and metrics.
     #[serde(default)]
     pub control: Control,
@@ -314,6 +323,8 @@ pub struct Policies {
     /// A file of Cedar policies, added to the standard rules. They can forbid more; the standard refusals stay.
     #[schemars(with = "Option<text::File>")]
     pub rules: Option<PathBuf>,
+    /// Which mail leaves sealed or not at all, whatever `outside.policy` says.
+    pub must_encrypt: MustEncrypt,
 }
 
 /// The console, the control API, health and metrics.

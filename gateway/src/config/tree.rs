@@ -10,23 +10,23 @@ use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span};
 use super::problem::{Mark, Problem};
 
 /// A real configuration is a few KiB; more than this is the wrong file.
-pub(super) const YAML_BYTES_MAX: u64 = 256 * 1024;
+pub(crate) const YAML_BYTES_MAX: u64 = 256 * 1024;
 
 /// `smtp.limits.idle_s_max` is three deep; more than this is no configuration of ours.
-pub(super) const YAML_DEPTH_MAX: usize = 16;
+pub(crate) const YAML_DEPTH_MAX: usize = 16;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Its first character.
-    pub(super) at: Mark,
+    pub(crate) at: Mark,
     /// What it is.
-    pub(super) content: Content,
+    pub(crate) content: Content,
 }
 
 /// The kinds of value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A scalar; `plain` when written without quotes, so that `8` may be a number and `"8"` may not.
     Scalar {
         /// After unquoting.
@@ -42,23 +42,23 @@ pub(super) enum Content {
 
 /// One line of a mapping.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Where the key stands.
-    pub(super) at: Mark,
+    pub(crate) at: Mark,
     /// The key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Its value.
-    pub(super) value: Node,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// Nothing was written: `key:` or `key: ~`.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         matches!(&self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
     /// "a list", "a section", "text": for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.content {
             _ if self.is_empty() => "nothing",
             Content::Scalar { .. } => "a single value",
@@ -72,7 +72,7 @@ impl Node {
 ///
 /// # Errors
 /// The one problem after which nothing more can be said of the file.
-pub(super) fn parse(yaml: &str, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
+pub(crate) fn parse(yaml: &str, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     options.disallow_directives = true;
@@ -192,7 +192,7 @@ impl<'y> Reader<'_, 'y> {
 }
 
 /// `section.key`, or `key` at the top.
-pub(super) fn join(section: &str, key: &str) -> String {
+pub(crate) fn join(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::outside::HeaderMark;
+
 /// What a text must be. The schema carries it as `format`, the checks and the printed documentation read it there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Format {
@@ -27,6 +29,8 @@ pub(super) enum Format {
     Network,
     /// A libp2p multiaddr with a transport we have.
     Multiaddr,
+    /// `NAME` or `NAME: VALUE` of a header field.
+    HeaderMark,
     /// A file that must be readable.
     File,
     /// A file that must be readable by its owner alone.
@@ -36,7 +40,7 @@ pub(super) enum Format {
 }
 
 /// Every format with its name in the schema and its words in the documentation.
-const FORMATS: [(Format, &str, &str); 11] = [
+const FORMATS: [(Format, &str, &str); 12] = [
     (Format::Text, "text", "text"),
     (Format::Domain, "domain", "domain name"),
     (Format::Listen, "listen-address", "IP:PORT"),
@@ -45,6 +49,7 @@ const FORMATS: [(Format, &str, &str); 11] = [
     (Format::HostPort, "host-port", "HOST:PORT"),
     (Format::Network, "network", "network (ADDRESS/PREFIX)"),
     (Format::Multiaddr, "multiaddr", "multiaddr"),
+    (Format::HeaderMark, "header-mark", "NAME or NAME: VALUE"),
     (Format::File, "file", "file"),
     (Format::SecretFile, "secret-file", "secret file (mode 0600)"),
     (Format::Folder, "folder", "folder"),
@@ -82,6 +87,7 @@ impl Format {
             Format::Server => check_server(text),
             Format::HostPort => HostPort::from_str(text).map(|_| ()),
             Format::Network => Network::from_str(text).map(|_| ()),
+            Format::HeaderMark => HeaderMark::from_str(text).map(|_| ()),
             Format::Multiaddr => check_multiaddr(text),
         }
     }
@@ -308,6 +314,8 @@ macro_rules! as_text {
         }
     };
 }
+pub(super) use as_text;
+
 as_text!(HostPort);
 as_text!(Network);
 
@@ -343,6 +351,7 @@ pub(super) mod text {
         HostPort = "host-port",
         Network = "network",
         Multiaddr = "multiaddr",
+        HeaderMark = "header-mark",
         File = "file",
         SecretFile = "secret-file",
         Folder = "folder",

@@ -4,6 +4,7 @@
 //! ```text
 //! reception  smtp session   ─► mail_out | mail_home, by the door
 //! mail_out   smtp session   ─► seal per partner        ─► spool ─► 250            (origin)
+//!                           └► outside: to ourselves    ─► spool ─► 250
 //! mail_home  smtp session   ─► who sent it, decide     ─► spool ─► 250            (from the outside world)
 //! arrival    overlay stream ─► spool                   ─► overlay acknowledgement (destination)
 //! mail_in    spool          ─► open, decide, hand over ─► receipt                 (destination)
@@ -22,12 +23,15 @@ use federation::Directory;
 use policies::{Decision, Rules};
 use tokio::sync::watch;
 
+use crate::aliases::Aliases;
 use crate::partners::Partners;
 
 pub mod arrival;
+pub mod loops;
 pub mod mail_home;
 pub mod mail_in;
 pub mod mail_out;
+pub mod marks;
 pub mod receipts;
 pub mod reception;
 pub mod records;
@@ -44,6 +48,8 @@ pub struct Snapshot {
     pub directory: Arc<Directory>,
     /// Which organisations we exchange sealed mail with.
     pub partners: Arc<Partners>,
+    /// Which addresses of ours stand for others.
+    pub aliases: Arc<Aliases>,
     /// The rules of the judge.
     pub rules: Arc<Rules>,
 }
@@ -53,17 +59,19 @@ pub struct Snapshot {
 pub struct Knowledge {
     directory: Arc<Directory>,
     partners: watch::Receiver<Arc<Partners>>,
+    aliases: watch::Receiver<Arc<Aliases>>,
     rules: Arc<Rules>,
 }
 
 impl Knowledge {
-    /// Knowledge whose partners follow `partners`.
+    /// Knowledge whose partners follow `partners`, and whose aliases `aliases`.
     pub fn new(
         directory: Arc<Directory>,
         partners: watch::Receiver<Arc<Partners>>,
+        aliases: watch::Receiver<Arc<Aliases>>,
         rules: Arc<Rules>,
     ) -> Self {
-        Self { directory, partners, rules }
+        Self { directory, partners, aliases, rules }
     }
 
     /// The state of the world now.
@@ -71,6 +79,7 @@ impl Knowledge {
         Snapshot {
             directory: self.directory.clone(),
             partners: self.partners.borrow().clone(),
+            aliases: self.aliases.borrow().clone(),
             rules: self.rules.clone(),
         }
     }

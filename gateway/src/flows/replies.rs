@@ -16,6 +16,21 @@ pub(super) fn refused(refusal: &Refusal) -> Reply {
     Reply::new(refusal.code, refusal.enhanced.parse().unwrap_or(general), refusal.text.clone())
 }
 
+/// A look-up that failed is never "no gateway" (RFC 3463 §3.5: X.4.3, directory server failure).
+pub(super) fn unclear() -> Reply {
+    let text = "It cannot be found out now whether this domain has a gateway, please try again";
+    Reply::new(451, Enhanced(4, 4, 3), text)
+}
+
+/// RFC 5321 §4.5.3.1.10: 452, and the rest in another mail.
+pub(super) fn too_many_recipients() -> Reply {
+    Reply::new(
+        452,
+        Enhanced(4, 5, 3),
+        "Too many recipients for one mail, please send it to the others separately",
+    )
+}
+
 /// Something of ours is not in order; the mail is welcome later.
 pub(super) fn not_ready() -> Reply {
     Reply::new(451, Enhanced(4, 3, 0), "The gateway cannot take this mail at the moment, please try again")

@@ -8,8 +8,8 @@ use finding::{Finder, HttpsMirror, Mirror, Resolver, SetupError, Source};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AskRoad, HeadSeen, Identify, Identities, Introductions, Own, Parts, Publishing, Recheck, Renewal, Road,
-    SEEN_MAX,
+    AskRoad, Gateway, HeadSeen, Identify, Identities, Introductions, LookUp, Own, Parts, Publishing, Recheck,
+    Renewal, Road, SEEN_MAX, Whereabouts,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -141,6 +141,16 @@ impl Room {
     pub fn identify(&self) -> Identify {
         let (introductions, resolver) = (self.answers.clone(), self.resolver.clone());
         Identify { introductions, resolver, road: self.source.clone(), sources: self.sources.clone() }
+    }
+
+    /// Tells domains without a gateway from those that have one.
+    pub fn whereabouts(&self) -> Whereabouts {
+        let (finder, source, clock) = (self.finder.clone(), self.source.clone(), self.clock);
+        let look_up: LookUp = Box::new(move |domain| {
+            let (finder, source) = (finder.clone(), source.clone());
+            Box::pin(async move { Gateway::of(&finder.discover(&domain, Some(source), clock()).await) })
+        });
+        Whereabouts::new(look_up, self.clock)
     }
 
     /// What the HTTPS door shows.

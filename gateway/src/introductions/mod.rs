@@ -30,6 +30,7 @@ mod recheck;
 mod renewal;
 mod road;
 mod seek;
+mod whereabouts;
 
 pub use answers::{Introductions, Parts};
 pub use cache::Identities;
@@ -42,3 +43,4 @@ pub use recheck::Recheck;
 pub use renewal::{HeadSeen, Renewal, SEEN_MAX};
 pub use road::{AskRoad, Road};
 pub use seek::Seeker;
+pub use whereabouts::{Gateway, LookUp, Whereabouts};

@@ -25,7 +25,7 @@ impl Ground {
         registry: Registry,
         stops: &Stops,
     ) -> Result<(), Error> {
-        let reception = Arc::new(self.reception(couriers)?);
+        let reception = Arc::new(self.reception(couriers, room)?);
         let smtp_config = Arc::new(smtp_config(&self.config)?);
         let premises = premises(&self.config.smtp.limits);
         for address in &self.config.smtp.listen {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Error;
 use crate::acquaintance::{Acquaintance, Presented, hello};
+use crate::aliases::{self, Aliases};
 use crate::clock::{self, Clock};
 use crate::config::{Config, DeliveryProtocol};
 use crate::courier::{self, Kit};
@@ -23,7 +24,6 @@ use crate::delivery::{self, Delivery};
 use crate::flows::Knowledge;
 use crate::flows::arrival::{Arrivals, House};
 use crate::flows::mail_in::MailIn;
-use crate::flows::mail_out::MailOut;
 use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
 use crate::flows::report::Reporter;
@@ -66,6 +66,8 @@ pub(super) struct Ends {
     pub(super) partners: watch::Sender<Arc<Partners>>,
     /// What messages tell of trees and people.
     pub(super) heard: mpsc::Receiver<Heard>,
+    /// Reads the aliases again when they change; only where there are any.
+    pub(super) aliases: Option<aliases::Watch>,
 }
 
 impl Ground {
@@ -78,7 +80,8 @@ impl Ground {
         let custody = Arc::new(Custody::load(&config, &spool, clock()).await?);
         let directory = Arc::new(Directory::of_domains(custody.did().clone(), &config.domains()));
         let (partners, seen) = watch::channel(Arc::new(Partners::load(&spool, clock()).await?));
-        let knowledge = Knowledge::new(directory, seen.clone(), Arc::new(rules(&config)?));
+        let (aliases, watched) = aliases(&config)?;
+        let knowledge = Knowledge::new(directory, seen.clone(), aliases, Arc::new(rules(&config)?));
         let metrics = Metrics::new(registry);
         let (suites, shelf) = (suites(&config), Shelf::default());
         let (gossip, heard) = Gossip::new(clock);
@@ -97,7 +100,7 @@ impl Ground {
             metrics,
             clock,
         };
-        Ok((ground, Ends { partners, heard }))
+        Ok((ground, Ends { partners, heard, aliases: watched }))
     }
 
     /// What is needed to be found and to find others.
@@ -311,20 +314,6 @@ impl Ground {
             clock: self.clock,
         }
     }
-
-    pub(super) fn mail_out(&self, couriers: &courier::Handle) -> MailOut {
-        MailOut {
-            knowledge: self.knowledge.clone(),
-            sealer: self.sealer.clone(),
-            spool: self.spool.clone(),
-            courier: couriers.clone(),
-            metrics: self.metrics.clone(),
-            hostname: self.config.smtp.hostname.clone(),
-            size_max: self.config.smtp.size_bytes_max,
-            lifetime_ms: self.config.queue.lifetime_ms(),
-            clock: self.clock,
-        }
-    }
 }
 
 pub(super) fn spool_config(config: &Config) -> SpoolConfig {
@@ -345,6 +334,14 @@ fn rules(config: &Config) -> Result<Rules, Error> {
     let Some(path) = &config.policies.rules else { return Ok(Rules::standard()) };
     let io = |source| Error::Io { what: format!("cannot read {} (policies.rules)", path.display()), source };
     Ok(Rules::with_local(&std::fs::read_to_string(path).map_err(io)?)?)
+}
+
+/// The newest aliases, and who keeps them so. Without a file there are none, for ever.
+fn aliases(config: &Config) -> Result<(watch::Receiver<Arc<Aliases>>, Option<aliases::Watch>), Error> {
+    let Some(path) = &config.aliases else { return Ok((watch::channel(Arc::default()).1, None)) };
+    let (watched, aliases) = aliases::Watch::new(path.clone(), config.domains())
+        .map_err(|mistake| Error::Aliases { path: path.clone(), mistake })?;
+    Ok((aliases, Some(watched)))
 }
 
 pub(super) fn target(config: &Config) -> Target {

@@ -8,6 +8,7 @@ mod ended;
 mod ground;
 mod reception;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,14 @@ pub enum Error {
     /// Keys or the organisation's own records.
     #[error("custody: {0}")]
     Custody(#[from] crate::custody::CustodyError),
+    /// The aliases have a mistake.
+    #[error("{}: {mistake}", path.display())]
+    Aliases {
+        /// Their file.
+        path: PathBuf,
+        /// The first one.
+        mistake: crate::aliases::Mistake,
+    },
     /// The rules do not compile.
     #[error("policies: {0}")]
     Rules(#[from] policies::RulesError),
@@ -78,7 +87,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     if let Err(Error::Custody(CustodyError::Ended(did))) = laid {
         return ended::run(&config, did).await;
     }
-    let (ground, Ends { partners, heard }) = laid?;
+    let (ground, Ends { partners, heard, aliases }) = laid?;
     watch_spool(&mut registry, ground.spool.clone());
     let room = ground.room().await?;
     let (presented_in, presented) = presentations();
@@ -94,6 +103,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
     stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
     stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
     stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
+    if let Some(aliases) = aliases {
+        stops.tasks.spawn(aliases.run(stops.back.clone()));
+    }
     stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
     ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);

@@ -11,7 +11,10 @@ use super::ground::{Ground, target};
 use crate::config::Config;
 use crate::courier;
 use crate::flows::mail_home::MailHome;
+use crate::flows::mail_out::{MailOut, Outside};
+use crate::flows::marks::Marking;
 use crate::flows::reception::Reception;
+use crate::introductions::Room;
 use crate::recipients::CallAhead;
 use crate::users::{LocalUsers, Verifier};
 
@@ -26,14 +29,40 @@ impl Ground {
     ///
     /// # Errors
     /// When DNS cannot be asked, without which nobody from outside can be let in.
-    pub(super) fn reception(&self, couriers: &courier::Handle) -> Result<Reception, Error> {
-        Ok(Reception { out: self.mail_out(couriers), home: Some(self.mail_home()?), users: self.users() })
+    pub(super) fn reception(&self, couriers: &courier::Handle, room: &Room) -> Result<Reception, Error> {
+        Ok(Reception {
+            out: self.mail_out(couriers, room),
+            home: Some(self.mail_home()?),
+            users: self.users(),
+        })
     }
 
     /// Whoever can tell who our people are.
     pub(super) fn users(&self) -> Option<Arc<dyn Verifier>> {
         let file = self.config.users.file.clone()?;
         Some(Arc::new(LocalUsers::new(file, self.custody.vault().clone())))
+    }
+
+    fn mail_out(&self, couriers: &courier::Handle, room: &Room) -> MailOut {
+        let configured = &self.config.outside;
+        let outside = Outside {
+            demand: configured.demand(),
+            without_gateway: configured.without_gateway.iter().map(|d| d.to_ascii_lowercase()).collect(),
+            whereabouts: room.whereabouts(),
+        };
+        MailOut {
+            knowledge: self.knowledge.clone(),
+            sealer: self.sealer.clone(),
+            spool: self.spool.clone(),
+            courier: couriers.clone(),
+            marking: Marking::new(&self.config.policies.must_encrypt),
+            outside,
+            metrics: self.metrics.clone(),
+            hostname: self.config.smtp.hostname.clone(),
+            size_max: self.config.smtp.size_bytes_max,
+            lifetime_ms: self.config.queue.lifetime_ms(),
+            clock: self.clock,
+        }
     }
 
     fn mail_home(&self) -> Result<MailHome, DnsUnusable> {

@@ -233,3 +233,16 @@ proptest! {
         prop_assert_eq!(crlf_strict(&octets).is_ok(), !text.replace("\r\n", "").contains(['\r', '\n']));
     }
 }
+
+#[test]
+fn every_value_of_a_field_is_heard_whole_and_decoded() {
+    let long = "x".repeat(2_000);
+    let octets = format!(
+        "Subject: one\r\nX-Mark: a\r\n  b\r\nSUBJECT : =?utf-8?q?=5Bsecure=5D?= two\r\nSubject: {long}\r\nX-Empty:\r\n\r\nSubject: body\r\n"
+    );
+    let values = |name| values(octets.as_bytes(), name).collect::<Vec<_>>();
+    assert_eq!(values("subject"), ["one", "[secure] two", &long]);
+    assert_eq!(values("x-mark"), ["a b"]);
+    assert_eq!(values("X-Empty"), [""]);
+    assert!(values("X-None").is_empty());
+}

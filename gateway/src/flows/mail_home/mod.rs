@@ -17,6 +17,7 @@
 mod authentic;
 pub mod keep;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -33,10 +34,11 @@ use smtp::message::MessageFacts;
 use smtp::reply::Reply;
 use smtp::server::{MailFrom, RcptTo};
 
+use crate::aliases::MEMBERS_MAX;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::flows::records::{Slip, queue_id_of};
-use crate::flows::{Knowledge, Snapshot, replies, words};
+use crate::flows::{Knowledge, Snapshot, loops, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
 use crate::spool::{Note, RowId, Spool, Stage, State};
@@ -80,25 +82,35 @@ impl MailHome {
         Transaction { snapshot, client: client.clone(), from, recipients: Vec::new() }
     }
 
-    /// One more recipient, if it is one of ours.
+    /// One more recipient, if it is one of ours; or an alias, if all that it comes to is: nobody outside makes us a relay.
     ///
     /// # Errors
     /// The reply for the client.
     pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
-        let decision = tx.decide_recipient(&to.address);
-        if let Verdict::Refuse(refusal) = decision.verdict {
-            let rule = decision.reasons.first().map_or("none", |reason| reason.rule.as_str());
-            return Err(self.turn_away(rule, replies::refused(&refusal)));
+        let Some(members) = tx.snapshot.aliases.expand(&to.address) else {
+            self.decide_recipient(tx, &to.address)?;
+            // After the judge: our mail server hears of our own domains only.
+            if let Some(call_ahead) = &self.recipients {
+                let asked = call_ahead.ask(&to.address, (self.clock)()).await;
+                asked.map_err(|reply| self.turn_away("recipient-unknown", reply))?;
+            }
+            tx.recipients.push(to.address);
+            return Ok(());
+        };
+        if tx.recipients.len() + members.len() > MEMBERS_MAX {
+            return Err(self.turn_away("recipients", replies::too_many_recipients()));
         }
-        // After the judge: our mail server hears of our own domains only.
-        if let Some(call_ahead) = &self.recipients {
-            call_ahead
-                .ask(&to.address, (self.clock)())
-                .await
-                .map_err(|reply| self.turn_away("recipient-unknown", reply))?;
-        }
-        tx.recipients.push(to.address);
+        members.iter().try_for_each(|member| self.decide_recipient(tx, member))?;
+        let known: HashSet<Address> = tx.recipients.iter().cloned().collect();
+        tx.recipients.extend(members.into_iter().filter(|member| !known.contains(member)));
         Ok(())
+    }
+
+    fn decide_recipient(&self, tx: &Transaction, to: &Address) -> Result<(), Reply> {
+        let decision = tx.decide_recipient(to);
+        let Verdict::Refuse(refusal) = decision.verdict else { return Ok(()) };
+        let rule = decision.reasons.first().map_or("none", |reason| reason.rule.as_str());
+        Err(self.turn_away(rule, replies::refused(&refusal)))
     }
 
     /// The whole mail: a positive reply is the promise that it is kept.
@@ -112,8 +124,8 @@ impl MailHome {
     /// From the last dot to the durable commit. The error is the reply.
     async fn accept(&self, tx: Transaction, octets: Bytes) -> Result<String, Reply> {
         let arrived = (self.clock)();
-        let facts = smtp::message::read(&octets, &smtp::message::Limits::default())
-            .map_err(|malformed| self.turn_away("malformed", malformed.reply()))?;
+        let facts = loops::read(&octets, &self.hostname)
+            .map_err(|malformed| self.turn_away(malformed.rule, malformed.reply))?;
         let verdicts = self.verifier.verify(tx.asked(&octets)).await;
         if verdicts.temporary {
             return Err(self.turn_away("undecided", authentic::undecided(&verdicts)));

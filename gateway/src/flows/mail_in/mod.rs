@@ -36,7 +36,7 @@ use crate::flows::receipts::Receipts;
 use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
 use crate::flows::sealing::Suites;
 use crate::flows::under_way::UnderWay;
-use crate::flows::{Knowledge, Snapshot, protection, words};
+use crate::flows::{Knowledge, Snapshot, loops, protection, words};
 use crate::introductions::Gossip;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
@@ -209,6 +209,10 @@ impl MailIn {
         self.recall(&mut work, row.progress.as_deref(), |mail, recipient| {
             decide_recipient(snapshot, partner, mail, recipient)
         });
+        if let Err(malformed) = loops::check(&work.mail.octets, &self.hostname) {
+            self.metrics.refused(malformed.rule);
+            work.fail_pending("5.4.6", &malformed.reply.to_string());
+        }
         if partner.is_frozen() && !work.progress.pending.is_empty() {
             let words = "two histories of the partner's identity are signed; its recovery key settles which one counts";
             work.note((self.clock)(), Stage::Decided, words.to_owned());

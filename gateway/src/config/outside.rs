@@ -1,0 +1,138 @@
+//! What may leave in the clear, and what may not.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{Wrong, as_text, text};
+
+/// Which mail must be encrypted: any one of these marks is enough.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MustEncrypt {
+    /// Header fields: `NAME` for any value, or `NAME: VALUE`. Case does not matter.
+    #[schemars(with = "Vec<text::HeaderMark>")]
+    pub headers: Vec<HeaderMark>,
+    /// Tags anywhere in the subject, such as `[secure]`. Case does not matter.
+    pub subject_tags: Vec<String>,
+    /// Domains to which everything must be encrypted. Domains below them count too.
+    #[schemars(with = "Vec<text::Domain>")]
+    pub recipient_domains: Vec<String>,
+    /// Domains of ours from which everything must be encrypted.
+    #[schemars(with = "Vec<text::Domain>")]
+    pub sender_domains: Vec<String>,
+}
+
+/// Mail to domains that have no gateway.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outside {
+    /// Whether such mail leaves, and how well its way must be protected. Unless it is `refuse`, a domain is first asked
+    /// whether it has a gateway; without a clear answer the mail waits.
+    pub policy: OutsidePolicy,
+    /// Domains that are known to have no gateway and are not asked: those whose web server never answers.
+    #[schemars(with = "Vec<text::Domain>")]
+    pub without_gateway: Vec<String>,
+}
+
+/// Whether mail leaves to domains that have no gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutsidePolicy {
+    /// It does not.
+    #[default]
+    Refuse,
+    /// Under TLS where the other server offers it, otherwise in the clear.
+    Opportunistic,
+    /// Under TLS only, whatever certificate the other server shows.
+    Encrypted,
+    /// Under TLS only, with a server that proves its name (DANE, MTA-STS or a public certificate).
+    Verified,
+}
+
+impl Outside {
+    /// What is demanded of the way outside; `None`: nothing goes there.
+    pub fn demand(&self) -> Option<policies::Demand> {
+        match self.policy {
+            OutsidePolicy::Refuse => None,
+            OutsidePolicy::Opportunistic => Some(policies::Demand::Opportunistic),
+            OutsidePolicy::Encrypted => Some(policies::Demand::Encrypted),
+            OutsidePolicy::Verified => Some(policies::Demand::Verified),
+        }
+    }
+}
+
+/// A header field that marks a mail: its name, and its value if only one counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HeaderMark {
+    name: String,
+    value: Option<String>,
+}
+
+impl HeaderMark {
+    /// A mark that programs agree on is rare; this one is read by several gateways.
+    pub(super) fn example() -> HeaderMark {
+        HeaderMark { name: "X-Encrypt".into(), value: Some("yes".into()) }
+    }
+
+    /// The name of the field.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value that counts; `None`: any.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+}
+
+impl FromStr for HeaderMark {
+    type Err = Wrong;
+
+    /// RFC 5322 §2.2: a name is printable ASCII without colon.
+    fn from_str(text: &str) -> Result<HeaderMark, Wrong> {
+        let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
+        let value = value.map(str::trim);
+        let sound = !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        match sound && value != Some("") {
+            true => Ok(HeaderMark { name: name.to_owned(), value: value.map(str::to_owned) }),
+            false => Err(Wrong::new(
+                format!("\"{text}\" is not a header field."),
+                "Write its name, such as X-Encrypt, or name and value, such as \"X-Encrypt: yes\".",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for HeaderMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}: {value}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+as_text!(HeaderMark);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_a_name_or_a_name_with_the_value_that_counts() {
+        let mark: HeaderMark = "X-Encrypt:  yes ".parse().unwrap();
+        assert_eq!(
+            (mark.name(), mark.value(), mark.to_string().as_str()),
+            ("X-Encrypt", Some("yes"), "X-Encrypt: yes")
+        );
+        let any: HeaderMark = "X-Encrypt".parse().unwrap();
+        assert_eq!((any.name(), any.value()), ("X-Encrypt", None));
+        for bad in ["", ":", ": yes", "X-Encrypt:", "X Encrypt: yes", "Gehei\u{e4}m"] {
+            assert!(bad.parse::<HeaderMark>().is_err(), "{bad}");
+        }
+    }
+}
