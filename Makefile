@@ -1,6 +1,6 @@
 # The four commands. `make help` prints them.
 CARGO ?= cargo
-PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3 nsd ldnsutils softhsm2
+PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp strace faketime procps curl openssl python3 nsd ldnsutils softhsm2 python3-dkim python3-spf python3-nacl python3-dnspython
 
 .PHONY: help run test test-quick bench fuzz check fmt deny advisories config-docs peers build
 
@@ -22,6 +22,7 @@ test-quick: ## the tests that need no other software
 bench: ## throughput and latency against a Postfix pair, in one run on this machine
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked --quiet -p dccp --example speed
+	$(CARGO) run --release --locked --quiet -p smtp --example reading
 	$(CARGO) run --release --locked --quiet -p finding --example hit
 	$(CARGO) run --release --locked --quiet -p policies --example cost
 	$(CARGO) run --release --locked -p tests --bin bench

@@ -25,11 +25,13 @@
 //!
 //! Deliberately absent: what to do about a verdict (the rules of the house), sending DMARC reports, BIMI.
 
+mod body;
 mod forged;
 mod keys;
 mod results;
 mod seal;
 mod sign;
+mod spf_record;
 mod translate;
 mod verdicts;
 mod verifier;

@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use mail_auth::common::crypto::HashAlgorithm;
 use mail_auth::dkim::Canonicalization::Relaxed;
 
+use super::body::relaxed_hash;
 use super::keys::{Algorithm, KeyPair};
 use crate::message::{End, Field, Fields};
 
@@ -105,10 +105,8 @@ impl<'a> Message<'a> {
         if !all.iter().any(|field| field.is("From")) {
             return Err(SignError::NoFrom);
         }
-        let hash =
-            HashAlgorithm::Sha256.hash(Relaxed.canonical_body(octets.get(body..).unwrap_or_default(), 0));
-        let mut message =
-            Self { signed: Vec::new(), names: String::new(), body_hash: BASE64.encode(hash.as_ref()) };
+        let body_hash = BASE64.encode(relaxed_hash(octets.get(body..).unwrap_or_default()));
+        let mut message = Self { signed: Vec::new(), names: String::new(), body_hash };
         OVERSIGNED.iter().for_each(|name| message.choose(&all, name, true));
         SIGNED.iter().for_each(|name| message.choose(&all, name, false));
         Ok(message)

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use mail_auth::common::crypto::Algorithm;
+use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::to_a_label;
 use mail_auth::common::verify::DomainKey;
+use mail_auth::dkim::Canonicalization;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
@@ -20,7 +21,9 @@ use mail_auth::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use super::body::relaxed_hash;
 use super::keys::Published;
+use super::spf_record;
 use super::translate;
 use super::verdicts::{Arc, Dkim, Dmarc, Outcome, Policy, Spf, SpfIdentity, Verdicts};
 use crate::address::{self, ReversePath};
@@ -118,6 +121,7 @@ impl Verifier {
             return unreadable(ip, helo, mail_from);
         };
         let refused = refuse_excess(&mut message);
+        mend_hashes(&mut message);
         let message = &message;
         let ((helo, mail_from), dkim, arc) =
             tokio::join!(self.spf(&asked, ip, end), self.dkim(message, end), self.arc(message, end));
@@ -165,29 +169,31 @@ impl Verifier {
         tokio::join!(helo, mail_from)
     }
 
-    /// `check_host()` of RFC 7208 §4, with the part that `mail-auth` leaves out: several records are none (§4.5).
+    /// `check_host()` of RFC 7208 §4, with what `mail-auth` leaves out: several records (§4.5) and one with an unknown term
+    /// (§4.6) are permerrors.
     async fn check_host(&self, ip: IpAddr, domain: &str, hello: &str, sender: &str, end: Instant) -> Outcome {
         if !address::is_domain(domain) || domain.starts_with('[') || !domain.contains('.') {
             return Outcome::None; // §4.3: an address literal or a single label
         }
         let question = SpfParameters::new(ip, domain, hello, &self.hostname, sender);
         let answer = async {
-            match self.spf_records(domain).await {
-                0 | 1 => translate::spf(self.dns.check_host(Parameters::new(question)).await.result()),
-                _ => Outcome::PermError,
+            match self.spf_records(domain).await.as_slice() {
+                [_, _, ..] => Outcome::PermError,
+                [record] if !spf_record::is_well_formed(record) => Outcome::PermError,
+                _ => translate::spf(self.dns.check_host(Parameters::new(question)).await.result()),
             }
         };
         timeout_at(end, answer).await.unwrap_or(Outcome::TempError)
     }
 
-    /// How many SPF records the domain has. Without an answer 0: who asks next gets none either.
-    async fn spf_records(&self, domain: &str) -> usize {
-        let Ok(answer) = self.dns.0.txt_lookup(format!("{domain}.")).await else { return 0 };
+    /// The SPF records of a domain. Without an answer none: who asks next gets none either.
+    async fn spf_records(&self, domain: &str) -> Vec<Vec<u8>> {
+        let Ok(answer) = self.dns.0.txt_lookup(format!("{domain}.")).await else { return Vec::new() };
         let texts = answer.answers().iter().filter_map(|record| match &record.data {
             RData::TXT(text) => Some(text.txt_data.concat()),
             _ => None,
         });
-        texts.filter(|text| is_spf(text)).count()
+        texts.filter(|text| spf_record::is_spf(text)).collect()
     }
 
     async fn dkim<'m>(&self, message: &'m AuthenticatedMessage<'m>, end: Instant) -> Vec<DkimOutput<'m>> {
@@ -257,14 +263,26 @@ fn refuse_excess(message: &mut AuthenticatedMessage<'_>) -> Vec<Dkim> {
         });
         false
     });
-    let is_long = message.ams_headers.len() > INSTANCES_MAX
+    let is_refused = message.ams_headers.len() > INSTANCES_MAX
         || message.ams_headers.iter().any(|signature| {
-            signature.value.len() > SIGNATURE_OCTETS_MAX || signature.header.h.len() > SIGNED_FIELDS_MAX
+            signature.value.len() > SIGNATURE_OCTETS_MAX
+                || signature.header.h.len() > SIGNED_FIELDS_MAX
+                || signature.header.a == Algorithm::RsaSha1
         });
-    if is_long {
+    if is_refused {
         message.has_arc_errors = true; // a chain that cannot be judged
     }
     refused
+}
+
+/// Replaces the hashes of relaxed bodies by our own: see `body.rs`.
+fn mend_hashes(message: &mut AuthenticatedMessage<'_>) {
+    let body = message.raw_message.get(message.body_offset()..).unwrap_or_default();
+    for (form, algorithm, _, hash) in &mut message.body_hashes {
+        if (*form, *algorithm) == (Canonicalization::Relaxed, HashAlgorithm::Sha256) {
+            *hash = relaxed_hash(body).as_ref().to_vec();
+        }
+    }
 }
 
 /// Octets in which there is no header field.
@@ -273,12 +291,6 @@ fn unreadable(ip: IpAddr, helo: Spf, mail_from: Spf) -> Verdicts {
     let dmarc = Dmarc { outcome: Outcome::PermError, domain: String::new(), policy: Policy::None, why };
     let arc = Arc { outcome: Outcome::None, instances: 0, sealer: None, why: String::new() };
     Verdicts { ip, helo, mail_from, dkim: Vec::new(), dmarc, arc, temporary: false }
-}
-
-/// `v=spf1` and then a space or nothing (RFC 7208 §4.5).
-fn is_spf(text: &[u8]) -> bool {
-    let rest = text.get(..6).filter(|version| version.eq_ignore_ascii_case(b"v=spf1")).and(text.get(6..));
-    rest.is_some_and(|rest| rest.first().is_none_or(|next| *next == b' '))
 }
 
 /// Whether a record holds the key that we would publish, whatever else its owner wrote into it.

@@ -208,6 +208,34 @@ fn only_crlf_is_a_line_end_in_strict_octets() {
     }
 }
 
+#[test]
+fn bombs_cost_no_more_than_a_look_at_their_octets() {
+    const OCTETS: usize = 4 * 1024 * 1024;
+    let open =
+        |i| format!("Content-Type: multipart/mixed; boundary=\"{i}{}\"\r\n\r\n--{i}\r\n", "b".repeat(60));
+    let nested: String = (0..31).map(open).collect();
+    let multipart = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+    for (head, piece) in [
+        // Lines that begin like every open boundary, and lines that are nearly one.
+        (nested.as_str(), "--x\r\n"),
+        (nested.as_str(), "--0bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n"),
+        (multipart, "\r\n--"),
+        (multipart, "--b --b\r\n"),
+        // Parameters, comments, encoded words, addresses and folds without an end.
+        ("Content-Type: text/plain", "; a*0*=utf-8''%41"),
+        ("Content-Type: ", "("),
+        ("Subject: ", "=?utf-8?b?"),
+        ("From: ", "a:<b@c.example>,"),
+        ("From: ", "\r\n "),
+    ] {
+        let bomb = head.to_owned() + &piece.repeat(OCTETS / piece.len());
+        let begun = std::time::Instant::now();
+        let _ = read_text(&bomb);
+        // A quadratic walk over 4 MiB would take minutes; a linear one takes milliseconds, unoptimised some more.
+        assert!(begun.elapsed().as_secs() < 20, "{piece:?} took {:?}", begun.elapsed());
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..500)) {

@@ -306,6 +306,13 @@ const AUTH_IN_STEPS: &str = "EHLO client.example\r\nAUTH LOGIN\r\nYWxpY2U=\r\nY3
 const AUTH_SCRAM: &str = "EHLO client.example\r\nAUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\r\n\
     Yz1iaXdzLHI9YWJjQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NIQndjSCxwPWRIemJaYXBXSWs0alVoTitVdGU5eXRhZzl6amZNSGdzcW1taXo3QW5kVlE9\r\n\
     QUIT\r\n";
+const CLAIM: &str = "X-DCCP-Trust: 3\r\nAuthentication-Results: gw.acme.example; dmarc=pass\r\n\
+    Authentication-Results: mx.globex.example; spf=pass\r\nSubject: x\r\n\r\nbody\r\n";
+const CHAIN: &str = "ARC-Seal: i=1; a=rsa-sha256; t=1; cv=none; d=globex.example; s=s; b=AAAA\r\n\
+    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=globex.example; s=s; t=1;\r\n\
+    \th=From:Subject; bh=AAAA; b=AAAA\r\nARC-Authentication-Results: i=1; mx.globex.example; spf=pass\r\n\
+    DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/simple; d=globex.example; s=s; h=From:From;\r\n\
+    \tbh=AAAA; b=AAAA\r\n";
 
 fn edge(corpus: &Corpus) {
     corpus.put("smtp_session", "two_mails", SESSION);
@@ -320,6 +327,11 @@ fn edge(corpus: &Corpus) {
     );
     corpus.put("smtp_message", "plain", PLAIN_MAIL);
     corpus.put("smtp_message", "multipart", MULTIPART);
+    corpus.put("smtp_claims", "plain", CLAIM);
+    corpus.put("smtp_claims", "comment", "Authentication-Results: (a (b)) \"gw.acme.example\";\r\n\tspf=pass\r\n\r\n");
+    corpus.put("smtp_seal", "plain", PLAIN_MAIL);
+    corpus.put("smtp_seal", "multipart", MULTIPART);
+    corpus.put("smtp_seal", "chained", format!("{CHAIN}{PLAIN_MAIL}"));
     corpus.put("smtp_report", "plain", PLAIN_MAIL);
     corpus.put("smtp_report", "multipart", MULTIPART);
     corpus.put(

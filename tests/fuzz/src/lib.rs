@@ -26,6 +26,7 @@ mod frames;
 mod identity;
 mod mail;
 mod messages;
+mod origin;
 mod people;
 mod trees;
 
@@ -64,9 +65,11 @@ pub fn all() -> &'static [Target] {
         ("sealed_message", messages::sealed_message),
         ("signed_part", messages::signed_part),
         ("smtp_address", mail::address),
+        ("smtp_claims", origin::claims),
         ("smtp_message", mail::message),
         ("smtp_replies", mail::replies),
         ("smtp_report", mail::report),
+        ("smtp_seal", origin::seal),
         ("smtp_session", mail::session),
         ("smtp_submission", mail::submission),
         ("stock", identity::stock),
