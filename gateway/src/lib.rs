@@ -24,6 +24,7 @@ pub mod config;
 pub mod courier;
 pub mod custody;
 pub mod delivery;
+pub mod dkim;
 pub mod exchange;
 pub mod flows;
 pub mod forward;

@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | user … | keys … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | user … | keys … | dkim … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -12,6 +12,7 @@
 
 mod ask;
 mod did;
+mod dkim;
 mod farewell;
 mod init;
 mod keys;
@@ -39,6 +40,7 @@ use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
 use did::DidCommand;
+use dkim::DkimCommand;
 pub use init::InitArgs;
 use keys::KeysCommand;
 use partner::PartnerCommand;
@@ -80,6 +82,9 @@ enum Command {
     /// Seal the private keys of a gateway that was founded without a master key.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The keys that sign our mail for the open Internet (DKIM): make them, publish them, replace them.
+    #[command(subcommand)]
+    Dkim(DkimCommand),
     /// The recovery key of the organisation: make it, try it, use it.
     #[command(subcommand)]
     Recovery(RecoveryCommand),
@@ -158,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Person(command) => person::person(command, &config, clock::system()),
         Command::User(command) => user::user(command, &config),
         Command::Keys(command) => keys::keys(&command, &config),
+        Command::Dkim(command) => dkim::dkim(&command, &config, clock::system()),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::master::{Master, MasterFrom};
 use super::model::{
-    Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, Organisation, Overlay, Policies,
-    Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
+    Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, Organisation,
+    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
 use super::outside::{HeaderMark, MustEncrypt, Outside};
 use super::value::{HostPort, Network};
@@ -57,6 +57,21 @@ impl Config {
         Duration::from_secs(self.shutdown_grace_s)
     }
 
+    /// The name under which results of authentication are written: `authenticity.authserv_id`, or our host name.
+    pub fn authserv_id(&self) -> &str {
+        self.authenticity.authserv_id.as_deref().unwrap_or(&self.smtp.hostname)
+    }
+
+    /// How mail from outside, and the visibility of our own keys, are looked up.
+    pub fn verifier_settings(&self) -> smtp::authenticity::Settings {
+        smtp::authenticity::Settings {
+            dns_servers: self.finding.dns_servers.clone(),
+            hostname: self.smtp.hostname.clone(),
+            // SPF, DKIM and ARC together, then DMARC: each has half of the time.
+            deadline: Duration::from_secs(self.authenticity.deadline_s) / 2,
+        }
+    }
+
     /// A complete example in which every key has a value: the source of the printed order and of the samples.
     pub fn example() -> Config {
         Config {
@@ -84,6 +99,11 @@ impl Config {
                 extra_roots: Some("tls/internal-ca.crt".into()),
                 ..Finding::default()
             },
+            authenticity: Authenticity {
+                authserv_id: Some("gateway.acme.test".into()),
+                ..Authenticity::default()
+            },
+            dkim: Dkim::default(),
             publication: Some(Publication {
                 listen: Publication::listen_default(),
                 tls: Tls { certificate: "tls/https.crt".into(), key: "tls/https.key".into() },
@@ -117,6 +137,7 @@ impl Config {
             publication: None,
             finding: Finding::default(),
             users: Users::default(),
+            authenticity: Authenticity::default(),
             ..Config::example()
         }
     }
@@ -212,6 +233,25 @@ impl Finding {
     /// `recheck_h` in milliseconds.
     pub fn recheck_ms(&self) -> u64 {
         self.recheck_h * 3_600_000
+    }
+}
+
+impl Default for Authenticity {
+    fn default() -> Authenticity {
+        Authenticity { authserv_id: None, deadline_s: 30 }
+    }
+}
+
+impl Dkim {
+    /// `look_s` as a duration.
+    pub fn look_every(&self) -> Duration {
+        Duration::from_secs(self.look_s)
+    }
+}
+
+impl Default for Dkim {
+    fn default() -> Dkim {
+        Dkim { look_s: 600 }
     }
 }
 

@@ -36,8 +36,8 @@ use std::path::Path;
 
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
-    Config, Control, Delivery, DeliveryProtocol, Finding, Keys, Log, LogFormat, LogLevel, Organisation,
-    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
+    Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, LogFormat, LogLevel,
+    Organisation, Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
 };
 pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy};
 pub use print::{commented_yaml, markdown, sample};

@@ -37,6 +37,12 @@ pub struct Config {
     /// How organisations, and the records behind their identities, are looked up.
     #[serde(default)]
     pub finding: Finding,
+    /// How we find out who really sent mail that comes from outside (SPF, DKIM, DMARC, ARC).
+    #[serde(default)]
+    pub authenticity: Authenticity,
+    /// The keys that sign our mail for the open Internet. `dccp-gateway dkim` makes them, in a folder beside `keys.storage`.
+    #[serde(default)]
+    pub dkim: Dkim,
     /// The HTTPS door where strangers find our identity. Without it only partners' gateways can ask us for it.
     #[serde(default)]
     pub publication: Option<Publication>,
@@ -255,6 +261,28 @@ pub struct Finding {
     /// Hours between two looks at whether a partner's domain still names the identity that we pinned.
     #[schemars(range(min = 1, max = 168))]
     pub recheck_h: u64,
+}
+
+/// How we find out who really sent mail from outside. DNS is asked at `finding.dns_servers`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Authenticity {
+    /// The name under which we write what we found (Authentication-Results, RFC 8601), and under which nobody else may.
+    /// All gateways of the organisation should share one. Without it `smtp.hostname`.
+    #[schemars(with = "Option<text::Domain>")]
+    pub authserv_id: Option<String>,
+    /// Seconds that DNS may take for one message; the sender is then asked to try again.
+    #[schemars(range(min = 1, max = 60))]
+    pub deadline_s: u64,
+}
+
+/// The keys that sign our mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dkim {
+    /// Seconds between two looks at whether DNS shows a new key, which signs from then on.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub look_s: u64,
 }
 
 /// The HTTPS door where strangers find our identity.

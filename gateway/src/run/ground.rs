@@ -10,6 +10,7 @@ use dccp::limits::SUCCESSION_BYTES_MAX;
 use federation::Directory;
 use policies::Rules;
 use prometheus_client::registry::Registry;
+use smtp::authenticity::Verifier;
 use smtp::client::{Protocol, Target};
 use tokio::sync::{mpsc, watch};
 
@@ -21,6 +22,7 @@ use crate::config::{Config, DeliveryProtocol};
 use crate::courier::{self, Kit};
 use crate::custody::Custody;
 use crate::delivery::{self, Delivery};
+use crate::dkim::{KeyFolder, Rotation};
 use crate::flows::Knowledge;
 use crate::flows::arrival::{Arrivals, House};
 use crate::flows::mail_in::MailIn;
@@ -172,6 +174,13 @@ impl Ground {
             partners: self.partners.clone(),
             clock: self.clock,
         }
+    }
+
+    /// Takes DKIM keys into use.
+    pub(super) fn rotation(&self) -> Result<Rotation, Error> {
+        let keys = KeyFolder::beside(&self.config.keys.storage, self.custody.vault().clone());
+        let verifier = Arc::new(Verifier::new(self.config.verifier_settings())?);
+        Ok(Rotation::new(keys, verifier, self.config.dkim.look_every(), self.clock)?)
     }
 
     fn watch(&self) -> Watch {

@@ -55,6 +55,9 @@ pub enum Error {
     /// The overlay did not start.
     #[error("the overlay: {0}")]
     Overlay(#[from] overlay::StartError),
+    /// The keys that sign mail for outside.
+    #[error("DKIM keys: {0}")]
+    Dkim(#[from] crate::dkim::DkimError),
     /// DNS, for mail from the outside.
     #[error(transparent)]
     Dns(#[from] smtp::authenticity::DnsUnusable),
@@ -107,6 +110,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         stops.tasks.spawn(aliases.run(stops.back.clone()));
     }
     stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
+    stops.tasks.spawn(ground.rotation()?.run(stops.back.clone()));
     ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);

@@ -18,9 +18,6 @@ use crate::introductions::Room;
 use crate::recipients::CallAhead;
 use crate::users::{LocalUsers, Verifier};
 
-/// The end of all DNS look-ups about one mail from outside; its client waits meanwhile, and most wait minutes.
-const AUTHENTICITY_DEADLINE: Duration = Duration::from_secs(20);
-
 /// What our own mail server may take to say whether it knows a recipient: the client at the other end waits for it.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -66,11 +63,7 @@ impl Ground {
     }
 
     fn mail_home(&self) -> Result<MailHome, DnsUnusable> {
-        let verifier = authenticity::Verifier::new(authenticity::Settings {
-            dns_servers: self.config.finding.dns_servers.clone(),
-            hostname: self.config.smtp.hostname.clone(),
-            deadline: AUTHENTICITY_DEADLINE,
-        })?;
+        let verifier = authenticity::Verifier::new(self.config.verifier_settings())?;
         let is_asked = self.config.delivery.verify_recipients;
         Ok(MailHome {
             knowledge: self.knowledge.clone(),
@@ -80,6 +73,7 @@ impl Ground {
             spool: self.spool.clone(),
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
+            authserv_id: self.config.authserv_id().to_owned(),
             size_max: self.config.smtp.size_bytes_max,
             lifetime_ms: self.config.queue.lifetime_ms(),
             clock: self.clock,

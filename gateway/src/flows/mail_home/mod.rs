@@ -57,8 +57,10 @@ pub struct MailHome {
     pub spool: Spool,
     /// Counters.
     pub metrics: Metrics,
-    /// Our name in trace headers, and the one under which we write down what we found out.
+    /// Our name in trace headers.
     pub hostname: String,
+    /// The name under which we write down what we found out.
+    pub authserv_id: String,
     /// Largest mail in octets.
     pub size_max: u64,
     /// Milliseconds that a mail may wait for our mail server.
@@ -204,13 +206,13 @@ impl MailHome {
         queue_id: &str,
         arrived: UnixMillis,
     ) -> Bytes {
-        let results = verdicts.authentication_results(&self.hostname);
+        let results = verdicts.authentication_results(&self.authserv_id);
         let received = tx.received(&self.hostname, queue_id, arrived);
         let mut whole = BytesMut::with_capacity(results.len() + received.len() + octets.len());
         whole.extend_from_slice(results.as_bytes());
         whole.extend_from_slice(received.as_bytes());
         let mut from = 0;
-        for forged in forged_results(octets, &self.hostname) {
+        for forged in forged_results(octets, &self.authserv_id) {
             whole.extend_from_slice(octets.get(from..forged.start).unwrap_or_default());
             from = forged.end;
         }
