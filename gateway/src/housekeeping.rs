@@ -4,7 +4,7 @@
 //! |---|---|
 //! | start | decide anew what is held for partners who are not in doubt |
 //! | second | notice partners that another process imported; give up what has expired |
-//! | minute | keep the epoch prekeys current and present them to partners |
+//! | minute | keep the epoch prekeys current and present them to partners; tell senders what is late |
 //! | hour | purge the journal and old contacts |
 
 use std::time::Duration;
@@ -22,6 +22,9 @@ use crate::spool::{Direction, Note, Settlement, Spool, SpoolError, Stage, State,
 /// Expired rows settled in one look, so that housekeeping never holds the spool for long.
 const EXPIRED_AT_ONCE: usize = 100;
 
+/// Late rows told in one look, for the same reason.
+const LATE_AT_ONCE: usize = 100;
+
 /// The task that keeps the house.
 pub struct Housekeeping {
     /// What is kept.
@@ -30,8 +33,10 @@ pub struct Housekeeping {
     pub acquaintance: Acquaintance,
     /// What partners answered about their people.
     pub contacts: Contacts,
-    /// Tells senders what expired.
+    /// Tells senders what is late and what expired.
     pub reporter: Reporter,
+    /// Milliseconds after which a sender is told that a mail is late; none: never.
+    pub late_after_ms: Option<u64>,
     /// Time.
     pub clock: Clock,
 }
@@ -52,13 +57,26 @@ impl Housekeeping {
                     self.acquaintance.follow().await;
                     complain("give up what has expired", self.give_up_expired().await);
                 }
-                _ = minute.tick() => self.acquaintance.rotate((self.clock)()).await,
+                _ = minute.tick() => {
+                    self.acquaintance.rotate((self.clock)()).await;
+                    complain("tell what is late", self.tell_late().await);
+                }
                 _ = hour.tick() => {
                     complain("purge the journal", self.spool.purge((self.clock)()).await);
                     complain("forget old contacts", self.contacts.purge((self.clock)()).await);
                 }
             }
         }
+    }
+
+    async fn tell_late(&self) -> Result<(), SpoolError> {
+        let Some(late_after_ms) = self.late_after_ms else { return Ok(()) };
+        let now = (self.clock)();
+        let before = now.saturating_sub_ms(late_after_ms);
+        for id in self.spool.late(before, LATE_AT_ONCE).await? {
+            self.reporter.late(id, now).await?;
+        }
+        Ok(())
     }
 
     async fn give_up_expired(&self) -> Result<(), SpoolError> {

@@ -7,7 +7,7 @@ use mail_parser::{Message, MessageParser, MimeHeaders};
 use proptest::prelude::*;
 use smtp::{
     address::Address,
-    dsn::{Action, Diagnostic, RecipientReport, Report, failure},
+    dsn::{Action, Diagnostic, OriginalRecipient, RecipientReport, Report, compose},
     reply::{Enhanced, Reply},
 };
 
@@ -27,6 +27,7 @@ fn no_such_user(recipient: &str) -> RecipientReport {
         remote_mta: Some("mx.globex.test".into()),
         diagnostic: Some(Diagnostic::Smtp(Reply::new(550, Enhanced(5, 1, 1), "no such user"))),
         last_attempt: Some(at(1_700_000_100)),
+        original: None,
     }
 }
 
@@ -41,7 +42,7 @@ fn report(sender: &str, recipients: &[RecipientReport], original: &[u8]) -> Vec<
         recipients,
         original_headers: original,
     };
-    failure(&report).to_vec()
+    compose(&report).to_vec()
 }
 
 /// The three parts, decoded.
@@ -242,4 +243,35 @@ proptest! {
         let expected = [&["Reporting-MTA", "Original-Envelope-Id", "Arrival-Date"][..], &group, &group].concat();
         prop_assert_eq!(field_names(&status), expected);
     }
+}
+
+#[test]
+fn a_delivery_that_was_asked_about_is_told_with_the_address_as_the_sender_wrote_it() {
+    let original = OriginalRecipient { kind: "rfc822".into(), address: "team@acme.test".into() };
+    let delivered = RecipientReport {
+        action: Action::Delivered,
+        status: Enhanced(2, 1, 5),
+        diagnostic: None,
+        original: Some(original),
+        ..no_such_user("bob@globex.test")
+    };
+    let relayed =
+        RecipientReport { action: Action::Relayed, recipient: "carol@old.test".into(), ..delivered.clone() };
+    let octets = report("alice@acme.test", &[delivered, relayed], ORIGINAL);
+    let message = MessageParser::default().parse(&octets).unwrap();
+    assert_eq!(message.subject(), Some("Your message was delivered"));
+    let [(_, human), (_, status), _] = parts(&message);
+    let (human, status) = (String::from_utf8(human).unwrap(), String::from_utf8(status).unwrap());
+    assert!(human.contains("was delivered to:") && human.contains("sends no reports, for:"), "{human}");
+    assert!(!human.contains("What to do"), "{human}");
+    assert!(status.contains("Original-Recipient: rfc822; team@acme.test\r\nFinal-Recipient: rfc822; bob@"));
+    assert!(status.contains("Action: delivered\r\nStatus: 2.1.5") && status.contains("Action: relayed"));
+}
+
+#[test]
+fn one_failure_among_deliveries_names_the_report() {
+    let delivered = RecipientReport { action: Action::Delivered, ..no_such_user("eve@globex.test") };
+    let octets = report("alice@acme.test", &[delivered, no_such_user("bob@globex.test")], ORIGINAL);
+    let message = MessageParser::default().parse(&octets).unwrap();
+    assert_eq!(message.subject(), Some("Your message could not be delivered"));
 }

@@ -289,6 +289,11 @@ impl Default for Suites {
 }
 
 impl Queue {
+    /// `late_notice_h` in milliseconds; none when nobody is to be told.
+    pub fn late_after_ms(&self) -> Option<u64> {
+        (self.late_notice_h > 0).then_some(self.late_notice_h * 3_600_000)
+    }
+
     /// `lifetime_h` in milliseconds.
     pub fn lifetime_ms(&self) -> u64 {
         self.lifetime_h * 3_600_000
@@ -299,6 +304,7 @@ impl Default for Queue {
     fn default() -> Queue {
         Queue {
             lifetime_h: 72,
+            late_notice_h: 4,
             retry_delay_ms_min: 1_000,
             retry_delay_ms_max: 900_000,
             journal_days: 30,

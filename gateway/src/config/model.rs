@@ -329,6 +329,9 @@ pub struct Queue {
     /// Hours after which undelivered mail is returned to its sender. Opening keys are kept as long: at most 72.
     #[schemars(range(min = 1, max = 72))]
     pub lifetime_h: u64,
+    /// Hours after which a sender is told that a mail is late (and goes on being tried); 0: never.
+    #[schemars(range(min = 0, max = 72))]
+    pub late_notice_h: u64,
     /// The first pause after a failed attempt, in milliseconds; it doubles from there.
     #[schemars(range(min = 100, max = 600_000))]
     pub retry_delay_ms_min: u64,

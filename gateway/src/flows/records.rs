@@ -2,6 +2,8 @@
 //! people see in the trace, the [`Slip`] from which a failure report is composed, and [`Progress`] of a
 //! hand-over to several recipients. Clear forms exist in memory only.
 
+use dccp::UnixMillis;
+use dccp::mail::{MailEnvelope, Notify, Wish};
 use dccp::receipt::{Action, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -87,9 +89,65 @@ pub struct Slip {
     pub arrived_ms: u64,
     /// Header section of the original, at most [`SLIP_HEADER_BYTES_MAX`]; 8-bit octets survive as Latin-1.
     pub headers: String,
+    /// The sender's own name for the mail (ENVID, RFC 3461 §4.4).
+    #[serde(default)]
+    pub envelope_id: Option<String>,
+    /// What the sender wants to be told of each of the recipients; empty: what is customary.
+    #[serde(default)]
+    pub wanted: Vec<Wanted>,
+}
+
+/// Of which events of one recipient the sender wants to be told (RFC 3461 §4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// It was delivered.
+    pub success: bool,
+    /// It was given up.
+    pub failure: bool,
+    /// It is late.
+    pub delay: bool,
+    /// Type and address of the recipient as the sender first wrote it (RFC 3461 §4.2).
+    pub original: Option<(String, String)>,
+}
+
+impl Default for Wanted {
+    /// Who says nothing is told of trouble (RFC 3461 §4.1: at least of failure).
+    fn default() -> Self {
+        Self { success: false, failure: true, delay: true, original: None }
+    }
+}
+
+impl From<&Wish> for Wanted {
+    fn from(wish: &Wish) -> Self {
+        let original = wish.original.clone().map(|original| (original.kind, original.address));
+        let (success, failure, delay) = match wish.notify {
+            Notify::Unspecified => return Self { original, ..Self::default() },
+            Notify::Never => (false, false, false),
+            Notify::On { success, failure, delay } => (success, failure, delay),
+        };
+        Self { success, failure, delay, original }
+    }
 }
 
 impl Slip {
+    /// Of a mail that was accepted at `arrived`; `headers` are what [`Slip::headers_of`] cut.
+    pub fn of(envelope: &MailEnvelope, arrived: UnixMillis, headers: String) -> Self {
+        Self {
+            reverse_path: envelope.reverse_path.clone(),
+            recipients: envelope.forward_paths.clone(),
+            arrived_ms: arrived.0,
+            headers,
+            envelope_id: envelope.envelope_id.clone(),
+            wanted: envelope.wishes.iter().map(Wanted::from).collect(),
+        }
+    }
+
+    /// What the sender wants to be told of this recipient.
+    pub fn wanted(&self, recipient: &str) -> Wanted {
+        let at = self.recipients.iter().position(|named| named == recipient);
+        at.and_then(|at| self.wanted.get(at)).cloned().unwrap_or_default()
+    }
+
     /// Sealed to ourselves.
     pub fn seal(&self, vault: &Vault) -> Vec<u8> {
         seal_json(vault, purpose::SLIP, self)
@@ -207,12 +265,8 @@ mod tests {
     #[test]
     fn header_octets_survive_the_slip_one_for_one() {
         let octets: Vec<u8> = (0u8..=255).collect();
-        let slip = Slip {
-            reverse_path: String::new(),
-            recipients: vec![],
-            arrived_ms: 0,
-            headers: Slip::headers_of(&octets, octets.len()),
-        };
+        let headers = Slip::headers_of(&octets, octets.len());
+        let slip = Slip::of(&MailEnvelope::default(), UnixMillis(0), headers);
         assert_eq!(slip.header_octets(), octets);
     }
 

@@ -1,15 +1,18 @@
-//! Report: a final failure is told to the sender exactly once, as an RFC 3464 report handed to our own mail server.
+//! Report: what became of a mail is told to its sender exactly once, as an RFC 3464 report handed to our own mail
+//! server: a failure and a long delay unless the sender waived it, a delivery if the sender asked (RFC 3461).
 //!
 //! The report is composed from the return slip, so it can name the mail without its content; it is kept (sealed to
 //! ourselves) in the same durable commit that settles the failed row.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use dccp::UnixMillis;
 use dccp::mail::{Mail, MailEnvelope};
 use dccp::receipt::{Action, Outcome};
 use smtp::address::Address;
-use smtp::dsn::{Diagnostic, RecipientReport};
+use smtp::dsn::{Diagnostic, OriginalRecipient, RecipientReport};
 use smtp::reply::Enhanced;
 
 use crate::clock::system_time;
@@ -33,6 +36,8 @@ pub struct Reporter {
     pub hostname: String,
     /// Milliseconds a report waits for our mail server.
     pub lifetime_ms: u64,
+    /// Counts reports; one for all reporters.
+    pub storm: Storm,
 }
 
 impl Reporter {
@@ -57,7 +62,26 @@ impl Reporter {
         Ok(())
     }
 
-    /// The end of `waiting`, with a report about the failed ones among `outcomes` if anybody wants one.
+    /// Tells the sender of the row `id`, which goes on waiting, that it is late. Once: the journal remembers.
+    ///
+    /// # Errors
+    /// The spool's.
+    pub async fn late(&self, id: RowId, now: UnixMillis) -> Result<(), SpoolError> {
+        let Some(waiting) = self.spool.waiting(id).await? else { return Ok(()) };
+        let outcome = Outcome {
+            recipient: String::new(),
+            action: Action::Delayed,
+            status: "4.4.7".to_owned(),
+            diagnostic: "it is kept here and goes on its way as soon as it can".to_owned(),
+        };
+        let report = self.report(&waiting, &[outcome], now);
+        let reason =
+            if report.is_some() { "delay report to the sender" } else { "late; nobody wants to be told" };
+        self.spool.tell(id, report, Note::new(now, Stage::Late, reason)).await?;
+        Ok(())
+    }
+
+    /// The end of `waiting`, with a report about those among `outcomes` that its sender wants to be told of.
     pub fn settlement(
         &self,
         waiting: &Waiting,
@@ -68,36 +92,45 @@ impl Reporter {
     ) -> Settlement {
         let report = self.report(waiting, outcomes, now);
         if report.is_some() {
-            notes.push(Note::new(now, Stage::Reported, "failure report to the sender"));
+            let failed = outcomes.iter().any(|outcome| outcome.action == Action::Failed);
+            let reason =
+                if failed { "failure report to the sender" } else { "delivery report to the sender" };
+            notes.push(Note::new(now, Stage::Reported, reason));
         }
         let mut settlement = Settlement::plain(waiting.row.id, state, notes);
         settlement.new_rows = report.into_iter().collect();
         settlement
     }
 
-    /// `None` when nobody wants a report: nothing failed, no mail (receipts have no slip), or the null sender
-    /// (RFC 5321 §4.5.5: never report on a report).
+    /// `None` when nobody wants a report: nothing happened that the sender asked for, no mail (receipts have no slip),
+    /// the null sender (RFC 5321 §4.5.5: never report on a report), or more reports to one sender than anybody reads.
     fn report(&self, waiting: &Waiting, outcomes: &[Outcome], now: UnixMillis) -> Option<NewRow> {
         let slip = Slip::open(self.custody.vault(), waiting.slip.as_ref()?)
             .inspect_err(
-                |error| tracing::error!(%error, row = %waiting.row.id, "a failed mail cannot be reported"),
+                |error| tracing::error!(%error, row = %waiting.row.id, "a mail's end cannot be reported"),
             )
             .ok()?;
         let sender: Address = slip.reverse_path.parse().ok()?;
-        let failed = outcomes.iter().filter(|outcome| outcome.action == Action::Failed);
-        let recipients: Vec<RecipientReport> =
-            failed.flat_map(|outcome| about(outcome, &slip, &waiting.row.partner_domain)).collect();
+        let until = system_time(waiting.row.expires_at);
+        let recipients: Vec<RecipientReport> = outcomes
+            .iter()
+            .flat_map(|outcome| about(outcome, &slip, &waiting.row.partner_domain, until))
+            .collect();
         if recipients.is_empty() {
             return None;
         }
+        if !self.storm.permits(&slip.reverse_path, now) {
+            tracing::warn!(row = %waiting.row.id, "a report is withheld: its sender got {REPORTS_PER_HOUR_MAX} within an hour");
+            return None;
+        }
         let id = RowId::fresh();
-        let octets = smtp::dsn::failure(&smtp::dsn::Report {
+        let octets = smtp::dsn::compose(&smtp::dsn::Report {
             reporting_mta: &self.hostname,
             report_id: &queue_id_of(id),
             arrival: system_time(UnixMillis(slip.arrived_ms)),
             now: system_time(now),
             original_sender: &sender,
-            original_envelope_id: None,
+            original_envelope_id: slip.envelope_id.as_deref(),
             recipients: &recipients,
             original_headers: &slip.header_octets(),
         });
@@ -140,18 +173,113 @@ impl Reporter {
 }
 
 /// What the report says of one outcome; an outcome without a recipient speaks of the whole message.
-fn about(outcome: &Outcome, slip: &Slip, partner_domain: &str) -> Vec<RecipientReport> {
-    let one = |recipient: &String| RecipientReport {
-        recipient: recipient.clone(),
-        action: smtp::dsn::Action::Failed,
-        status: outcome.status.parse().unwrap_or(Enhanced(5, 0, 0)),
-        remote_mta: (!partner_domain.is_empty()).then(|| partner_domain.to_owned()),
-        diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
-        last_attempt: None,
+fn about(outcome: &Outcome, slip: &Slip, partner_domain: &str, until: SystemTime) -> Vec<RecipientReport> {
+    let named = std::slice::from_ref(&outcome.recipient);
+    let recipients = if outcome.recipient.is_empty() { &slip.recipients } else { named };
+    let (action, default) = match outcome.action {
+        Action::Failed => (smtp::dsn::Action::Failed, Enhanced(5, 0, 0)),
+        Action::Delayed => (smtp::dsn::Action::Delayed { will_retry_until: until }, Enhanced(4, 0, 0)),
+        Action::Delivered => (smtp::dsn::Action::Delivered, Enhanced(2, 0, 0)),
     };
-    if outcome.recipient.is_empty() {
-        slip.recipients.iter().map(one).collect()
-    } else {
-        vec![one(&outcome.recipient)]
+    let one = |recipient: &String| {
+        let wanted = slip.wanted(recipient);
+        let is_wanted = match outcome.action {
+            Action::Failed => wanted.failure,
+            Action::Delayed => wanted.delay,
+            Action::Delivered => wanted.success,
+        };
+        is_wanted.then(|| RecipientReport {
+            recipient: recipient.clone(),
+            action,
+            status: outcome.status.parse().unwrap_or(default),
+            remote_mta: (!partner_domain.is_empty()).then(|| partner_domain.to_owned()),
+            diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
+            last_attempt: None,
+            original: wanted.original.map(|(kind, address)| OriginalRecipient { kind, address }),
+        })
+    };
+    recipients.iter().filter_map(one).collect()
+}
+
+/// Reports to one sender within an hour: a mass mailing to a place that is gone would otherwise bury its sender.
+const REPORTS_PER_HOUR_MAX: u32 = 100;
+
+/// Senders whose reports are counted; beyond them counting starts anew, which errs towards telling.
+const SENDERS_COUNTED_MAX: usize = 10_000;
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// Keeps failures of a mass mailing from becoming a mass mailing to its sender.
+#[derive(Clone, Default)]
+pub struct Storm(Arc<Mutex<HashMap<String, (UnixMillis, u32)>>>);
+
+impl Storm {
+    /// Counts a report to `sender`: whether it may go.
+    fn permits(&self, sender: &str, now: UnixMillis) -> bool {
+        let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if senders.len() >= SENDERS_COUNTED_MAX && !senders.contains_key(sender) {
+            senders.clear();
+        }
+        let (since, count) = senders.entry(sender.to_lowercase()).or_insert((now, 0));
+        if now >= since.saturating_add_ms(HOUR_MS) {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= REPORTS_PER_HOUR_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dccp::mail::{Notify, Wish};
+
+    use super::*;
+
+    const UNTIL: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn slip(notify: &[Notify]) -> Slip {
+        let recipients = ["bob@globex.test", "eve@globex.test"];
+        let wishes = notify.iter().map(|notify| Wish { notify: *notify, original: None });
+        let envelope = MailEnvelope {
+            reverse_path: "alice@acme.test".into(),
+            forward_paths: recipients.map(str::to_owned).to_vec(),
+            wishes: wishes.collect(),
+            ..MailEnvelope::default()
+        };
+        Slip::of(&envelope, UnixMillis(0), String::new())
+    }
+
+    fn told(notify: &[Notify], recipient: &str, action: Action) -> usize {
+        let (status, diagnostic) = (String::new(), String::new());
+        about(&Outcome { recipient: recipient.into(), action, status, diagnostic }, &slip(notify), "", UNTIL)
+            .len()
+    }
+
+    #[test]
+    fn a_sender_who_says_nothing_is_told_of_trouble_only() {
+        assert_eq!(told(&[], "bob@globex.test", Action::Failed), 1);
+        assert_eq!(told(&[], "", Action::Delayed), 2, "no recipient means all of them");
+        assert_eq!(told(&[], "", Action::Delivered), 0);
+        assert_eq!(told(&[Notify::Unspecified; 2], "", Action::Failed), 2);
+    }
+
+    #[test]
+    fn a_sender_is_told_what_it_asked_for_of_each_recipient_and_no_more() {
+        let success = Notify::On { success: true, failure: false, delay: false };
+        let notify = [success, Notify::Never];
+        assert_eq!(told(&notify, "", Action::Delivered), 1);
+        assert_eq!(told(&notify, "bob@globex.test", Action::Failed), 0);
+        assert_eq!(told(&notify, "eve@globex.test", Action::Failed), 0);
+        assert_eq!(told(&notify, "", Action::Delayed), 0);
+    }
+
+    #[test]
+    fn a_storm_of_reports_ends_at_its_bound_and_starts_anew_after_an_hour() {
+        let storm = Storm::default();
+        let permitted = |at| (0..150).filter(|_| storm.permits("Alice@acme.test", UnixMillis(at))).count();
+        assert_eq!(permitted(1), REPORTS_PER_HOUR_MAX as usize);
+        assert!(storm.permits("bob@acme.test", UnixMillis(2)));
+        assert_eq!(permitted(HOUR_MS), 0);
+        assert_eq!(permitted(HOUR_MS + 1), REPORTS_PER_HOUR_MAX as usize);
     }
 }

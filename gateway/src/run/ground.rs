@@ -28,7 +28,7 @@ use crate::flows::arrival::{Arrivals, House};
 use crate::flows::mail_in::MailIn;
 use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
-use crate::flows::report::Reporter;
+use crate::flows::report::{Reporter, Storm};
 use crate::flows::sealing::{Sealer, Suites};
 use crate::flows::under_way::UnderWay;
 use crate::forward::{Prekeys, Refill, Shelf};
@@ -59,6 +59,7 @@ pub(super) struct Ground {
     pub(super) shelf: Shelf,
     pub(super) gossip: Gossip,
     pub(super) metrics: Metrics,
+    pub(super) storm: Storm,
     pub(super) clock: Clock,
 }
 
@@ -100,6 +101,7 @@ impl Ground {
             shelf,
             gossip,
             metrics,
+            storm: Storm::default(),
             clock,
         };
         Ok((ground, Ends { partners, heard, aliases: watched }))
@@ -208,6 +210,7 @@ impl Ground {
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
             lifetime_ms: self.config.queue.lifetime_ms(),
+            storm: self.storm.clone(),
         }
     }
 
@@ -320,6 +323,7 @@ impl Ground {
             acquaintance,
             contacts: self.contacts(),
             reporter: self.reporter(),
+            late_after_ms: self.config.queue.late_after_ms(),
             clock: self.clock,
         }
     }

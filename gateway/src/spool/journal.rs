@@ -44,6 +44,8 @@ stored_as! {
         Reported = 16 "reported",
         /// The same message came again and was not kept twice.
         Duplicate = 17 "duplicate",
+        /// It takes long; its sender was told, unless nobody wants to be.
+        Late = 18 "late",
     }
 }
 

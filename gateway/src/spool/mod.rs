@@ -36,6 +36,7 @@ mod due;
 mod entry;
 mod error;
 mod journal;
+mod late;
 mod lease;
 mod look;
 mod moves;

@@ -16,6 +16,14 @@ pub(super) fn part(report: &Report<'_>, original: &Original) -> Part {
     Part { content_type: "Content-Type: text/plain; charset=utf-8", encoding, content }
 }
 
+/// What happened, the gravest first, and to whom.
+const SECTIONS: [(&str, fn(&Action) -> bool); 4] = [
+    ("could not be delivered to", |action| *action == Action::Failed),
+    ("has not been delivered yet to", |action| matches!(action, Action::Delayed { .. })),
+    ("was delivered to", |action| *action == Action::Delivered),
+    ("was handed on to a mail system that sends no reports, for", |action| *action == Action::Relayed),
+];
+
 fn letter(report: &Report<'_>, original: &Original) -> String {
     let host = one_line(report.reporting_mta, HOST_CHARS_MAX);
     let mut letter = paragraph("", &format!("This is the mail system of {host}."));
@@ -25,15 +33,12 @@ fn letter(report: &Report<'_>, original: &Original) -> String {
     if let Some(id) = &original.message_id {
         letter += &entry("Message-ID", &format!("<{id}>"));
     }
-    let (failed, delayed): (Vec<_>, Vec<_>) =
-        report.recipients.iter().partition(|recipient| recipient.action == Action::Failed);
-    if !failed.is_empty() {
-        letter += "\r\ncould not be delivered to:\r\n";
-        failed.into_iter().for_each(|recipient| letter += &about(recipient));
-    }
-    if !delayed.is_empty() {
-        letter += "\r\nhas not been delivered yet to:\r\n";
-        delayed.into_iter().for_each(|recipient| letter += &about(recipient));
+    for (what, is_meant) in SECTIONS {
+        let mut meant = report.recipients.iter().filter(|recipient| is_meant(&recipient.action)).peekable();
+        if meant.peek().is_some() {
+            letter += &format!("\r\n{what}:\r\n");
+            meant.for_each(|recipient| letter += &about(recipient));
+        }
     }
     letter += "\r\n";
     letter += &paragraph(
@@ -50,6 +55,9 @@ fn entry(name: &str, value: &str) -> String {
 
 fn about(recipient: &RecipientReport) -> String {
     let mut text = format!("\r\n  <{}>\r\n", one_line(&recipient.recipient, RECIPIENT_CHARS_MAX));
+    if matches!(recipient.action, Action::Delivered | Action::Relayed) {
+        return text;
+    }
     let advice = Advice::on(recipient.status);
     text += &paragraph("    ", advice.why);
     match &recipient.diagnostic {
@@ -71,6 +79,7 @@ fn about(recipient: &RecipientReport) -> String {
             let until = date(will_retry_until);
             paragraph("    ", &format!("There is nothing to do: delivery will be tried again until {until}."))
         }
+        Action::Delivered | Action::Relayed => String::new(),
     };
     text
 }

@@ -1,4 +1,5 @@
-//! Delivery status notifications: what a sender reads when a message could not be delivered, or not yet.
+//! Delivery status notifications: what a sender reads when a message could not be delivered, or not yet, or when it
+//! was and the sender asked to know.
 //!
 //! A report is `multipart/report` (RFC 6522) of three parts: words for the person (`human`), fields for the
 //! mail client (`message/delivery-status`, RFC 3464; `status`), and the header of the original
@@ -75,9 +76,11 @@ pub struct RecipientReport {
     pub diagnostic: Option<Diagnostic>,
     /// When delivery was last tried.
     pub last_attempt: Option<SystemTime>,
+    /// The recipient as the sender first wrote it (RFC 3461 §4.2).
+    pub original: Option<OriginalRecipient>,
 }
 
-/// RFC 3464 §2.3.3, the two actions that are worth a message.
+/// RFC 3464 §2.3.3. A list that was expanded is reported by whoever keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Given up.
@@ -87,6 +90,10 @@ pub enum Action {
         /// When it will be given up.
         will_retry_until: SystemTime,
     },
+    /// In the recipient's mail system.
+    Delivered,
+    /// Handed on to a mail system that makes no reports of its own: no more will be heard of it.
+    Relayed,
 }
 
 /// Whose words a diagnostic is.
@@ -100,7 +107,7 @@ pub enum Diagnostic {
 
 /// Composes the report: a complete RFC 5322 message.
 #[must_use]
-pub fn failure(report: &Report<'_>) -> Bytes {
+pub fn compose(report: &Report<'_>) -> Bytes {
     let original = Original::read(report.original_headers);
     let parts = [human::part(report, &original), status::part(report), original.part()];
     let boundary = boundary(&parts);
@@ -127,8 +134,13 @@ struct Part {
 
 fn header(report: &Report<'_>, original: &Original, boundary: &str) -> String {
     let host = one_ascii_line(report.reporting_mta, HOST_CHARS_MAX);
-    let delayed = report.recipients.iter().all(|recipient| recipient.action != Action::Failed);
-    let subject = if delayed { "Your message is delayed" } else { "Your message could not be delivered" };
+    let any =
+        |wanted: fn(&Action) -> bool| report.recipients.iter().any(|recipient| wanted(&recipient.action));
+    let subject = match () {
+        () if any(|action| *action == Action::Failed) => "Your message could not be delivered",
+        () if any(|action| matches!(action, Action::Delayed { .. })) => "Your message is delayed",
+        () => "Your message was delivered",
+    };
     let mut header = format!("From: Mail Delivery System <MAILER-DAEMON@{host}>\r\n");
     header += &format!("To: <{}>\r\n", report.original_sender);
     header += &format!("Subject: {subject}\r\n");

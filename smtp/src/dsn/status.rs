@@ -1,7 +1,7 @@
 //! The part for mail clients: `message/delivery-status` (RFC 3464), always in ASCII.
 
 use super::{
-    Action, Diagnostic, HOST_CHARS_MAX, Part, RecipientReport, Report,
+    Action, Diagnostic, HOST_CHARS_MAX, OriginalRecipient, Part, RecipientReport, Report,
     text::{Encoding, date, field, one_ascii_line, one_line},
     xtext,
 };
@@ -11,6 +11,9 @@ pub(super) const RECIPIENT_CHARS_MAX: usize = 320;
 
 /// Characters of a diagnostic: several reply lines. Keeps every field below the 998 octets of a line.
 pub(super) const DIAGNOSTIC_CHARS_MAX: usize = 600;
+
+/// Characters of an address type; the registered ones have at most six.
+const ADDRESS_TYPE_CHARS_MAX: usize = 32;
 
 /// Characters of an envelope id (RFC 3461 §4.4 allows 100).
 const ENVELOPE_ID_CHARS_MAX: usize = 100;
@@ -30,10 +33,16 @@ pub(super) fn part(report: &Report<'_>) -> Part {
 
 /// The per-recipient fields, RFC 3464 §2.3.
 fn group(recipient: &RecipientReport) -> String {
-    let mut fields = field("Final-Recipient", &typed_address(&recipient.recipient));
+    let mut fields = String::new();
+    if let Some(original) = &recipient.original {
+        fields += &field("Original-Recipient", &original_recipient(original));
+    }
+    fields += &field("Final-Recipient", &typed_address(&recipient.recipient));
     let (action, retry_until) = match recipient.action {
         Action::Failed => ("failed", None),
         Action::Delayed { will_retry_until } => ("delayed", Some(will_retry_until)),
+        Action::Delivered => ("delivered", None),
+        Action::Relayed => ("relayed", None),
     };
     fields += &field("Action", action);
     fields += &field("Status", &recipient.status.to_string());
@@ -69,6 +78,15 @@ fn typed_address(address: &str) -> String {
         return format!("rfc822; {address}");
     }
     format!("utf-8; {}", xtext::encode_utf8(&address))
+}
+
+/// RFC 3464 §2.3.1: in the type that the sender gave it.
+fn original_recipient(original: &OriginalRecipient) -> String {
+    if original.kind.eq_ignore_ascii_case("rfc822") || original.kind.eq_ignore_ascii_case("utf-8") {
+        return typed_address(&original.address);
+    }
+    let kind = one_ascii_line(&original.kind, ADDRESS_TYPE_CHARS_MAX);
+    format!("{kind}; {}", one_ascii_line(&original.address, RECIPIENT_CHARS_MAX))
 }
 
 #[cfg(test)]

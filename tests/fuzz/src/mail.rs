@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use smtp::address::Address;
 use smtp::client::replies_in;
-use smtp::dsn::{Action, Diagnostic, RecipientReport, Report, failure};
+use smtp::dsn::{Action, Diagnostic, OriginalRecipient, RecipientReport, Report, compose};
 use smtp::message::{Limits, crlf_strict, read};
 use smtp::reply::{Enhanced, Reply};
 use smtp::server::session::{Session, Step};
@@ -161,8 +161,9 @@ pub(crate) fn report(octets: &[u8]) -> bool {
         remote_mta: Some(foreign.clone()),
         diagnostic: Some(diagnostic),
         last_attempt: Some(at(60)),
+        original: Some(OriginalRecipient { kind: foreign.clone(), address: foreign.clone() }),
     };
-    let written = failure(&Report {
+    let written = compose(&Report {
         reporting_mta: "gw.acme.example",
         report_id: "q1",
         arrival: at(0),

@@ -164,12 +164,9 @@ impl MailHome {
         let id = RowId::fresh();
         let queue_id = queue_id_of(id);
         let mail = tx.mail(self.opened(tx, octets, verdicts, &queue_id, arrived));
-        let slip = authentic::is_certain(&mail.envelope.reverse_path, verdicts).then(|| Slip {
-            reverse_path: mail.envelope.reverse_path.clone(),
-            recipients: mail.envelope.forward_paths.clone(),
-            arrived_ms: arrived.0,
-            headers: Slip::headers_of(octets, facts.header_len),
-        });
+        let headers = || Slip::headers_of(octets, facts.header_len);
+        let slip = authentic::is_certain(&mail.envelope.reverse_path, verdicts)
+            .then(|| Slip::of(&mail.envelope, arrived, headers()));
         let foreign = keep::Foreign {
             id,
             queue_id: &queue_id,

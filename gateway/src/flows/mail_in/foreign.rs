@@ -35,7 +35,10 @@ impl MailIn {
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 // The trace was prepended when it came in, while it was known where from.
-                Verdict::Allow(permit) => self.hand_over(permit, String::new(), &mut work).await,
+                Verdict::Allow(permit) => {
+                    let segments = vec![work.mail.octets.clone()];
+                    self.hand_over(permit, segments, &mut work).await;
+                }
                 Verdict::Hold => return self.hold(work, None).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
             }

@@ -15,6 +15,7 @@ mod ask;
 mod attempt;
 mod foreign;
 mod own;
+mod status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -203,6 +204,7 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
+        let status = status::sealed(message.suite, message.fs_class, partner.domain());
         let mut work = Attempt::new(row.leg(), mail);
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
         let learned = work.learned(id, self.custody.vault());
@@ -224,8 +226,10 @@ impl MailIn {
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => {
-                    let trace = self.received(&work, partner.domain());
-                    self.hand_over(permit, trace, &mut work).await;
+                    let trace = self.received(&work, partner.domain()) + &status;
+                    let mut segments = vec![Bytes::from(trace)];
+                    segments.extend(status::without_forgeries(&work.mail.octets, &self.hostname));
+                    self.hand_over(permit, segments, &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, Some(learned)).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
@@ -290,8 +294,8 @@ impl MailIn {
     }
 
     /// The mail leaves the house in clear, towards our own mail server only: `permit` is the judge's word for it.
-    /// `trace` goes in front of it.
-    async fn hand_over(&self, permit: Permit, trace: String, work: &mut Attempt) {
+    /// `segments` are what it reads, one after the other.
+    async fn hand_over(&self, permit: Permit, segments: Vec<Bytes>, work: &mut Attempt) {
         let started = (self.clock)();
         if *permit.purpose() != Purpose::HandOver {
             return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
@@ -302,7 +306,7 @@ impl MailIn {
             body_8bit: work.mail.envelope.body_8bit,
             smtputf8: work.mail.envelope.smtputf8,
         };
-        let result = self.pool.hand_over(&envelope, &[Bytes::from(trace), work.mail.octets.clone()]).await;
+        let result = self.pool.hand_over(&envelope, &segments).await;
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
         match result {
             Ok(handed_over) => work.apply(handed_over.outcomes, self.custody.vault(), (self.clock)()),

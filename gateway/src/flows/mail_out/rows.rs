@@ -197,10 +197,5 @@ impl MailOut {
 
 /// What its sender is told if it fails.
 fn slip(letter: &Letter, mail: &Mail) -> Slip {
-    Slip {
-        reverse_path: mail.envelope.reverse_path.clone(),
-        recipients: mail.envelope.forward_paths.clone(),
-        arrived_ms: letter.arrived.0,
-        headers: letter.slip_headers.clone(),
-    }
+    Slip::of(&mail.envelope, letter.arrived, letter.slip_headers.clone())
 }

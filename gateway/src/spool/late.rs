@@ -1,0 +1,51 @@
+//! Mail that takes long: found when its sender should hear of it, and told once.
+
+use rusqlite::params;
+
+use super::config::MOVE_BYTES;
+use super::entry::weight;
+use super::writer::Demand;
+use super::{NewRow, Note, RowId, Spool, SpoolError, Stage, UnixMillis, journal, time};
+
+impl Spool {
+    /// Outgoing mail that was accepted before `before`, still waits for somebody else, and whose sender was not told; the
+    /// oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn late(&self, before: UnixMillis, limit: usize) -> Result<Vec<RowId>, SpoolError> {
+        let (before, limit) = (time::to_sql(before), time::len_to_sql(limit));
+        self.read(move |database| {
+            // Queued or sent: what is held waits for our own people. Mail to partners and to the outside world.
+            let mut late = database.prepare_cached(
+                "SELECT id FROM rows
+                 WHERE direction = 0 AND state < 2 AND kind IN (0, 5) AND accepted_at < ?1
+                   AND NOT EXISTS (SELECT 1 FROM journal WHERE row = rows.seq AND stage = ?2)
+                 ORDER BY seq LIMIT ?3",
+            )?;
+            late.query_map(params![before, Stage::Late, limit], |row| row.get(0))?.collect()
+        })
+        .await
+    }
+
+    /// Keeps a report about a row that goes on waiting, and notes in its journal that it was told. A row that ended in the
+    /// meantime needs none.
+    ///
+    /// # Errors
+    /// [`SpoolError::UnknownRow`], [`SpoolError::RowExists`], or temporary ones.
+    pub async fn tell(&self, about: RowId, report: Option<NewRow>, note: Note) -> Result<(), SpoolError> {
+        let bytes = report.as_ref().map_or(0, weight) + MOVE_BYTES;
+        self.submit(bytes, Demand::Housework, move |desk| {
+            let row = desk.standing(about)?;
+            if row.ended().is_some() {
+                return Ok(());
+            }
+            if let Some(report) = &report {
+                desk.insert(report, [])?.ok_or(SpoolError::RowExists(report.id))?;
+            }
+            journal::append(desk.conn, row.seq, [&note])?;
+            Ok(())
+        })
+        .await
+    }
+}
