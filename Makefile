@@ -25,6 +25,7 @@ bench: ## throughput and latency against a Postfix pair, in one run on this mach
 	$(CARGO) run --release --locked --quiet -p smtp --example reading
 	$(CARGO) run --release --locked --quiet -p finding --example hit
 	$(CARGO) run --release --locked --quiet -p policies --example cost
+	$(CARGO) run --release --locked --quiet -p smtp --example idle
 	$(CARGO) run --release --locked -p tests --bin bench
 
 fuzz: ## every decoder with libFuzzer, FUZZ_S=60 seconds each (needs cargo-fuzz: cargo install --locked cargo-fuzz)

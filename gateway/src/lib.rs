@@ -18,6 +18,7 @@
 pub mod acquaintance;
 pub mod alarm;
 pub mod aliases;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -33,6 +33,8 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     ports_are_given_once(leaves, problems);
     domains_are_given_once(leaves, problems);
     mail_is_not_handed_to_ourselves(leaves, problems);
+    doors_that_need_a_certificate_have_one(leaves, problems);
+    people_who_submit_can_log_in(leaves, problems);
     retry_delays_are_in_order(leaves, problems);
     a_token_is_named_if_it_is_asked(leaves, problems);
     ours_and_others_are_told_apart(leaves, problems);
@@ -49,9 +51,10 @@ pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
             _ => {}
         }
     }
-    for door in ["smtp", "publication"] {
+    for door in ["smtp", "smtp.submission", "smtp.mx", "publication"] {
         certificate_and_key(door, leaves, problems);
     }
+    authority_is_readable(leaves, problems);
     rules_compile(leaves, problems);
     aliases_end(leaves, problems);
 }
@@ -114,13 +117,45 @@ fn mail_is_not_handed_to_ourselves(leaves: &[Leaf], problems: &mut Vec<Problem>)
     let Ok(address) = text(target).parse::<HostPort>() else { return };
     let Ok(ip) = address.host().parse::<IpAddr>() else { return };
     let to = Door { protocol: "TCP", ip, port: address.port() };
-    let ours =
-        |leaf: &&Leaf| leaf.path.starts_with("smtp.listen") && door(leaf).is_some_and(|d| d.collides(&to));
+    let ours = |leaf: &&Leaf| leaf.path.starts_with("smtp.") && door(leaf).is_some_and(|d| d.collides(&to));
     if let Some(own) = leaves.iter().find(ours) {
         let what = format!("is our own SMTP door (`{}`), so arrived mail would be sent out again.", own.path);
         let advice = "Give the address of the internal mail server.";
         problems.push(Problem::at(target.at, &target.path, what, advice));
     }
+}
+
+/// Passwords need TLS, the outside world expects it, and a client certificate is shown inside it.
+fn doors_that_need_a_certificate_have_one(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    if leaf(leaves, "smtp.tls.certificate").is_some() {
+        return;
+    }
+    for (door, what) in [
+        ("smtp.submission", "people log in here, which needs TLS, but there is no certificate."),
+        ("smtp.mx", "the outside world comes in here, which needs TLS, but there is no certificate."),
+        ("smtp.listen_tls", "TLS begins here with the first octet, but there is no certificate."),
+        ("smtp.client_ca", "clients show certificates inside TLS, but there is no certificate of our own."),
+    ] {
+        let own = leaf(leaves, &format!("{door}.tls.certificate")).is_some();
+        let Some(leaf) = first_below(leaves, door).filter(|_| !own) else { continue };
+        let advice = "Add the section `tls:` with `certificate` and `key` below `smtp:`.";
+        problems.push(Problem::at(leaf.at, door, what, advice));
+    }
+}
+
+fn people_who_submit_can_log_in(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(door) = first_below(leaves, "smtp.submission") else { return };
+    if leaf(leaves, "users.file").is_none() {
+        let what = "people log in here, but there is nobody who could.";
+        let advice = "Add `users: { file: users.yaml }` and names with `dccp-gateway user add`.";
+        problems.push(Problem::at(door.at, "smtp.submission", what, advice));
+    }
+}
+
+/// The first value of a section, list or single key.
+fn first_below<'a>(leaves: &'a [Leaf], key: &str) -> Option<&'a Leaf> {
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
+    leaves.iter().find(|leaf| leaf.path.strip_prefix(key).is_some_and(is_below))
 }
 
 fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
@@ -259,10 +294,22 @@ fn certificate_and_key(door: &str, leaves: &[Leaf], problems: &mut Vec<Problem>)
     if [&pair.certificate, &pair.key].iter().any(|path: &&PathBuf| fs::read(path).is_err()) {
         return;
     }
-    let Err(error) = tls::server_config(&pair) else { return };
+    let Err(error) = tls::certified_key(&pair) else { return };
     let at_fault = if matches!(error, tls::TlsError::Certificate { .. }) { certificate } else { key };
     let advice = "Give a PEM certificate chain and the PEM private key it was issued for.";
     problems.push(Problem::at(at_fault.at, &at_fault.path, format!("{error}."), advice));
+}
+
+fn authority_is_readable(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(leaf) = leaf(leaves, "smtp.client_ca") else { return };
+    let path = Path::new(text(leaf));
+    if fs::read(path).is_err() {
+        return; // said already
+    }
+    if let Err(error) = tls::authority(path) {
+        let advice = "Give the PEM certificates of the authority that signs your clients' certificates.";
+        problems.push(Problem::at(leaf.at, &leaf.path, format!("{error}."), advice));
+    }
 }
 
 fn rules_compile(leaves: &[Leaf], problems: &mut Vec<Problem>) {

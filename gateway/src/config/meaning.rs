@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::master::{Master, MasterFrom};
 use super::model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, Organisation,
-    Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
+    Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
 };
 use super::outside::{HeaderMark, MustEncrypt, Outside};
-use super::value::{HostPort, Network};
+use super::smtp::Smtp;
+use super::value::HostPort;
 
 impl Config {
     /// Every mail domain of the organisation, lower-case, the main one first.
@@ -78,14 +79,7 @@ impl Config {
             organisation: Organisation { domain: "acme.test".into(), also: vec![] },
             data_dir: Config::data_dir_default(),
             keys: Keys { master: Some(Master::example()), ..Keys::default() },
-            smtp: Smtp {
-                hostname: "gateway.acme.test".into(),
-                listen: Smtp::listen_default(),
-                trusted_networks: Smtp::trusted_networks_default(),
-                size_bytes_max: Smtp::size_bytes_max_default(),
-                tls: Some(Tls { certificate: "tls/smtp.crt".into(), key: "tls/smtp.key".into() }),
-                limits: SmtpLimits::default(),
-            },
+            smtp: Smtp::example(),
             users: Users { file: Some("users.yaml".into()) },
             delivery: Delivery {
                 protocol: DeliveryProtocol::Lmtp,
@@ -126,12 +120,13 @@ impl Config {
         }
     }
 
-    /// The example without what a new gateway has none of: rules, marks, aliases, an HTTPS door, trust anchors and
-    /// roots of its own, a token, users.
+    /// The example without what a new gateway has none of: rules, marks, aliases, doors for people and the outside, an
+    /// HTTPS door, trust anchors and roots of its own, a token, users.
     pub fn fresh() -> Config {
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
         Config {
             keys,
+            smtp: Smtp::fresh(),
             policies: Policies::default(),
             aliases: None,
             publication: None,
@@ -160,35 +155,6 @@ impl Default for Keys {
             node: file("node.key"),
             storage: file("storage.key"),
             master: None,
-        }
-    }
-}
-
-impl Smtp {
-    pub(super) fn listen_default() -> Vec<SocketAddr> {
-        vec![SocketAddr::from(([127, 0, 0, 1], 2525))]
-    }
-
-    pub(super) fn trusted_networks_default() -> Vec<Network> {
-        Network::loopback().to_vec()
-    }
-
-    pub(super) fn size_bytes_max_default() -> u64 {
-        25 * 1024 * 1024
-    }
-}
-
-impl Default for SmtpLimits {
-    fn default() -> SmtpLimits {
-        SmtpLimits {
-            sessions_max: 1_000,
-            sessions_per_source_max: 100,
-            memory_bytes_max: 512 * 1024 * 1024,
-            recipients_max: 1_000,
-            commands_max: 10_000,
-            errors_max: 20,
-            idle_s_max: 300,
-            data_bytes_per_s_min: 256,
         }
     }
 }

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Invariants:
-//! - One description: keys, types, ranges and texts stand in `model.rs` only, defaults in `meaning.rs`.
+//! - One description: keys, types, ranges and texts stand in `model.rs` and `smtp.rs` only, defaults in `meaning.rs` and
+//!   there.
 //! - All or nothing: [`Config::load`] returns a configuration without a known problem, or all known problems.
 //! - Every path in a loaded `Config` is absolute (or as absolute as the file's own path was).
 //!
@@ -26,6 +27,7 @@ mod outside;
 mod print;
 mod problem;
 mod shape;
+mod smtp;
 pub mod tls;
 pub(crate) mod tree;
 mod value;
@@ -37,12 +39,13 @@ use std::path::Path;
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, LogFormat, LogLevel,
-    Organisation, Overlay, Policies, Publication, Queue, Smtp, SmtpLimits, SuiteName, Suites, Tls, Users,
+    Organisation, Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
 };
 pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy};
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;
+pub use smtp::{DoorLimits, MailDoor, Mx, Smtp, SmtpLimits, Submission};
 pub use value::{HostPort, Network, Wrong};
 
 use fit::Fit;

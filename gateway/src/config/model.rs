@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::master::Master;
 use super::outside::{MustEncrypt, Outside};
-use super::value::{HostPort, Network, text};
+use super::smtp::Smtp;
+use super::value::{HostPort, text};
 
 /// One gateway's whole configuration. Paths are absolute once loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +25,7 @@ pub struct Config {
     /// The private keys, each in a file of its own that only the gateway's user may read (mode 0600).
     #[serde(default)]
     pub keys: Keys,
-    /// The door for outgoing mail: internal mail servers and clients hand mail over here.
+    /// The doors for mail: our own mail servers hand it over here; people and the outside world have doors of their own.
     pub smtp: Smtp,
     /// People who may submit mail with a password.
     #[serde(default)]
@@ -108,33 +109,6 @@ pub struct Keys {
     pub master: Option<Master>,
 }
 
-/// The door for outgoing mail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Smtp {
-    /// The name this gateway greets with, in its SMTP banner and in Received headers.
-    #[schemars(with = "text::Domain")]
-    pub hostname: String,
-    /// Addresses to listen on.
-    #[serde(default = "Smtp::listen_default")]
-    #[schemars(with = "Vec<text::Listen>", length(min = 1))]
-    pub listen: Vec<SocketAddr>,
-    /// Networks whose clients may send without authentication, for senders of our own domains only.
-    #[serde(default = "Smtp::trusted_networks_default")]
-    #[schemars(with = "Vec<text::Network>")]
-    pub trusted_networks: Vec<Network>,
-    /// The largest message taken, in bytes (the SIZE of the EHLO reply, RFC 1870).
-    #[serde(default = "Smtp::size_bytes_max_default")]
-    #[schemars(range(min = 65_536, max = 52_428_800))]
-    pub size_bytes_max: u64,
-    /// Certificate for STARTTLS. Without it mail crosses the internal network in the clear.
-    #[serde(default)]
-    pub tls: Option<Tls>,
-    /// What one client, and all together, may take of this machine.
-    #[serde(default)]
-    pub limits: SmtpLimits,
-}
-
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -145,36 +119,6 @@ pub struct Tls {
     /// Its private key in PEM.
     #[schemars(with = "text::SecretFile")]
     pub key: PathBuf,
-}
-
-/// What SMTP clients may take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct SmtpLimits {
-    /// Sessions at a time; more are greeted with 421.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub sessions_max: u32,
-    /// Sessions at a time from one address.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub sessions_per_source_max: u32,
-    /// Message bytes held in memory by all sessions together.
-    #[schemars(range(min = 1_048_576))]
-    pub memory_bytes_max: u64,
-    /// Recipients of one message (RFC 5321 §4.5.3.1.8 asks for at least 100).
-    #[schemars(range(min = 100, max = 10_000))]
-    pub recipients_max: u32,
-    /// Commands in one session.
-    #[schemars(range(min = 10))]
-    pub commands_max: u32,
-    /// Refused commands in one session before it is ended.
-    #[schemars(range(min = 1))]
-    pub errors_max: u32,
-    /// Seconds a client may stay silent (RFC 5321 §4.5.3.2.7 asks for 300).
-    #[schemars(range(min = 1, max = 3_600))]
-    pub idle_s_max: u64,
-    /// The slowest a message may trickle in, in bytes per second.
-    #[schemars(range(min = 1))]
-    pub data_bytes_per_s_min: u64,
 }
 
 /// People who may submit mail.

@@ -1,15 +1,17 @@
-//! The certificate of the SMTP door, read from its files.
+//! Certificates, read from their files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::model::Tls;
 
-/// Why a certificate cannot be used; each says which of the two files to look at.
+/// Why a certificate cannot be used; each says which of the files to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate file has no readable certificate.
@@ -33,20 +35,34 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
-/// A server configuration for STARTTLS: TLS 1.2 and 1.3, no client certificates.
+/// What signs and encrypts in every TLS of ours.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A certificate chain with the key that it was issued for.
 ///
 /// # Errors
 /// See [`TlsError`].
-pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn certified_key(tls: &Tls) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(&tls.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|why| TlsError::Key { path: tls.key.clone(), why: why.to_string() })?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
+}
+
+/// The certificates of an authority.
+///
+/// # Errors
+/// [`TlsError::Certificate`].
+pub fn authority(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        let wrong =
+            |why: rustls::Error| TlsError::Certificate { path: path.to_owned(), why: why.to_string() };
+        roots.add(certificate).map_err(wrong)?;
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
-use smtp::server::Premises;
+use smtp::server::{Mechanisms, Premises, Role};
 use tokio::net::TcpListener;
 
 use super::ground::Ground;
 use super::{Error, Stops};
-use crate::config::{Config, SmtpLimits, Tls};
+use crate::certificates::Certificates;
+use crate::config::tls::TlsError;
+use crate::config::{self, MailDoor, Network, SmtpLimits, Tls};
 use crate::courier;
+use crate::flows::reception::Reception;
 use crate::http::HttpState;
 use crate::introductions::Room;
 
@@ -22,23 +25,14 @@ impl Ground {
         couriers: &courier::Handle,
         overlay: &overlay::Overlay,
         room: &Room,
-        registry: Registry,
+        mut registry: Registry,
         stops: &Stops,
     ) -> Result<(), Error> {
         let reception = Arc::new(self.reception(couriers, room)?);
-        let smtp_config = Arc::new(smtp_config(&self.config)?);
-        let premises = premises(&self.config.smtp.limits);
-        for address in &self.config.smtp.listen {
-            let listener = listen(*address, "smtp.listen").await?;
-            stops.doors.spawn(smtp::server::serve(
-                listener,
-                smtp_config.clone(),
-                premises.clone(),
-                reception.clone(),
-                stops.front.clone(),
-            ));
-        }
-        self.open_publication(room, stops).await?;
+        let mut certificates = Certificates::watched(&mut registry);
+        self.open_mail_doors(&reception, &mut certificates, stops).await?;
+        self.open_publication(room, &mut certificates, stops).await?;
+        stops.doors.spawn(certificates.follow(stops.front.clone()));
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
             control: Arc::new(self.answers(overlay, room)),
@@ -52,10 +46,74 @@ impl Ground {
         Ok(())
     }
 
+    /// The doors for mail, which share the memory for messages and what is remembered of sources.
+    async fn open_mail_doors(
+        &self,
+        reception: &Arc<Reception>,
+        certificates: &mut Certificates,
+        stops: &Stops,
+    ) -> Result<(), Error> {
+        let premises = premises(&self.config.smtp.limits);
+        for door in self.config.smtp.doors() {
+            for (key, addresses, implicit_tls) in
+                [("listen", door.listen, false), ("listen_tls", door.listen_tls, true)]
+            {
+                let listening = Arc::new(self.mail_door(&door, implicit_tls, certificates)?);
+                for address in addresses {
+                    let listener = listen(*address, &format!("{}.{key}", door.key)).await?;
+                    let (premises, reception) = (premises.clone(), reception.clone());
+                    let stop = stops.front.clone();
+                    stops.doors.spawn(smtp::server::serve(
+                        listener,
+                        listening.clone(),
+                        premises,
+                        reception,
+                        stop,
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mail_door(
+        &self,
+        door: &MailDoor<'_>,
+        implicit_tls: bool,
+        certificates: &mut Certificates,
+    ) -> Result<smtp::server::Config, Error> {
+        let wrong = |error: TlsError| Error::Tls { door: door.key, why: error.to_string() };
+        let clients = door.client_ca.map(|path| config::tls::authority(path)).transpose().map_err(wrong)?;
+        let tls = door.tls.map(|tls| certificates.load(tls)?.server_config(clients)).transpose();
+        Ok(smtp::server::Config {
+            role: door.role,
+            hostname: self.config.smtp.hostname.clone(),
+            size_max: self.config.smtp.size_bytes_max,
+            trusted_networks: networks(door.trusted_networks),
+            proxy_networks: networks(door.proxy_networks),
+            bare_line_ends_from: networks(door.bare_line_ends_from),
+            tls: tls.map_err(wrong)?,
+            implicit_tls,
+            auth: self.mechanisms(door.role),
+            limits: limits(&door.limits, self.config.shutdown_grace_s / 3),
+        })
+    }
+
+    /// How people may log in: as whoever knows them can tell. Servers do not log in.
+    fn mechanisms(&self, role: Role) -> Mechanisms {
+        let users = if role == Role::Submission { self.users() } else { None };
+        users.map_or_else(Mechanisms::new, |users| users.mechanisms())
+    }
+
     /// The HTTPS door, if the configuration has one.
-    async fn open_publication(&self, room: &Room, stops: &Stops) -> Result<(), Error> {
+    async fn open_publication(
+        &self,
+        room: &Room,
+        certificates: &mut Certificates,
+        stops: &Stops,
+    ) -> Result<(), Error> {
         let Some(publication) = &self.config.publication else { return Ok(()) };
-        let tls = server_config("publication", &publication.tls)?;
+        let tls = https(certificates, &publication.tls)?;
         let published = Arc::new(room.publishing());
         for address in &publication.listen {
             let listener = listen(*address, "publication.listen").await?;
@@ -71,44 +129,36 @@ pub(super) async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener
     TcpListener::bind(address).await.map_err(io)
 }
 
-pub(super) fn server_config(door: &'static str, tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
-    crate::config::tls::server_config(tls).map_err(|error| Error::Tls { door, why: error.to_string() })
+pub(super) fn https(certificates: &mut Certificates, tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
+    let config = certificates.load(tls).and_then(|certificate| certificate.server_config(None));
+    config.map_err(|error| Error::Tls { door: "publication", why: error.to_string() })
 }
 
-/// What all SMTP listeners share.
+/// What all doors for mail share.
 fn premises(limits: &SmtpLimits) -> Premises {
     let memory_bytes_max = usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX);
-    Premises::new(memory_bytes_max, smtp::server::Limits::SOURCES_MAX)
+    Premises::new(memory_bytes_max, limits.sources_max as usize)
 }
 
-fn smtp_config(config: &Config) -> Result<smtp::server::Config, Error> {
-    let limits = &config.smtp.limits;
-    let tls = config.smtp.tls.as_ref().map(|tls| server_config("smtp", tls)).transpose()?;
-    Ok(smtp::server::Config {
-        role: smtp::server::Role::Relay,
-        hostname: config.smtp.hostname.clone(),
-        size_max: config.smtp.size_bytes_max,
-        trusted_networks: config
-            .smtp
-            .trusted_networks
-            .iter()
-            .filter_map(|network| network.to_string().parse().ok())
-            .collect(),
-        proxy_networks: Vec::new(),
-        bare_line_ends_from: Vec::new(),
-        tls,
-        implicit_tls: false,
-        auth: smtp::server::Mechanisms::new(),
-        limits: smtp::server::Limits {
-            sessions_max: limits.sessions_max as usize,
-            per_source_max: limits.sessions_per_source_max as usize,
-            commands_max: limits.commands_max,
-            errors_max: limits.errors_max,
-            recipients_max: limits.recipients_max as usize,
-            idle_s_max: limits.idle_s_max,
-            data_rate_floor: limits.data_bytes_per_s_min,
-            drain_s_max: config.shutdown_grace_s / 3,
-            ..smtp::server::Limits::default()
-        },
-    })
+fn networks(ours: &[Network]) -> Vec<smtp::server::Network> {
+    ours.iter().filter_map(|network| network.to_string().parse().ok()).collect()
+}
+
+fn limits(limits: &SmtpLimits, drain_s_max: u64) -> smtp::server::Limits {
+    smtp::server::Limits {
+        sessions_max: limits.sessions_max as usize,
+        per_source_max: limits.sessions_per_source_max as usize,
+        connections_per_minute_max: limits.connections_per_minute_max,
+        errors_per_minute_max: limits.errors_per_minute_max,
+        refusals_per_minute_max: limits.refusals_per_minute_max,
+        auth_failures_max: limits.auth_failures_max,
+        ban_s: limits.ban_s,
+        commands_max: limits.commands_max,
+        errors_max: limits.errors_max,
+        recipients_max: limits.recipients_max as usize,
+        idle_s_max: limits.idle_s_max,
+        data_rate_floor: limits.data_bytes_per_s_min,
+        drain_s_max,
+        ..smtp::server::Limits::default()
+    }
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Error, doors, told_to_stop};
+use crate::certificates::Certificates;
 use crate::clock;
 use crate::config::Config;
 use crate::custody::CustodyError;
@@ -26,8 +27,10 @@ use crate::publication::{self, Entry, Published, Unavailable};
 pub(super) async fn run(config: &Config, did: Did) -> Result<(), Error> {
     let Some(door) = &config.publication else { return Err(CustodyError::Ended(did).into()) };
     let published: Arc<dyn Published> = Arc::new(last_words(config)?);
-    let tls = doors::server_config("publication", &door.tls)?;
+    let mut certificates = Certificates::default();
+    let tls = doors::https(&mut certificates, &door.tls)?;
     let (stop, doors) = (CancellationToken::new(), TaskTracker::new());
+    doors.spawn(certificates.follow(stop.clone()));
     for address in &door.listen {
         let listener = doors::listen(*address, "publication.listen").await?;
         doors.spawn(publication::serve(listener, tls.clone(), published.clone(), stop.clone()));

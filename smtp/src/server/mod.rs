@@ -122,7 +122,7 @@ pub struct Client {
     pub certificate: Option<String>,
     /// Who has authenticated, as the house spells the name.
     pub user: Option<String>,
-    /// The address is inside one of the trusted networks.
+    /// It is one of ours: its address is inside a trusted network, or it showed a certificate to a [`Role::Relay`].
     pub trusted: bool,
     /// It said `EHLO`, not `HELO`.
     pub esmtp: bool,

@@ -157,8 +157,9 @@ async fn a_client_is_known_by_the_certificate_that_the_configured_authority_gave
     let server = server.with_single_cert(vec![own.cert.der().clone()], own_key.into()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
+    let strangers = Config { trusted_networks: Vec::new(), ..config() };
     let mut server =
-        Server::start(Config { implicit_tls: true, tls: Some(Arc::new(server)), ..config() }).await;
+        Server::start(Config { implicit_tls: true, tls: Some(Arc::new(server)), ..strangers }).await;
 
     let dns = SanType::DnsName("mail.acme.example".try_into().unwrap());
     let mail = SanType::Rfc822Name("alice@acme.example".try_into().unwrap());
@@ -188,6 +189,8 @@ async fn a_client_is_known_by_the_certificate_that_the_configured_authority_gave
             client.expect(code).await;
         }
         let kept = server.house.kept();
-        assert_eq!(kept.last().unwrap().client.certificate.as_deref(), expected);
+        let client = &kept.last().unwrap().client;
+        assert_eq!(client.certificate.as_deref(), expected);
+        assert_eq!(client.trusted, expected.is_some(), "a certificate makes it one of ours");
     }
 }

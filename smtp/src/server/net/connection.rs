@@ -192,6 +192,9 @@ impl<R: Reception> Connection<R> {
             return false;
         }
         self.floor.reception.event(Event::SourceBanned(offence));
+        if self.session.closed().is_some() {
+            return false; // it has had enough of its own accord, and has said so
+        }
         self.session.give_up(Closed::Banned);
         true
     }

@@ -39,7 +39,7 @@ use self::chunks::Chunks;
 use self::content::Content;
 use self::line::{Line, first_line, line_octets_max, skip_line};
 use self::messages::Chunk;
-use super::{Budget, Client, Closed, Config, Credentials, Event, Grant, MailFrom, RcptTo, TlsFacts};
+use super::{Budget, Client, Closed, Config, Credentials, Event, Grant, MailFrom, RcptTo, Role, TlsFacts};
 use crate::reply::Reply;
 use crate::sasl::Exchange;
 
@@ -251,10 +251,11 @@ impl Session {
     }
 
     /// TLS is up: everything said in clear text is forgotten (RFC 3207 §4.2). `certificate` is whom the client's
-    /// certificate names, if it showed one that was verified.
+    /// certificate names, if it showed one that was verified; where our own servers come in it makes it one of them.
     pub fn secured(&mut self, facts: TlsFacts, certificate: Option<String>) {
         self.events.push(Event::TlsStarted(facts.clone()));
         self.client.tls = Some(facts);
+        self.client.trusted |= self.client.role == Role::Relay && certificate.is_some();
         self.client.certificate = certificate;
         self.client.user = None;
         self.client.hello.clear();
