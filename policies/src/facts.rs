@@ -126,7 +126,7 @@ pub struct Authenticity<'a> {
     pub spf: Finding,
     /// The best of its signatures (RFC 6376).
     pub dkim: Finding,
-    /// Of the domain in its From field (RFC 7489).
+    /// Of the domain in its From field (RFC 9989).
     pub dmarc: Finding,
     /// What that domain asks for when DMARC fails.
     pub dmarc_policy: DmarcPolicy,
@@ -154,7 +154,7 @@ pub enum Finding {
     PermError,
 }
 
-/// What the owner of a domain asks for when DMARC fails (RFC 7489 §6.3).
+/// What the owner of a domain asks for when DMARC fails (RFC 9989).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DmarcPolicy {
     /// Nothing.

@@ -95,3 +95,32 @@ pub(super) fn groups(recipients: &[Recipient]) -> Vec<Group> {
     };
     places.into_iter().flat_map(portions).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smtp::dsn::Notify;
+
+    fn at(place: Place, number: usize) -> Recipient {
+        let address = format!("p{number}@somewhere.test").parse().unwrap();
+        Recipient { to: RcptTo { address, notify: Notify::default(), orcpt: None }, place }
+    }
+
+    #[test]
+    fn ten_thousand_recipients_are_one_group_for_each_organisation_or_what_one_mail_may_name() {
+        let outside = |number: usize| Place::Outside(format!("d{}.test", number % 7));
+        let mut recipients: Vec<_> = (0..7_000).map(|number| at(outside(number), number)).collect();
+        recipients.extend((7_000..10_000).map(|number| at(Place::Ours, number)));
+        let groups = groups(&recipients);
+        assert_eq!(groups.len(), 7 + 3_000_usize.div_ceil(FORWARD_PATHS_MAX));
+        assert_eq!(groups.iter().map(|group| group.recipients.len()).sum::<usize>(), 10_000);
+        assert!(groups.iter().all(|group| group.recipients.len() <= FORWARD_PATHS_MAX));
+    }
+
+    #[test]
+    fn only_a_certain_answer_opens_the_way_outside() {
+        assert_eq!(Place::found(Gateway::Nothing, "a.test"), Some(Place::Outside("a.test".to_owned())));
+        assert_eq!(Place::found(Gateway::Stranger, "a.test"), Some(Place::Stranger));
+        assert_eq!(Place::found(Gateway::Unclear, "a.test"), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Which way a mail takes: to a partner sealed, to our own people, to the outside only where that is allowed, and to
+//! nobody while it is not clear whether somebody has a gateway. With a real DNS, real mail servers and a real client.
+
+use std::fs;
+use std::time::Duration;
+
+use tests::peers::clients::{self, Letter};
+use tests::peers::{Dns, Dovecot, SmtpSink, Zone, free_port};
+use tests::site::{Site, TwoSites};
+use tests::submit::{letter, submit};
+
+const ALICE: &str = "alice@acme.test";
+const BOB: &str = "bob@globex.test";
+/// At acme, like alice.
+const CAROL: &str = "carol@acme.test";
+/// In a domain that names nobody.
+const OLIVE: &str = "olive@outside.test";
+
+/// A DID that nobody can show records of.
+const NOBODYS_DID: &str = "did:dccp:1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+/// How long nothing must happen before it counts as not happening.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Acme and its partner globex, each with a mail server, and the world around them.
+struct Scene {
+    sites: TwoSites,
+    acme_mail: Dovecot,
+    globex_mail: Dovecot,
+    outside: SmtpSink,
+    _dns: Dns,
+}
+
+impl Scene {
+    /// Acme lets mail out under this policy.
+    fn start(policy: &str) -> Self {
+        let (acme_mail, globex_mail, outside) = (Dovecot::start(), Dovecot::start(), SmtpSink::start());
+        let dns = Dns::start(&[
+            Zone::signed("outside.test").record("@", "MX", "10 mx.outside.test.").record(
+                "mx",
+                "A",
+                "127.0.0.1",
+            ),
+            Zone::signed("stranger.test").names(NOBODYS_DID),
+            Zone::signed("sick.test").record("_dccp", "TXT", "\"hello\"").forged("hello", "hullo"),
+        ]);
+        let lmtp = |dovecot: &Dovecot| format!("lmtp:127.0.0.1:{}", dovecot.lmtp_port());
+        let mut sites = TwoSites::found(&lmtp(&acme_mail), &lmtp(&globex_mail));
+        let acme = &sites.acme;
+        acme.set("dns_servers", &format!("[\"{}\"]", dns.address()));
+        acme.set("dns_trust_anchor", dns.trust_anchor().to_str().expect("a path"));
+        acme.set("allow_private_addresses", "true");
+        acme.set("https_port", &free_port().to_string());
+        acme.set("policy", policy);
+        acme.set("subject_tags", "[\"[secure]\"]");
+        acme.set("recipient_domains", "[lawyers.test]");
+        acme.set("aliases", "aliases.yaml");
+        fs::write(
+            acme.folder().join("aliases.yaml"),
+            format!(
+                "everybody@acme.test: [friends@acme.test, {CAROL}]\nfriends@acme.test: [{BOB}, {OLIVE}]\n"
+            ),
+        )
+        .expect("a file of aliases");
+        sites.start();
+        Self { sites, acme_mail, globex_mail, outside, _dns: dns }
+    }
+
+    fn acme(&self) -> &Site {
+        &self.sites.acme
+    }
+
+    /// Alice writes; the last word of the gateway.
+    fn alice_writes(&self, to: &[&str], subject: &str) -> String {
+        let octets = String::from_utf8(letter("ways@acme.test", "The secret of the merger")).expect("text");
+        let octets = octets.lines().map(|line| match line.starts_with("Subject:") {
+            true => format!("Subject: {subject}\r\n"),
+            false => format!("{line}\r\n"),
+        });
+        submit(self.acme().smtp, ALICE, to, octets.collect::<String>().as_bytes())
+    }
+
+    /// Nobody got anything, and nothing waits.
+    fn nobody_got_anything(&self) {
+        self.sites.settled();
+        std::thread::sleep(QUIET);
+        assert_eq!(self.outside.messages().len(), 0, "the outside got mail");
+        assert_eq!(self.globex_mail.mailbox("bob").len(), 0, "the partner got a copy");
+        assert_eq!(self.acme_mail.mailbox("carol").len(), 0, "our own people got a copy");
+    }
+}
+
+#[test]
+fn nothing_goes_outside_unless_the_configuration_says_so() {
+    let scene = Scene::start("refuse");
+    let refused = scene.alice_writes(&[OLIVE], "Hello");
+    assert!(refused.starts_with("550 5.7.1 ") && refused.contains("(rule no-gateway-known)"), "{refused}");
+    let refused = scene.alice_writes(&["everybody@acme.test"], "Hello");
+    assert!(
+        refused.contains("(rule no-gateway-known)"),
+        "an alias goes out together or not at all: {refused}"
+    );
+    scene.nobody_got_anything();
+}
+
+#[test]
+fn what_must_be_encrypted_is_refused_as_a_whole_when_one_recipient_has_no_gateway() {
+    let scene = Scene::start("opportunistic");
+    for to in [vec![BOB, OLIVE], vec!["everybody@acme.test"], vec![CAROL, OLIVE]] {
+        let refused = scene.alice_writes(&to, "Re: =?utf-8?B?W1NFQ1VSRV0=?= the merger");
+        assert!(
+            refused.starts_with("550 5.7.1 ") && refused.contains("(rule must-encrypt)"),
+            "{to:?}: {refused}"
+        );
+        assert!(!refused.contains('@'), "no address: {refused}");
+    }
+    let refused = scene.alice_writes(&["anybody@london.lawyers.test"], "Hello");
+    assert!(refused.contains("(rule must-encrypt)"), "known at RCPT already: {refused}");
+    scene.nobody_got_anything();
+
+    let taken = scene.alice_writes(&[BOB], "[secure] the merger");
+    assert!(taken.starts_with("250 "), "sealed it may go: {taken}");
+    scene.sites.settled();
+    assert_eq!(scene.globex_mail.mailbox("bob").len(), 1);
+    assert_eq!(scene.outside.messages().len(), 0);
+}
+
+#[test]
+fn an_alias_reaches_everybody_it_comes_to_each_by_the_way_that_is_theirs() {
+    let mut scene = Scene::start("opportunistic");
+    let letter = Letter {
+        from: ALICE,
+        to: "everybody@acme.test",
+        subject: "Hello",
+        body: "The secret of the merger",
+        attachment: None,
+    };
+    clients::swaks(scene.acme().smtp.port(), &letter).expect_accepted();
+    let patience = Duration::from_secs(60);
+    let at_bob = scene.globex_mail.await_mail("bob", 1, patience);
+    let at_carol = scene.acme_mail.await_mail("carol", 1, patience);
+    assert!(String::from_utf8_lossy(&at_bob[0]).contains(" with DCCP "), "bob's came sealed");
+    assert!(!String::from_utf8_lossy(&at_carol[0]).contains(" with DCCP "), "carol's stayed at home");
+    scene.sites.globex.settled();
+    tests::site::eventually("only olive's copy waits", || (scene.acme().unsettled() == 1).then_some(()));
+    nothing_clear_rests_at(scene.acme());
+    scene.sites.acme.may_leave_mail();
+}
+
+/// What waits for the outside is sealed to ourselves.
+fn nothing_clear_rests_at(site: &Site) {
+    for entry in fs::read_dir(site.data()).expect("the data folder") {
+        let path = entry.expect("an entry").path();
+        let octets = fs::read(&path).unwrap_or_default();
+        for secret in ["secret of the merger", OLIVE, BOB] {
+            let found = octets.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} contains {secret:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn while_it_is_not_clear_that_a_domain_has_no_gateway_its_mail_waits() {
+    let scene = Scene::start("opportunistic");
+    let stranger = scene.alice_writes(&["somebody@stranger.test"], "Hello");
+    assert!(stranger.starts_with("451 4.7.1 ") && stranger.contains("partner add"), "{stranger}");
+    let sick = scene.alice_writes(&["somebody@sick.test"], "Hello");
+    assert!(sick.starts_with("451 4.4.3 "), "{sick}");
+    let literal = scene.alice_writes(&["somebody@[127.0.0.1]"], "Hello");
+    assert!(literal.contains("(rule no-gateway-known)"), "{literal}");
+    scene.nobody_got_anything();
+}
+
+#[test]
+fn mail_that_keeps_coming_back_is_refused_as_a_loop() {
+    let scene = Scene::start("refuse");
+    let hello = String::from_utf8(letter("loop@acme.test", "Hello")).expect("text");
+    let trace = "Received: from x by gateway.acme.test with ESMTP id 0123456789ABCDEF; now\r\n";
+    let written = |times: usize| format!("{}{hello}", trace.repeat(times));
+    let refused = submit(scene.acme().smtp, ALICE, &[BOB], written(6).as_bytes());
+    assert!(refused.starts_with("554 5.4.6 "), "{refused}");
+    let taken = submit(scene.acme().smtp, ALICE, &[BOB], written(3).as_bytes());
+    assert!(taken.starts_with("250 "), "{taken}");
+    scene.sites.settled();
+    assert_eq!(scene.globex_mail.mailbox("bob").len(), 1);
+}
+
+#[test]
+fn aliases_with_a_mistake_do_not_start_and_new_ones_need_no_restart() {
+    let mut scene = Scene::start("refuse");
+    let file = scene.acme().folder().join("aliases.yaml");
+    fs::write(&file, format!("duo@acme.test: [{BOB}, {CAROL}]\n")).expect("a file");
+    let known = || scene.acme().log().contains("the aliases have changed").then_some(());
+    tests::site::eventually("the new alias is known", known);
+    assert!(scene.alice_writes(&["duo@acme.test"], "Hello").starts_with("250 "));
+    scene.globex_mail.await_mail("bob", 1, Duration::from_secs(60));
+    scene.acme_mail.await_mail("carol", 1, Duration::from_secs(60));
+    scene.sites.settled();
+
+    assert!(scene.sites.acme.terminate().success());
+    fs::write(&file, "one@acme.test: two@acme.test\ntwo@acme.test: one@acme.test\n").expect("a file");
+    let refused = scene.sites.acme.command(&["run"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("leads back to itself"), "{said}");
+}
