@@ -17,7 +17,7 @@ use crate::acquaintance::Acquaintance;
 use crate::clock::Clock;
 use crate::flows::report::Reporter;
 use crate::people::Contacts;
-use crate::spool::{Direction, Note, Settlement, Spool, SpoolError, Stage, State, Waiting};
+use crate::spool::{Direction, Kind, Note, Settlement, Spool, SpoolError, Stage, State, Waiting};
 
 /// Expired rows settled in one look, so that housekeeping never holds the spool for long.
 const EXPIRED_AT_ONCE: usize = 100;
@@ -96,6 +96,11 @@ impl Housekeeping {
     async fn give_up(&self, expired: Waiting) -> Result<(), SpoolError> {
         let now = (self.clock)();
         let row = expired.row;
+        if row.state == State::Queued && (row.direction == Direction::In || row.kind == Kind::Relay) {
+            // Delivery and the relay courier make the last attempt themselves, and tell whom it concerns how it ended.
+            self.spool.release(row.id);
+            return Ok(());
+        }
         if row.direction == Direction::Out {
             let (status, why) = match row.state {
                 State::Sent => {
@@ -112,11 +117,6 @@ impl Housekeeping {
             };
             tracing::warn!(queue_id = row.queue_id, partner = row.partner_domain, "a mail expired: {why}");
             return self.reporter.end(row.id, State::Expired, outcome, now).await;
-        }
-        if row.state == State::Queued {
-            // Delivery makes the last attempt itself, and tells the partner how it ended.
-            self.spool.release(row.id);
-            return Ok(());
         }
         let note = Note::new(now, Stage::Expired, "its time ran out");
         self.spool.settle(Settlement::plain(row.id, State::Expired, vec![note])).await?;

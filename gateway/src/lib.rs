@@ -37,6 +37,7 @@ pub mod partners;
 pub mod people;
 pub mod publication;
 pub mod recipients;
+pub mod relay;
 pub mod run;
 pub mod schedule;
 pub mod spool;

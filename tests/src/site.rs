@@ -78,22 +78,28 @@ impl Site {
         self.check_leftovers = false;
     }
 
-    /// Sets a key of the configuration file that stands there, with its default, in a comment or in force.
+    /// Sets a key of the configuration file that stands there, with its default, in a comment or in force. A key that
+    /// several sections have is named with its own: `outside.port`.
     pub fn set(&self, key: &str, value: &str) {
         let path = self.config();
         let config = fs::read_to_string(&path).expect("the configuration");
-        let set = |line: &str| {
+        let (wanted, name) = key.split_once('.').map_or((None, key), |(section, name)| (Some(section), name));
+        let mut section = "";
+        let mut found = 0;
+        let lines = config.lines().map(|line| {
+            if !line.starts_with([' ', '#']) {
+                section = line.split(':').next().unwrap_or_default();
+            }
             let bare = line.trim_start().trim_start_matches("# ");
             let indent = &line[..line.len() - line.trim_start().len()];
-            bare.starts_with(&format!("{key}: ")).then(|| format!("{indent}{key}: {value}"))
-        };
-        assert_eq!(
-            config.lines().filter_map(set).count(),
-            1,
-            "{key} stands once in the configuration:\n{config}"
-        );
-        let config: Vec<String> =
-            config.lines().map(|line| set(line).unwrap_or_else(|| line.to_owned())).collect();
+            if !bare.starts_with(&format!("{name}: ")) || wanted.is_some_and(|wanted| wanted != section) {
+                return line.to_owned();
+            }
+            found += 1;
+            format!("{indent}{name}: {value}")
+        });
+        let config: Vec<String> = lines.collect();
+        assert_eq!(found, 1, "{key} stands once in the configuration:\n{}", config.join("\n"));
         fs::write(path, config.join("\n") + "\n").expect("the configuration is writable");
     }
 

@@ -67,7 +67,7 @@ impl Account {
 fn two_sites(dovecot: &Dovecot) -> TwoSites {
     let sites = TwoSites::found("lmtp:127.0.0.1:9", &format!("lmtp:127.0.0.1:{}", dovecot.lmtp_port()));
     for site in [&sites.acme, &sites.globex] {
-        site.set("retry_delay_ms_max", "1000");
+        site.set("queue.retry_delay_ms_max", "1000");
     }
     sites
 }

@@ -59,7 +59,7 @@ impl Organisation {
         let postfix = Postfix::start(PostfixConfig { domain: domain.to_owned(), relayhost, lmtp });
         if matches!(delivery, Delivery::Smtp) {
             site.set("protocol", "smtp");
-            site.set("address", &format!("\"127.0.0.1:{}\"", postfix.port()));
+            site.set("delivery.address", &format!("\"127.0.0.1:{}\"", postfix.port()));
         }
         Self { site, postfix, dovecot }
     }

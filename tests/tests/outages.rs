@@ -59,7 +59,7 @@ fn a_partner_that_leaves_in_between_gets_the_rest_after_its_return() {
 fn mail_waits_sealed_while_our_mail_server_is_away() {
     let port = free_port();
     let mut sites = TwoSites::found(NOWHERE, &format!("smtp:127.0.0.1:{port}"));
-    sites.globex.set("retry_delay_ms_max", "2000");
+    sites.globex.set("queue.retry_delay_ms_max", "2000");
     sites.start();
     submitted(
         sites.acme.smtp,

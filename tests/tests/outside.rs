@@ -2,6 +2,7 @@
 //! and real HTTPS servers say what the domains ask for. Whatever cannot be protected as asked does not leave.
 
 mod outside {
+    mod courier;
     mod lab;
     mod protection;
     mod replies;

@@ -366,7 +366,7 @@ fn check_lists_every_problem_of_a_broken_configuration_at_once() {
     assert!(whole.status.success() && said(&whole).contains("is in order"), "{}", said(&whole));
 
     acme.set("size_bytes_max", "lots");
-    acme.set("retry_delay_ms_min", "-5");
+    acme.set("queue.retry_delay_ms_min", "-5");
     acme.set("protocol", "pigeon");
     acme.set("level", "loud");
     let config =

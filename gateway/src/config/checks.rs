@@ -159,15 +159,14 @@ fn first_below<'a>(leaves: &'a [Leaf], key: &str) -> Option<&'a Leaf> {
 }
 
 fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let number = |path| leaf(leaves, path).and_then(|leaf| Some((leaf, leaf.value.as_u64()?)));
-    let (Some((leaf, min)), Some((_, max))) =
-        (number("queue.retry_delay_ms_min"), number("queue.retry_delay_ms_max"))
-    else {
-        return;
-    };
-    if min > max {
-        let what = format!("{min} is more than `queue.retry_delay_ms_max` ({max}).");
-        problems.push(Problem::at(leaf.at, &leaf.path, what, "Make it the smaller of the two."));
+    let number = |path: &str| leaf(leaves, path).and_then(|leaf| Some((leaf, leaf.value.as_u64()?)));
+    for section in ["queue", "outside"] {
+        let [min, max] = ["min", "max"].map(|end| format!("{section}.retry_delay_ms_{end}"));
+        let (Some((leaf, least)), Some((_, most))) = (number(&min), number(&max)) else { continue };
+        if least > most {
+            let what = format!("{least} is more than `{max}` ({most}).");
+            problems.push(Problem::at(leaf.at, &leaf.path, what, "Make it the smaller of the two."));
+        }
     }
 }
 

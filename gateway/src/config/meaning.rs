@@ -112,7 +112,7 @@ impl Config {
                     ..MustEncrypt::default()
                 },
             },
-            outside: Outside::default(),
+            outside: Outside::example(),
             aliases: Some("aliases.yaml".into()),
             control: Control::default(),
             log: Log::default(),
@@ -133,6 +133,7 @@ impl Config {
             finding: Finding::default(),
             users: Users::default(),
             authenticity: Authenticity::default(),
+            outside: Outside::default(),
             ..Config::example()
         }
     }

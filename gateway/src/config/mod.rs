@@ -41,7 +41,7 @@ pub use model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, LogFormat, LogLevel,
     Organisation, Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
 };
-pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy};
+pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy, Smarthost};
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::value::{Wrong, as_text, text};
+use super::value::{HostPort, Wrong, as_text, text};
 
 /// Which mail must be encrypted: any one of these marks is enough.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct MustEncrypt {
 }
 
 /// Mail to domains that have no gateway.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Outside {
     /// Whether such mail leaves, and how well its way must be protected. Unless it is `refuse`, a domain is first asked
@@ -35,6 +35,56 @@ pub struct Outside {
     /// Domains that are known to have no gateway and are not asked: those whose web server never answers.
     #[schemars(with = "Vec<text::Domain>")]
     pub without_gateway: Vec<String>,
+    /// A server that takes all such mail, instead of the servers that the recipients' domains name.
+    pub smarthost: Option<Smarthost>,
+    /// Our name in EHLO towards the outside; `smtp.hostname` when there is none. It should lead back to the address that
+    /// our connections come from.
+    #[schemars(with = "Option<text::Domain>")]
+    pub hostname: Option<String>,
+    /// Connections to one domain's servers at a time.
+    #[schemars(range(min = 1, max = 256))]
+    pub connections_max: u32,
+    /// Mails to one domain in a minute.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub mails_per_minute_max: u32,
+    /// The first pause after a failed attempt, in milliseconds; it doubles from there. A domain none of whose servers can
+    /// be reached is left alone as long.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub retry_delay_ms_min: u64,
+    /// The longest pause between attempts, in milliseconds.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub retry_delay_ms_max: u64,
+    /// The port of the recipients' servers. Anything but 25 is for laboratories.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: u16,
+}
+
+/// A server that takes all mail for the outside. It must show a certificate for its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Smarthost {
+    /// Where it listens.
+    #[schemars(with = "text::HostPort")]
+    pub address: HostPort,
+    /// TLS begins with the connection (port 465), instead of by STARTTLS.
+    #[serde(default)]
+    pub implicit_tls: bool,
+}
+
+impl Default for Outside {
+    fn default() -> Outside {
+        Outside {
+            policy: OutsidePolicy::Refuse,
+            without_gateway: vec![],
+            smarthost: None,
+            hostname: None,
+            connections_max: 8,
+            mails_per_minute_max: 600,
+            retry_delay_ms_min: 300_000,
+            retry_delay_ms_max: 4_000_000,
+            port: 25,
+        }
+    }
 }
 
 /// Whether mail leaves to domains that have no gateway.
@@ -53,6 +103,15 @@ pub enum OutsidePolicy {
 }
 
 impl Outside {
+    /// An example of every key.
+    pub(super) fn example() -> Outside {
+        Outside {
+            smarthost: Some(Smarthost { address: HostPort::example(), implicit_tls: false }),
+            hostname: Some("mail.acme.test".into()),
+            ..Outside::default()
+        }
+    }
+
     /// What is demanded of the way outside; `None`: nothing goes there.
     pub fn demand(&self) -> Option<policies::Demand> {
         match self.policy {

@@ -93,7 +93,7 @@ fn protection(sealed: &SealedMessage, fs_class: FsClass) -> String {
 }
 
 /// A decision in words for the journal: the rules that led to it, the decisive one first, and which rules were asked.
-fn words<A>(decision: &Decision<A>) -> String {
+pub(crate) fn words<A>(decision: &Decision<A>) -> String {
     let rules: Vec<&str> = decision.reasons.iter().map(|reason| reason.rule.as_str()).collect();
     format!("{} (rules {})", rules.join(", "), decision.generation)
 }

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub one_time_keys_denied: Counter,
     /// Attempts put off to a later time.
     pub deferred: Counter,
+    /// Mails taken for all their recipients by servers outside of the overlay.
+    pub relayed: Counter,
     /// Messages given up by us; where there is somebody to tell, the sender was told.
     pub failed: Counter,
     /// Messages stopped by a rule until a person decides.
@@ -104,6 +106,7 @@ impl Metrics {
                 "Questions for one-time keys that got none",
             ),
             deferred: counter(root, "deferred", "Attempts put off to a later time"),
+            relayed: counter(root, "relayed", "Mails taken by servers outside of the overlay"),
             failed: counter(root, "failed", "Messages given up"),
             held: counter(root, "held", "Messages stopped by a rule until a person decides"),
             receipts_sent: counter(root, "receipts_sent", "Signed receipts sent to partners"),

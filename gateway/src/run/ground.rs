@@ -45,7 +45,7 @@ use crate::spool::{Spool, SpoolConfig};
 const MESSAGES_PER_CONNECTION: usize = 2;
 
 /// Octets that trace headers may add to a mail beyond the size a client may send.
-const TRACE_BYTES_MAX: u64 = 4 * 1024;
+pub(super) const TRACE_BYTES_MAX: u64 = 4 * 1024;
 
 /// What everything else stands on.
 pub(super) struct Ground {

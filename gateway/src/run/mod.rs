@@ -6,6 +6,7 @@
 mod doors;
 mod ended;
 mod ground;
+mod outside;
 mod reception;
 
 use std::path::PathBuf;
@@ -61,6 +62,9 @@ pub enum Error {
     /// DNS, for mail from the outside.
     #[error(transparent)]
     Dns(#[from] smtp::authenticity::DnsUnusable),
+    /// What is needed to hand mail over to the outside.
+    #[error("the way to the outside: {0}")]
+    Outside(#[from] finding::SetupError),
     /// A TLS certificate.
     #[error("the certificate for {door}: {why}")]
     Tls {
@@ -104,6 +108,11 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let dids = partners.borrow().iter().map(|partner| partner.did().clone()).collect::<Vec<_>>();
     couriers.employ(dids.into_iter(), &kit, &stops.tasks, &stops.back);
     stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
+    let relay = Arc::new(ground.relay()?);
+    if let Some(reporting) = ground.tls_reporting(&relay) {
+        stops.tasks.spawn(reporting.run(stops.back.clone()));
+    }
+    stops.tasks.spawn(relay.run(stops.back.clone()));
     stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
     stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
     if let Some(aliases) = aliases {

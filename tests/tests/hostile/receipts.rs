@@ -51,7 +51,7 @@ fn await_batches(site: &Site, count: usize) {
 fn a_third_party_cannot_settle_a_mail_between_two_others() {
     let mail_server = tests::peers::free_port();
     let mut sites = TwoSites::found(NOWHERE, &format!("smtp:127.0.0.1:{mail_server}"));
-    sites.globex.set("retry_delay_ms_max", "1000");
+    sites.globex.set("queue.retry_delay_ms_max", "1000");
     let mallory = Mallory::among(&[&sites.acme]);
     sites.start();
     mallory.await_links();

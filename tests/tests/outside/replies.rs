@@ -110,12 +110,12 @@ async fn a_second_mail_uses_the_connection_of_the_first() {
 }
 
 /// A Postfix policy server that defers everything it sees for the first time (SMTPD_POLICY_README).
-struct Greylist {
-    port: u16,
+pub(crate) struct Greylist {
+    pub(crate) port: u16,
 }
 
 impl Greylist {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let asked = Arc::new(AtomicUsize::new(0));

@@ -1,11 +1,17 @@
 //! What a domain would be told of how TLS with it went.
 
+use std::sync::Arc;
+
+use dccp::mail::Mail;
+use gateway::custody::Vault;
 use gateway::exchange::Day;
+use gateway::flows::records::purpose;
+use gateway::relay::tls_report::TlsReporting;
 use policies::Demand;
 use smtp::route::tls_report::{PolicyKind, Tally};
 use tests::peers::Zone;
 
-use super::lab::{World, now, relay, to_here};
+use super::lab::{Lab, World, now, relay, to_here};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_counted_under_the_policy_they_had_with_what_failed() {
@@ -50,4 +56,59 @@ async fn sessions_are_counted_under_the_policy_they_had_with_what_failed() {
     let mut domains = exchange.reports().domains(day).await.unwrap();
     domains.sort();
     assert_eq!(domains, ["broken.test", "dane.test", "sts.test"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_asks_for_it_gets_a_report_by_mail_and_its_counts_are_forgotten() {
+    let wants = |domain: &str, record: &str| {
+        to_here(Zone::unsigned(domain), domain).record(
+            "_smtp._tls",
+            "TXT",
+            &format!("\"v=TLSRPTv1;rua={record}\""),
+        )
+    };
+    let world = World::new();
+    let (tls, _) = world.certificate(&["mx.asks.test"]);
+    let zones = [
+        wants("asks.test", "mailto:tls@reports.test"),
+        wants("web.test", "https://web.test/"),
+        to_here(Zone::unsigned("silent.test"), "silent.test"),
+    ];
+    let lab = world.start(&zones, &["asks.test", "web.test", "silent.test"], &tls);
+    let exchange = lab.exchange();
+    for to in ["bob@asks.test", "bob@web.test", "bob@silent.test"] {
+        relay(&exchange, &[to], Demand::Opportunistic).await.unwrap();
+    }
+    let vault = Arc::new(Vault::new([7; 32].into()));
+    let reporting = TlsReporting {
+        spool: lab.spool.clone(),
+        vault: vault.clone(),
+        exchange: exchange.clone(),
+        organisation: "acme.test".to_owned(),
+        contact: "postmaster@acme.test".parse().unwrap(),
+        lifetime_ms: 3_600_000,
+        clock: now,
+    };
+    let today = Day::of(now());
+    reporting.report(today).await.unwrap();
+    assert_eq!(exchange.reports().domains(today).await.unwrap(), Vec::<String>::new());
+
+    let mail = only_mail(&lab, &vault).await;
+    assert_eq!(
+        (mail.envelope.reverse_path.as_str(), &mail.envelope.forward_paths[..]),
+        ("", &["tls@reports.test".to_owned()][..])
+    );
+    let text = String::from_utf8_lossy(&mail.octets);
+    for word in ["Report Domain: asks.test", "report-type=\"tlsrpt\"", "total-successful-session-count\": 1"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+/// The one mail that waits to be relayed.
+async fn only_mail(lab: &Lab, vault: &Vault) -> Mail {
+    let due = lab.spool.due_outside(now(), 10, usize::MAX).await.unwrap();
+    let [due] = &due[..] else { panic!("one report: {due:?}") };
+    let clear = vault.open(purpose::MAIL, &due.body).unwrap();
+    Mail::decode(clear.to_vec().into()).unwrap()
 }

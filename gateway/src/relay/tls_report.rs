@@ -1,0 +1,127 @@
+//! Once a day every domain that asks for it is told how TLS with its mail servers went (RFC 8460): the counts of the
+//! day before become mails of our own, which go the way of every mail to the outside.
+//!
+//! Deliberately absent: reports by HTTPS (`rua=https:`); such a domain gets none from us unless it names a mail address
+//! too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dccp::UnixMillis;
+use dccp::mail::{Mail, MailEnvelope};
+use smtp::address::Address;
+use smtp::route::tls_report::{self, Report, Rua};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, system_time};
+use crate::custody::Vault;
+use crate::exchange::{Day, Exchange};
+use crate::flows::records::{Summary, purpose, queue_id_of, sha256};
+use crate::spool::{Direction, Kind, Lane, NewRow, Note, RowId, Spool, SpoolError, Stage, State, Turn};
+
+/// How often is looked whether a day is over.
+const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The task that reports.
+pub struct TlsReporting {
+    /// Where reports are kept until they are sent.
+    pub spool: Spool,
+    /// Seals them meanwhile.
+    pub vault: Arc<Vault>,
+    /// What was counted, and where reports go.
+    pub exchange: Arc<Exchange>,
+    /// Our main domain: who reports.
+    pub organisation: String,
+    /// Whom to ask about a report.
+    pub contact: Address,
+    /// Milliseconds a report is tried.
+    pub lifetime_ms: u64,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl TlsReporting {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let report = async {
+            loop {
+                ticks.tick().await;
+                let yesterday = Day(Day::of((self.clock)()).0.saturating_sub(1));
+                if let Err(error) = self.report(yesterday).await {
+                    tracing::warn!(%error, "TLS reports cannot be made now; trying again later");
+                }
+            }
+        };
+        stop.run_until_cancelled(report).await;
+    }
+
+    /// Reports `day` to every domain that wants to know, and forgets it.
+    ///
+    /// # Errors
+    /// The spool's; what was not reported yet is kept.
+    pub async fn report(&self, day: Day) -> Result<(), SpoolError> {
+        for domain in self.exchange.reports().domains(day).await? {
+            let texts = self.exchange.finder().txt(&format!("_smtp._tls.{domain}")).await;
+            // Without an answer now there is one in an hour; a record that is none wants no reports.
+            let Ok(texts) = texts else { continue };
+            let addresses = tls_report::record(&texts.records).unwrap_or_default();
+            for rua in addresses {
+                if let Rua::Mail(to) = rua {
+                    self.keep(&domain, day, &to).await?;
+                }
+            }
+            self.exchange.reports().forget(&domain, day).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, domain: &str, day: Day, to: &Address) -> Result<(), SpoolError> {
+        let now = (self.clock)();
+        let tallies = self.exchange.reports().of(domain, day).await?;
+        let id = RowId::fresh();
+        let report = Report {
+            organisation: &self.organisation,
+            contact: self.contact.as_str(),
+            id: &queue_id_of(id).to_ascii_lowercase(),
+            domain,
+            start: system_time(day.start()),
+            end: system_time(day.end()),
+            tallies: &tallies,
+        };
+        let octets = tls_report::mail(&report, &self.contact, to, system_time(now));
+        // Nobody wants to hear that a report could not be delivered.
+        let envelope = MailEnvelope { forward_paths: vec![to.to_string()], ..MailEnvelope::default() };
+        let note = Note::new(now, Stage::Received, format!("a TLS report about {domain}, made here"));
+        let row = self.row(id, to, &Mail { envelope, octets: octets.into() }, now);
+        self.spool.accept(vec![row], vec![(id, note)]).await
+    }
+
+    fn row(&self, id: RowId, to: &Address, mail: &Mail, now: UnixMillis) -> NewRow {
+        let vault = &self.vault;
+        NewRow {
+            id,
+            queue_id: queue_id_of(id),
+            direction: Direction::Out,
+            kind: Kind::Relay,
+            partner: None,
+            partner_domain: to.domain().to_owned(),
+            body: vault.seal(purpose::MAIL, &mail.encode()).into(),
+            slip: None,
+            summary: Summary { from: String::new(), to: vec![to.to_string()], message_id: None }.seal(vault),
+            message_id_tag: None,
+            digest: sha256(&[b"DCCP-relay-v1\0", id.0.as_bytes()]),
+            sealed_to: None,
+            size: mail.octets.len() as u64,
+            now,
+            next_at: now,
+            expires_at: now.saturating_add_ms(self.lifetime_ms),
+            state: State::Queued,
+            held_by: None,
+            turn: Turn { lane: Lane::Reports, ..Turn::default() },
+            leased: false,
+        }
+    }
+}
