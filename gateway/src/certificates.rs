@@ -66,7 +66,8 @@ impl Certificates {
     pub fn watched(registry: &mut Registry) -> Self {
         let certificates = Self::default();
         let help = "Certificates whose new files are not good, so that the old ones stay in use";
-        registry.register("certificates_stale", help, certificates.stale.clone());
+        let root = registry.sub_registry_with_prefix("dccp");
+        root.register("certificates_stale", help, certificates.stale.clone());
         certificates
     }
 

@@ -1,11 +1,13 @@
 //! What strangers may do, and what those who do too much of it get.
 
-use smtp::server::{Closed, Config, Event, Limits, Offence, Premises, Refused};
+use std::time::{Duration, Instant};
+
+use smtp::server::{Closed, Config, Event, Limits, Mechanism, Offence, Premises, Refused, Role};
 use tokio::net::TcpStream;
 
 use crate::client::Client;
 use crate::house::{Server, config};
-use crate::tls::tls;
+use crate::tls::{shake_hands, tls};
 
 /// A listener for which every client is a stranger.
 fn strangers(limits: Limits) -> Config {
@@ -82,6 +84,28 @@ async fn handshakes_that_fail_are_errors_too() {
         server.event(|event| *event == Event::SessionClosed(Closed::TlsFailed)).await;
     }
     let _third = TcpStream::connect(server.address).await.unwrap();
+    server.event(|event| *event == Event::SessionRefused(Refused::Banned)).await;
+}
+
+#[tokio::test]
+async fn a_guesser_of_passwords_waits_longer_each_time_and_is_then_banned() {
+    let tls = tls();
+    let limits = Limits { auth_failures_max: 2, ..Limits::default() };
+    let config = Config { tls: Some(tls.server.clone()), implicit_tls: true, ..strangers(limits) };
+    let auth = Mechanism::ALL.into();
+    let mut server = Server::start(Config { role: Role::Submission, auth, ..config }).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let mut client = shake_hands(&tls, Client::new(stream)).await;
+    client.expect(220).await;
+    client.ask("EHLO laptop.globex.example\r\n", 250).await;
+    for least in [500, 1_000, 2_000] {
+        let asked = Instant::now();
+        client.ask("AUTH PLAIN AGFsaWNlAGNyYXlvbg==\r\n", 535).await;
+        assert!(asked.elapsed() >= Duration::from_millis(least), "{:?}", asked.elapsed());
+    }
+    assert!(client.rest().await.starts_with("421 4.7.0"));
+    server.event(|event| *event == Event::SourceBanned(Offence::WrongPassword)).await;
+    let _again = TcpStream::connect(server.address).await.unwrap();
     server.event(|event| *event == Event::SessionRefused(Refused::Banned)).await;
 }
 
