@@ -91,3 +91,79 @@ impl CallAhead {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use smtp::client::{Protocol, Target};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    /// A mail server that knows bob, is not sure about carol, and counts what it is asked.
+    async fn mail_server() -> (CallAhead, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let questions = Arc::new(AtomicUsize::new(0));
+        let counted = questions.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut lines = BufReader::new(stream);
+                lines.write_all(b"220 mx.test\r\n").await.unwrap();
+                let mut line = String::new();
+                while lines.read_line(&mut line).await.is_ok_and(|octets| octets > 0) {
+                    let reply: &[u8] = match line.trim_end() {
+                        "RCPT TO:<bob@acme.test>" => b"250 2.1.5 ok\r\n",
+                        "RCPT TO:<carol@acme.test>" => b"450 4.2.0 perhaps\r\n",
+                        rcpt if rcpt.starts_with("RCPT") => b"550 5.1.1 who?\r\n",
+                        _ => b"250 ok\r\n",
+                    };
+                    counted.fetch_add(usize::from(line.starts_with("RCPT")), Ordering::Relaxed);
+                    lines.write_all(reply).await.unwrap();
+                    line.clear();
+                }
+            }
+        });
+        (CallAhead::new(Pool::new(Target::new(Protocol::Smtp, address, "gateway.test"))), questions)
+    }
+
+    async fn code(call_ahead: &CallAhead, recipient: &str, now: UnixMillis) -> String {
+        let asked = call_ahead.ask(&recipient.parse().unwrap(), now).await;
+        asked.err().map_or("ok".to_owned(), |reply| reply.to_string().chars().take(9).collect())
+    }
+
+    #[tokio::test]
+    async fn answers_are_remembered_for_a_while_and_no_answer_never_is() {
+        let (call_ahead, questions) = mail_server().await;
+        for (recipient, expected, asked) in [
+            ("bob@acme.test", "ok", 1),
+            ("nobody@acme.test", "550 5.1.1", 1),
+            ("carol@acme.test", "451 4.4.1", 2),
+        ] {
+            let before = questions.load(Ordering::Relaxed);
+            for _ in 0..2 {
+                assert_eq!(code(&call_ahead, recipient, NOW).await, expected);
+            }
+            assert_eq!(questions.load(Ordering::Relaxed) - before, asked, "{recipient}");
+        }
+        let later = NOW.saturating_add_ms(NO_MS);
+        let before = questions.load(Ordering::Relaxed);
+        assert_eq!(code(&call_ahead, "nobody@acme.test", later).await, "550 5.1.1");
+        assert_eq!(code(&call_ahead, "bob@acme.test", later).await, "ok");
+        assert_eq!(questions.load(Ordering::Relaxed) - before, 1, "no is forgotten before yes");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_guesses_does_not_fill_the_memory() {
+        let (call_ahead, _) = mail_server().await;
+        for guess in 0..=ANSWERS_MAX {
+            call_ahead.remember(format!("guess{guess}@acme.test"), false, NOW);
+        }
+        assert!(call_ahead.answers().len() <= ANSWERS_MAX);
+    }
+}

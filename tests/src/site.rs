@@ -103,6 +103,45 @@ impl Site {
         fs::write(path, config.join("\n") + "\n").expect("the configuration is writable");
     }
 
+    /// Writes lines, with their indentation, directly below a heading of the configuration file such as `smtp:`.
+    pub fn write_below(&self, heading: &str, lines: &str) {
+        let config = fs::read_to_string(self.config()).expect("the configuration");
+        let (before, after) = config.split_once(&format!("\n{heading}\n")).expect("the heading");
+        fs::write(self.config(), format!("{before}\n{heading}\n{lines}\n{after}")).expect("it is writable");
+    }
+
+    /// Opens a door for people, and gives them names: each a user with the password `pw-of-` and the name, and the address of
+    /// that name. Two ports: with STARTTLS, and with TLS from the first octet.
+    pub fn open_submission(&self, people: &[&str]) -> [u16; 2] {
+        let ports = [free_port(), free_port()];
+        let [starttls, implicit] = ports;
+        self.write_below(
+            "smtp:",
+            &format!("  submission:\n    listen: [\"127.0.0.1:{starttls}\"]\n    listen_tls: [\"127.0.0.1:{implicit}\"]"),
+        );
+        self.write_below("users:", "  file: users.yaml");
+        for name in people {
+            let address = format!("{name}@{}", self.domain);
+            let words = ["user", "add", name, "--address", &address];
+            let done = self.command_with(&words, &format!("pw-of-{name}\n"));
+            assert!(done.status.success(), "user add failed: {}", text(&done));
+        }
+        ports
+    }
+
+    /// Opens a door for the outside world, which asks `dns`.
+    pub fn open_mx(&self, dns: SocketAddr) -> SocketAddr {
+        let at = loopback(free_port());
+        self.write_below("smtp:", &format!("  mx:\n    listen: [\"{at}\"]"));
+        self.set("dns_servers", &format!("[\"{dns}\"]"));
+        at
+    }
+
+    /// The certificate of its doors for mail.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join("tls/smtp.crt")
+    }
+
     /// `other` becomes our partner: exports its partner file, imports it here.
     pub fn introduce(&self, other: &Site) {
         let file = self.folder.path().join(format!("{}.partner", other.domain));
@@ -127,6 +166,17 @@ impl Site {
             .arg(config)
             .output()
             .expect("dccp-gateway starts")
+    }
+
+    /// The same with something on standard input.
+    pub fn command_with(&self, words: &[&str], input: &str) -> Output {
+        let mut command = Command::new(gateway_binary());
+        command.args(words).arg("--config").arg(self.config());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("dccp-gateway starts");
+        // A command that asks nothing may end before it has read.
+        _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+        child.wait_with_output().expect("dccp-gateway ends")
     }
 
     /// Starts the gateway and waits until it is ready.

@@ -1,5 +1,6 @@
-//! Report: what became of a mail is told to its sender exactly once, as an RFC 3464 report handed to our own mail
-//! server: a failure and a long delay unless the sender waived it, a delivery if the sender asked (RFC 3461).
+//! Report: what became of a mail is told to its sender exactly once, as an RFC 3464 report: a failure and a long delay
+//! unless the sender waived it, a delivery if the sender asked (RFC 3461). It is handed to our own mail server for our
+//! own people, and relayed for somebody outside whose mail came to nothing here.
 //!
 //! The report is composed from the return slip, so it can name the mail without its content; it is kept (sealed to
 //! ourselves) in the same durable commit that settles the failed row.
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 use dccp::UnixMillis;
 use dccp::mail::{Mail, MailEnvelope};
 use dccp::receipt::{Action, Outcome};
+use federation::{Directory, Recognition};
 use smtp::address::Address;
 use smtp::dsn::{Diagnostic, OriginalRecipient, RecipientReport};
 use smtp::reply::Enhanced;
@@ -30,11 +32,13 @@ pub struct Reporter {
     pub custody: Arc<Custody>,
     /// Where failed rows are settled.
     pub spool: Spool,
+    /// Who is ours.
+    pub directory: Arc<Directory>,
     /// Counters.
     pub metrics: Metrics,
     /// `Reporting-MTA`.
     pub hostname: String,
-    /// Milliseconds a report waits for our mail server.
+    /// Milliseconds a report waits for the mail server that takes it.
     pub lifetime_ms: u64,
     /// Counts reports; one for all reporters.
     pub storm: Storm,
@@ -141,19 +145,24 @@ impl Reporter {
             smtputf8: !sender.is_ascii(),
             ..MailEnvelope::default()
         };
-        Some(self.row(id, &Mail { envelope, octets }, now))
+        Some(self.row(id, &Mail { envelope, octets }, &sender, now))
     }
 
-    fn row(&self, id: RowId, mail: &Mail, now: UnixMillis) -> NewRow {
+    /// Whether it may leave for the outside is for the judge to say when it does.
+    fn row(&self, id: RowId, mail: &Mail, sender: &Address, now: UnixMillis) -> NewRow {
         let vault = self.custody.vault();
         let to = mail.envelope.forward_paths.clone();
+        let (direction, kind, partner_domain) = match self.directory.recognise(&sender.to_string()) {
+            Recognition::Ours(_) => (Direction::In, Kind::Report, String::new()),
+            _ => (Direction::Out, Kind::Relay, sender.domain().to_lowercase()),
+        };
         NewRow {
             id,
             queue_id: queue_id_of(id),
-            direction: Direction::In,
-            kind: Kind::Report,
+            direction,
+            kind,
             partner: None,
-            partner_domain: String::new(),
+            partner_domain,
             body: vault.seal(purpose::MAIL, &mail.encode()).into(),
             slip: None,
             summary: Summary { from: String::new(), to, message_id: None }.seal(vault),

@@ -207,6 +207,7 @@ impl Ground {
         Reporter {
             custody: self.custody.clone(),
             spool: self.spool.clone(),
+            directory: self.knowledge.snapshot().directory,
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
             lifetime_ms: self.config.queue.lifetime_ms(),

@@ -25,11 +25,11 @@ impl Ground {
     /// All doors for mail, and what is behind them.
     ///
     /// # Errors
-    /// When DNS cannot be asked, without which nobody from outside can be let in.
+    /// When there is a door for the outside world and DNS cannot be asked, without which nobody can be let in there.
     pub(super) fn reception(&self, couriers: &courier::Handle, room: &Room) -> Result<Reception, Error> {
         Ok(Reception {
             out: self.mail_out(couriers, room),
-            home: Some(self.mail_home()?),
+            home: self.config.smtp.mx.as_ref().map(|_| self.mail_home()).transpose()?,
             users: self.users(),
         })
     }

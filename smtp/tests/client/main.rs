@@ -3,6 +3,7 @@
 
 mod certificates;
 mod faults;
+mod inquiry;
 mod requirements;
 mod reuse;
 mod scripted;

@@ -26,6 +26,23 @@ pub struct Letter<'a> {
     pub attachment: Option<(&'a str, &'a [u8])>,
 }
 
+/// How somebody gets in: with a name and a password, under TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// Where.
+    pub port: u16,
+    /// TLS begins with the first octet, not with STARTTLS.
+    pub implicit_tls: bool,
+    /// The server's certificate, which the client is told to believe.
+    pub certificate: &'a Path,
+    /// In the words of SASL: `PLAIN`, `LOGIN`, `SCRAM-SHA-256`.
+    pub mechanism: &'a str,
+    /// The name.
+    pub user: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
 /// How it ended.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -51,10 +68,22 @@ impl Sent {
 
 /// The Swiss army knife for SMTP; the transcript is the whole dialogue.
 pub fn swaks(port: u16, letter: &Letter<'_>) -> Sent {
+    swaks_with(port, letter, &[])
+}
+
+/// The same for somebody who logs in. It knows no SCRAM.
+pub fn swaks_as(login: &Login<'_>, letter: &Letter<'_>) -> Sent {
+    let tls = if login.implicit_tls { "--tls-on-connect" } else { "--tls" };
+    let (user, password) = (login.user, login.password);
+    let words = [tls, "--auth", login.mechanism, "--auth-user", user, "--auth-password", password];
+    swaks_with(login.port, letter, &words)
+}
+
+fn swaks_with(port: u16, letter: &Letter<'_>, words: &[&str]) -> Sent {
     let desk = Desk::new(letter);
     let mut command = desk.client("swaks", "swaks");
     command.args(["--server", &format!("127.0.0.1:{port}"), "--helo", "client.test", "--timeout", "60"]);
-    command.args(["--from", letter.from, "--to", letter.to, "--h-Subject", letter.subject]);
+    command.args(["--from", letter.from, "--to", letter.to, "--h-Subject", letter.subject]).args(words);
     match (letter.attachment, desk.attachment()) {
         (Some((name, _)), Some(file)) => {
             command.args(["--attach-type", "text/plain; charset=utf-8", "--attach-body", letter.body]);
@@ -70,6 +99,19 @@ pub fn swaks(port: u16, letter: &Letter<'_>) -> Sent {
 
 /// The `mail` command of many systems.
 pub fn s_nail(port: u16, letter: &Letter<'_>) -> Sent {
+    s_nail_with(letter, &[&format!("mta=smtp://127.0.0.1:{port}"), "smtp-auth=none"])
+}
+
+/// The same for somebody who logs in. It knows no SCRAM.
+pub fn s_nail_as(login: &Login<'_>, letter: &Letter<'_>) -> Sent {
+    let scheme = if login.implicit_tls { "smtps" } else { "smtp" };
+    let at = format!("{scheme}://{}:{}@127.0.0.1:{}", login.user, login.password, login.port);
+    let auth = format!("smtp-auth={}", login.mechanism.to_lowercase());
+    // Its own store of certificates is the system's; the server's is made for the test.
+    s_nail_with(letter, &[&format!("mta={at}"), &auth, "smtp-use-starttls", "tls-verify=ignore"])
+}
+
+fn s_nail_with(letter: &Letter<'_>, settings: &[&str]) -> Sent {
     let desk = Desk::new(letter);
     let mut command = desk.client("s-nail", "s-nail");
     // Neither the system's nor a user's settings; wait for the transport and say how it ended.
@@ -85,14 +127,7 @@ pub fn s_nail(port: u16, letter: &Letter<'_>) -> Sent {
         "-S",
         "save=",
     ]);
-    command.args([
-        "-S",
-        &format!("mta=smtp://127.0.0.1:{port}"),
-        "-S",
-        "smtp-auth=none",
-        "-S",
-        "hostname=client.test",
-    ]);
+    settings.iter().chain(&["hostname=client.test"]).for_each(|setting| _ = command.args(["-S", setting]));
     command.args(["-S", &format!("from={}", letter.from), "-r", letter.from, "-s", letter.subject]);
     if let Some(file) = desk.attachment() {
         command.arg("-a").arg(file);
@@ -102,12 +137,36 @@ pub fn s_nail(port: u16, letter: &Letter<'_>) -> Sent {
 
 /// A full-screen client, used from a script.
 pub fn neomutt(port: u16, letter: &Letter<'_>) -> Sent {
+    let settings = format!(
+        "set smtp_url = \"smtp://127.0.0.1:{port}\"\nset ssl_starttls = no\nset ssl_force_tls = no\n"
+    );
+    neomutt_with(letter, &settings)
+}
+
+/// The same for somebody who logs in.
+pub fn neomutt_as(login: &Login<'_>, letter: &Letter<'_>) -> Sent {
+    let Login { port, implicit_tls, certificate, mechanism, user, password } = login;
+    let scheme = if *implicit_tls { "smtps" } else { "smtp" };
+    let (mechanism, certificate) = (mechanism.to_lowercase(), certificate.display());
+    neomutt_with(
+        letter,
+        &format!(
+            "set smtp_url = \"{scheme}://{user}@127.0.0.1:{port}\"
+set smtp_pass = \"{password}\"
+set smtp_authenticators = \"{mechanism}\"
+set ssl_starttls = yes
+set ssl_force_tls = yes
+set ssl_verify_host = no
+set certificate_file = \"{certificate}\"
+"
+        ),
+    )
+}
+
+fn neomutt_with(letter: &Letter<'_>, access: &str) -> Sent {
     let desk = Desk::new(letter);
     let settings = format!(
-        "set smtp_url = \"smtp://127.0.0.1:{port}\"
-set ssl_starttls = no
-set ssl_force_tls = no
-set from = \"{}\"
+        "{access}set from = \"{}\"
 set use_from = yes
 set use_envelope_from = yes
 set hostname = \"client.test\"
@@ -128,14 +187,28 @@ set charset = \"utf-8\"
 /// A `sendmail` for machines without one: gets a finished message, which the program that calls it composed.
 pub fn msmtp(port: u16, letter: &Letter<'_>) -> Sent {
     let desk = Desk::new(letter);
+    msmtp_with(&desk, port, letter, &["--tls=off", "--auth=off"])
+}
+
+/// The same for somebody who logs in.
+pub fn msmtp_as(login: &Login<'_>, letter: &Letter<'_>) -> Sent {
+    let desk = Desk::new(letter);
+    let password = desk.file("password", login.password.as_bytes());
+    let starttls = if login.implicit_tls { "off" } else { "on" };
+    let words = [
+        "--tls=on".to_owned(),
+        format!("--tls-starttls={starttls}"),
+        "--tls-certcheck=off".to_owned(),
+        format!("--auth={}", login.mechanism.to_lowercase()),
+        format!("--user={}", login.user),
+        format!("--passwordeval=cat {}", password.display()),
+    ];
+    msmtp_with(&desk, login.port, letter, &words.each_ref().map(String::as_str))
+}
+
+fn msmtp_with(desk: &Desk, port: u16, letter: &Letter<'_>, words: &[&str]) -> Sent {
     let mut command = desk.client("msmtp", "msmtp");
-    command.args([
-        "--host=127.0.0.1",
-        &format!("--port={port}"),
-        "--domain=client.test",
-        "--tls=off",
-        "--auth=off",
-    ]);
+    command.args(["--host=127.0.0.1", &format!("--port={port}"), "--domain=client.test"]).args(words);
     command.args(["--timeout=60", &format!("--from={}", letter.from), "--", letter.to]);
     Sent::of(feed(&mut command, compose(letter, desk.attachment()).as_bytes()))
 }

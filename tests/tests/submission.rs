@@ -1,0 +1,156 @@
+//! People hand mail in with the programs they have: name and password, under TLS, and in their own name only.
+//!
+//! ```text
+//! swaks | s-nail | neomutt | msmtp ─AUTH─► submission ═ overlay ═ globex ─► Dovecot
+//! ```
+
+use std::process::Command;
+
+use tests::peers::Dovecot;
+use tests::peers::clients::{self, Letter, Login, Sent};
+use tests::site::{PATIENCE, TwoSites};
+use tests::submit::Talk;
+
+type Client = fn(&Login<'_>, &Letter<'_>) -> Sent;
+
+/// Each client with each mechanism it knows; in both kinds of TLS over all.
+const CLIENTS: [(&str, Client, &str, bool); 9] = [
+    ("swaks", clients::swaks_as, "PLAIN", false),
+    ("swaks", clients::swaks_as, "LOGIN", true),
+    ("s-nail", clients::s_nail_as, "PLAIN", true),
+    ("s-nail", clients::s_nail_as, "LOGIN", false),
+    ("neomutt", clients::neomutt_as, "SCRAM-SHA-256", false),
+    ("neomutt", clients::neomutt_as, "PLAIN", true),
+    ("msmtp", clients::msmtp_as, "SCRAM-SHA-256", true),
+    ("msmtp", clients::msmtp_as, "LOGIN", false),
+    ("msmtp", clients::msmtp_as, "PLAIN", true),
+];
+
+const LETTER: Letter<'_> = Letter {
+    from: "alice@acme.test",
+    to: "bob@globex.test",
+    subject: "Plan für Montag",
+    body: "Lieber Bob,\nschöne Grüße\n",
+    attachment: None,
+};
+
+/// Acme with a door for people (alice and carol), globex with bob's mailbox.
+struct House {
+    sites: TwoSites,
+    ports: [u16; 2],
+    mailboxes: Dovecot,
+}
+
+impl House {
+    fn open() -> Self {
+        let mailboxes = Dovecot::start();
+        let lmtp = format!("lmtp:127.0.0.1:{}", mailboxes.lmtp_port());
+        let mut sites = TwoSites::found(&lmtp, &lmtp);
+        let ports = sites.acme.open_submission(&["alice", "carol"]);
+        sites.start();
+        Self { sites, ports, mailboxes }
+    }
+
+    /// Sends a letter as a user of this name with this password.
+    fn send(
+        &self,
+        (_, client, mechanism, implicit_tls): (&str, Client, &str, bool),
+        (user, password): (&str, &str),
+        letter: &Letter<'_>,
+    ) -> Sent {
+        let certificate = self.sites.acme.certificate();
+        let [starttls, implicit] = self.ports;
+        let port = if implicit_tls { implicit } else { starttls };
+        let certificate = certificate.as_path();
+        client(&Login { port, implicit_tls, certificate, mechanism, user, password }, letter)
+    }
+}
+
+const ALICE: (&str, &str) = ("alice", "pw-of-alice");
+
+#[test]
+fn every_client_logs_in_and_reaches_a_mailbox_at_a_partner() {
+    let house = House::open();
+    for (count, client) in CLIENTS.into_iter().enumerate() {
+        let sent = house.send(client, ALICE, &LETTER);
+        assert!(sent.accepted, "{} with {}:\n{}", client.0, client.2, sent.transcript);
+        let mails = house.mailboxes.await_mail("bob", count + 1, PATIENCE);
+        let newest = String::from_utf8_lossy(&mails[count]).into_owned();
+        assert!(newest.contains("with ESMTPSA"), "{} with {}:\n{newest}", client.0, client.2);
+    }
+    house.sites.settled();
+}
+
+#[test]
+fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
+    let house = House::open();
+    for client in [CLIENTS[0], CLIENTS[4], CLIENTS[7]] {
+        let sent = house.send(client, ("alice", "pw-of-carol"), &LETTER);
+        assert!(!sent.accepted, "{} with {}:\n{}", client.0, client.2, sent.transcript);
+    }
+    let sent = house.send(CLIENTS[0], ("nobody", "pw-of-nobody"), &LETTER);
+    assert!(sent.transcript.contains("535 5.7.8"), "{}", sent.transcript);
+    assert!(house.sites.acme.log().contains("AUTH failed"), "{}", house.sites.acme.log());
+}
+
+#[test]
+fn nobody_writes_in_anothers_name() {
+    let house = House::open();
+    for from in ["carol@acme.test", "alice@globex.test", "alice@outside.test"] {
+        let sent = house.send(CLIENTS[0], ALICE, &Letter { from, ..LETTER });
+        assert!(!sent.accepted && sent.transcript.contains("550 5.7.1"), "{from}:\n{}", sent.transcript);
+    }
+}
+
+#[test]
+fn a_user_who_was_removed_sends_nothing_more() {
+    let house = House::open();
+    house.send(CLIENTS[0], ALICE, &LETTER).expect_accepted();
+    assert!(house.sites.acme.command(&["user", "remove", "alice"]).status.success());
+    assert!(!house.send(CLIENTS[0], ALICE, &LETTER).accepted);
+    house.mailboxes.await_mail("bob", 1, PATIENCE);
+    house.sites.settled();
+}
+
+#[test]
+fn nobody_sends_before_saying_who_it_is_nor_says_it_in_the_clear() {
+    let house = House::open();
+    let mut talk = Talk::to(tests::site::loopback(house.ports[0]));
+    let hello = talk.say("EHLO client.test");
+    assert!(!hello.contains("AUTH") && hello.contains("STARTTLS"), "{hello}");
+    let reply = talk.say("AUTH PLAIN AGFsaWNlAHB3LW9mLWFsaWNl");
+    assert!(reply.starts_with('5'), "{reply}");
+    let reply = talk.say("MAIL FROM:<alice@acme.test>");
+    assert!(reply.starts_with("530 5.7."), "{reply}");
+}
+
+#[test]
+fn a_mail_gets_the_date_and_the_name_that_its_program_forgot_and_keeps_all_else() {
+    const MAILER: &str = r#"
+import smtplib, ssl, sys
+with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=ssl._create_unverified_context()) as smtp:
+    smtp.login("alice", "pw-of-alice")
+    smtp.sendmail("alice@acme.test", ["bob@globex.test"], b"From: alice@acme.test\r\nSubject: bare\r\n\r\nHello\r\n")
+"#;
+    let house = House::open();
+    let done = Command::new("python3").args(["-c", MAILER, &house.ports[1].to_string()]).output();
+    let done = done.expect("python3: apt-get install python3");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let mails = house.mailboxes.await_mail("bob", 1, PATIENCE);
+    let mail = String::from_utf8_lossy(tests::submit::without_trace(&mails[0])).into_owned();
+    let (date, rest) = mail.split_once("\r\n").expect("lines");
+    let (name, rest) = rest.split_once("\r\n").expect("lines");
+    assert!(date.starts_with("Date: ") && name.starts_with("Message-ID: <"), "{mail}");
+    assert_eq!(rest, "From: alice@acme.test\r\nSubject: bare\r\n\r\nHello\r\n");
+    house.sites.settled();
+}
+
+#[test]
+fn a_mail_to_a_colleague_stays_at_home() {
+    let house = House::open();
+    house.send(CLIENTS[7], ALICE, &Letter { to: "carol@acme.test", ..LETTER }).expect_accepted();
+    let mails = house.mailboxes.await_mail("carol", 1, PATIENCE);
+    let mail = String::from_utf8_lossy(&mails[0]).into_owned();
+    assert!(mail.contains("with ESMTPSA") && !mail.contains("with DCCP"), "{mail}");
+    house.sites.settled();
+}
