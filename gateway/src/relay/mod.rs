@@ -22,16 +22,20 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 use dccp::receipt::{Action, Outcome as Receipted};
 use policies::{Permit, Purpose, Verdict};
+use smtp::authenticity::Signer;
 use smtp::client::Envelope;
+use smtp::message;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alarm::Alarm;
-use crate::clock::Clock;
+use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::exchange::{Exchange, Letter, NotYet};
 use crate::flows::marks::Marking;
@@ -65,6 +69,8 @@ pub struct Relay {
     pub exchange: Arc<Exchange>,
     /// Which mail must be encrypted.
     pub marking: Marking,
+    /// Signs what leaves (DKIM).
+    pub signer: watch::Receiver<Arc<Signer>>,
     /// What the configuration demands of the way; `None`: nothing leaves.
     pub outside: Option<policies::Demand>,
     /// Tells senders about failures.
@@ -161,7 +167,7 @@ impl Relay {
             body_8bit: work.mail.envelope.body_8bit,
             smtputf8: work.mail.envelope.smtputf8,
         };
-        let octets = [work.mail.octets.clone()];
+        let octets = [self.signature(&work.mail.octets), work.mail.octets.clone()];
         let letter = Letter {
             envelope: &envelope,
             octets: &octets,
@@ -175,6 +181,22 @@ impl Relay {
             }
             Err(not_yet) => self.wait(work, not_yet).await,
         }
+    }
+
+    /// `DKIM-Signature` fields for the domain in From, made last of all, because nothing may change behind them; empty where
+    /// no key of ours signs for it. What cannot be signed leaves unsigned: what that means is its receivers' to say.
+    fn signature(&self, octets: &[u8]) -> Bytes {
+        let from = message::read(octets, &message::Limits::default()).ok().and_then(|facts| facts.from);
+        let domain = from.as_deref().and_then(|from| from.rsplit_once('@')).map_or("", |(_, domain)| domain);
+        let signer = self.signer.borrow().clone();
+        let signed = signer.sign(domain, octets, system_time((self.clock)()));
+        signed
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, domain, "a mail to the outside leaves unsigned");
+                None
+            })
+            .unwrap_or_default()
+            .into()
     }
 
     /// It is not the destination's turn: no attempt, and no note, or a long queue would fill the journal.

@@ -108,7 +108,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let dids = partners.borrow().iter().map(|partner| partner.did().clone()).collect::<Vec<_>>();
     couriers.employ(dids.into_iter(), &kit, &stops.tasks, &stops.back);
     stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
-    let relay = Arc::new(ground.relay()?);
+    let rotation = ground.rotation()?;
+    let relay = Arc::new(ground.relay(rotation.signer())?);
     if let Some(reporting) = ground.tls_reporting(&relay) {
         stops.tasks.spawn(reporting.run(stops.back.clone()));
     }
@@ -119,7 +120,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         stops.tasks.spawn(aliases.run(stops.back.clone()));
     }
     stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
-    stops.tasks.spawn(ground.rotation()?.run(stops.back.clone()));
+    stops.tasks.spawn(rotation.run(stops.back.clone()));
     ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use finding::SetupError;
+use smtp::authenticity::Signer;
 use smtp::client::Timeouts;
+use tokio::sync::watch;
 
 use super::ground::{Ground, TRACE_BYTES_MAX};
 use crate::exchange::{Exchange, Settings, Smarthost};
@@ -17,7 +19,7 @@ impl Ground {
     ///
     /// # Errors
     /// When DNS cannot be asked or no authority is trusted.
-    pub(super) fn relay(&self) -> Result<Relay, SetupError> {
+    pub(super) fn relay(&self, signer: watch::Receiver<Arc<Signer>>) -> Result<Relay, SetupError> {
         let exchange = Exchange::new(
             self.exchange_settings(),
             &self.config.finding.settings(),
@@ -30,6 +32,7 @@ impl Ground {
             knowledge: self.knowledge.clone(),
             exchange: Arc::new(exchange),
             marking: Marking::new(&self.config.policies.must_encrypt),
+            signer,
             outside: self.config.outside.demand(),
             reporter: self.reporter(),
             metrics: self.metrics.clone(),
