@@ -4,6 +4,7 @@ mod extensions;
 
 use proptest::prelude::*;
 
+use super::input::SKIPPED_OCTETS_MAX;
 use super::*;
 use crate::reply::Enhanced;
 use crate::server::{Limits, Mechanisms, Role};
