@@ -5,6 +5,7 @@ mod authenticity {
     mod dkim;
     mod dmarc;
     mod forwarding;
+    mod rotation;
     mod silence;
     mod spf;
 }

@@ -40,6 +40,13 @@ impl Zone {
         self
     }
 
+    /// Adds a line as it stands.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        let _ = writeln!(self.records, "{line}");
+        self
+    }
+
     /// Adds the TXT record that names a DID.
     #[must_use]
     pub fn names(self, did: &str) -> Self {
