@@ -16,8 +16,11 @@ pub(super) fn part(report: &Report<'_>, original: &Original) -> Part {
     Part { content_type: "Content-Type: text/plain; charset=utf-8", encoding, content }
 }
 
+/// Words over a list of recipients, and which of them stand in it.
+type Section = (&'static str, fn(&Action) -> bool);
+
 /// What happened, the gravest first, and to whom.
-const SECTIONS: [(&str, fn(&Action) -> bool); 4] = [
+const SECTIONS: [Section; 4] = [
     ("could not be delivered to", |action| *action == Action::Failed),
     ("has not been delivered yet to", |action| matches!(action, Action::Delayed { .. })),
     ("was delivered to", |action| *action == Action::Delivered),
