@@ -254,6 +254,7 @@ impl Relayed {
             recipient: recipient.clone(),
             reply: reply.clone(),
             said_by: SaidBy::Client,
+            dsn_passed_on: false,
         };
         let outcomes = letter.envelope.forward_paths.iter().map(outcome).collect();
         Self { outcomes, via: None, trail: Vec::new() }

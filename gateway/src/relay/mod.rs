@@ -166,6 +166,8 @@ impl Relay {
             forward_paths: work.progress.pending.clone(),
             body_8bit: work.mail.envelope.body_8bit,
             smtputf8: work.mail.envelope.smtputf8,
+            require_tls: work.mail.envelope.require_tls,
+            ..Envelope::default()
         };
         let octets = [self.signature(&work.mail.octets), work.mail.octets.clone()];
         let letter = Letter {

@@ -45,6 +45,10 @@ pub(super) struct Connection {
     pub(super) tls: Option<TlsFacts>,
     /// Why nothing does, where TLS was tried.
     pub(super) tls_failure: Option<TlsFailure>,
+    /// The server has proven who it is.
+    pub(super) verified: bool,
+    /// Messages that were tried on it.
+    pub(super) served: usize,
     /// The server has answered something in the present transaction, so the connection was not dead.
     pub(super) answered: bool,
     /// A transaction was begun and not completed: RSET comes before the next MAIL.
@@ -56,6 +60,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Nothing has been said yet.
     pub(super) fn new(stream: Box<dyn Stream>, tls: Option<TlsFacts>, target: &Target) -> Self {
+        let verified = tls.is_some() && target.tls.verifies_the_server();
         Self {
             stream,
             replies: ReplyReader::default(),
@@ -64,6 +69,8 @@ impl Connection {
             capabilities: Capabilities::default(),
             tls,
             tls_failure: None,
+            verified,
+            served: 0,
             answered: false,
             needs_reset: false,
             spent: false,
@@ -141,7 +148,7 @@ impl Connection {
     fn patience(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Greeting => self.timeouts.greeting,
-            Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Mail | Stage::Recipient => {
+            Stage::Hello | Stage::StartTls | Stage::Auth | Stage::Reset | Stage::Mail | Stage::Recipient => {
                 self.timeouts.command
             }
             Stage::Data => self.timeouts.data_start,

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::{TlsFailure, replies::ReplyError};
+use super::{LoginError, TlsFailure, replies::ReplyError};
 use crate::{message::BareLineEnd, reply::Reply};
 
 /// The attempt as a whole failed.
@@ -44,6 +44,9 @@ pub enum HandOverError {
     /// was sent, unless TLS broke later.
     #[error("no TLS with the mail server: {0}")]
     Tls(#[from] TlsFailure),
+    /// The server does not let us in. Nothing was sent.
+    #[error("no login at the mail server: {0}")]
+    Login(#[from] LoginError),
     /// The server said nothing in the time that RFC 5321 §4.5.3.2 gives it.
     #[error("the mail server did not answer {stage} in time")]
     Timeout {
@@ -88,6 +91,8 @@ pub enum Stage {
     Hello,
     /// STARTTLS.
     StartTls,
+    /// AUTH and what belongs to it.
+    Auth,
     /// RSET on a reused connection.
     Reset,
     /// MAIL FROM.
@@ -108,6 +113,7 @@ impl fmt::Display for Stage {
             Self::Greeting => "the connection",
             Self::Hello => "the greeting",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Reset => "RSET",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",

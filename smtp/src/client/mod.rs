@@ -4,7 +4,7 @@
 //! Pool::hand_over(envelope, segments)
 //!   │ Content::check     bare CR or LF anywhere? then nothing is sent            content
 //!   │ a connection       an idle one that is still alive, or a fresh one         pool, connection
-//!   │                    with the TLS that the target demands                    opening, tls
+//!   │                    with the TLS and the login that the target demands      opening, tls, login
 //!   │ MAIL, RCPT…, DATA  in one go when PIPELINING is offered (RFC 2920)         transaction
 //!   │ segments           dot-stuffed while written, never concatenated           content, connection
 //!   ▼ replies            strict and bounded; each becomes part of an Outcome     replies
@@ -24,19 +24,23 @@
 //! | 8-bit octets | 8BITMIME, over SMTP | all fail with 5.6.3 (RFC 6152 §3) |
 //! | 8-bit octets | 8BITMIME, over LMTP | sent as they are: an LMTP server stores and never relays, so no later hop can be 7-bit |
 //! | more octets | SIZE allows | all fail with 5.3.4 (RFC 1870 §6.1) |
+//! | REQUIRETLS | a proof of who it is | all fail with 5.7.10 (RFC 8689 §4.2.1) |
+//! | REQUIRETLS | REQUIRETLS | all fail with 5.7.30 (RFC 8689 §4.2.1) |
+//! | reports about delivery | DSN | sent without; [`Outcome::dsn_passed_on`] tells whose duty they are now (RFC 3461 §5.2) |
 //!
 //! How much TLS there must be, and what a certificate has to prove, is in [`TlsPolicy`]; where it is required nothing
 //! can bring the client to go on without.
 //!
-//! Deliberately absent: AUTH, MX look-up, CHUNKING, DSN parameters (reports about recipients are composed at
-//! the origin, see [`dsn`](crate::dsn)).
+//! Deliberately absent: MX look-up ([`route`](crate::route) plans the way), CHUNKING (DATA serves everywhere).
 
 mod capabilities;
 mod connection;
 mod content;
 mod error;
 mod inquiry;
+mod login;
 mod opening;
+mod parameters;
 mod pool;
 mod replies;
 mod tls;
@@ -45,10 +49,14 @@ mod transaction;
 use std::time::Duration;
 
 pub use error::{HandOverError, Stage};
+pub use login::LoginError;
 pub use pool::Pool;
 pub use replies::{ReplyError, replies_in};
 pub use tls::{TlsFailure, TlsFailureKind, TlsPolicy, Verification};
 
+pub use crate::sasl::Credentials as Login;
+
+use crate::dsn::{Notify, OriginalRecipient, Ret};
 use crate::reply::Reply;
 use crate::tls::TlsFacts;
 
@@ -69,11 +77,18 @@ pub struct Target {
     /// TLS begins with the connection (RFC 8314 §3.3) instead of by STARTTLS, and there is no clear text to go back to.
     /// Without meaning for [`TlsPolicy::Never`].
     pub implicit_tls: bool,
+    /// Who we are there, if the server wants to know. Told only under TLS or to this machine.
+    pub login: Option<Login>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// Connections at one time, busy and idle together; at least one.
     pub connections_max: usize,
+    /// Messages on one connection, which is closed after them; at least one.
+    pub messages_max: usize,
 }
+
+/// Messages on one connection: opening it is paid for many times over, and most servers do not allow many more.
+const MESSAGES_MAX_DEFAULT: usize = 100;
 
 /// Connections to one server at one time: enough to keep a server busy, too few to look like an attack.
 const CONNECTIONS_MAX_DEFAULT: usize = 4;
@@ -88,8 +103,10 @@ impl Target {
             hello: hello.into(),
             tls: TlsPolicy::Never,
             implicit_tls: false,
+            login: None,
             timeouts: Timeouts::default(),
             connections_max: CONNECTIONS_MAX_DEFAULT,
+            messages_max: MESSAGES_MAX_DEFAULT,
         }
     }
 
@@ -153,6 +170,23 @@ pub struct Envelope {
     pub body_8bit: bool,
     /// The sender declared SMTPUTF8.
     pub smtputf8: bool,
+    /// The sender declared REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
+    /// How much of the message a report of failure should return (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// The sender's own name for this mail, decoded (RFC 3461 §4.4).
+    pub envid: Option<String>,
+    /// What the sender wants to be told of each forward path, in their order; empty when nothing was said.
+    pub wishes: Vec<Wish>,
+}
+
+/// What the sender wants to be told of one recipient.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// When (RFC 3461 §4.1).
+    pub notify: Notify,
+    /// The recipient as the sender first wrote it (RFC 3461 §4.2).
+    pub orcpt: Option<OriginalRecipient>,
 }
 
 /// What became of a message.
@@ -175,6 +209,9 @@ pub struct Outcome {
     pub reply: Reply,
     /// Whose words `reply` is.
     pub said_by: SaidBy,
+    /// The server offers DSN and took the message: it reports to the sender what becomes of it (RFC 3461 §5.2.2).
+    /// Otherwise the reports that were asked for are still ours to give.
+    pub dsn_passed_on: bool,
 }
 
 /// A report may quote the server (`Diagnostic-Code: smtp`) only for what the server said.

@@ -1,4 +1,4 @@
-//! From nothing to a connection that is ready for MAIL: TCP, greeting, EHLO, and TLS as the target wants it.
+//! From nothing to a connection that is ready for MAIL: TCP, greeting, EHLO, TLS and login as the target wants them.
 
 use tokio::{net::TcpStream, time::timeout};
 
@@ -6,6 +6,7 @@ use super::{
     HandOverError, Protocol, Stage, Target, TlsFailure, TlsFailureKind, Verification,
     capabilities::Capabilities,
     connection::{Connection, Stream},
+    login,
     replies::ReplyError,
     tls,
 };
@@ -25,15 +26,21 @@ pub(super) async fn open(target: &Target) -> Result<Connection, HandOverError> {
 }
 
 async fn attempt(target: &Target, verification: Option<&Verification>) -> Result<Connection, HandOverError> {
-    let stream: Box<dyn Stream> = Box::new(connect(target).await?);
-    match verification {
+    let stream = connect(target).await?;
+    let stays_here = stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback());
+    let stream: Box<dyn Stream> = Box::new(stream);
+    let mut connection = match verification {
         Some(verification) if target.implicit_tls => {
             let (stream, facts) = handshake(stream, target, verification).await?;
-            greeted(stream, Some(facts), target).await
+            greeted(stream, Some(facts), target).await?
         }
-        Some(verification) => start_tls(greeted(stream, None, target).await?, target, verification).await,
-        None => greeted(stream, None, target).await,
+        Some(verification) => start_tls(greeted(stream, None, target).await?, target, verification).await?,
+        None => greeted(stream, None, target).await?,
+    };
+    if let Some(credentials) = &target.login {
+        login::log_in(&mut connection, credentials, stays_here).await?;
     }
+    Ok(connection)
 }
 
 async fn connect(target: &Target) -> Result<TcpStream, HandOverError> {

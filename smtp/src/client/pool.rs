@@ -1,4 +1,4 @@
-//! Connections that are used again.
+//! Connections that are used again, for the same server, under the same protection and login.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -111,6 +111,7 @@ impl Pool {
         content: &Content<'_>,
     ) -> Result<HandedOver, HandOverError> {
         connection.answered = false;
+        connection.served += 1;
         let result = transaction::run(connection, envelope, content).await;
         connection.spent |= result.is_err();
         let (tls, tls_failure) = (connection.tls.clone(), connection.tls_failure.clone());
@@ -132,10 +133,14 @@ impl Pool {
     }
 
     fn keep(&self, mut connection: Connection) {
-        if connection.is_reusable() {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(Idle { connection, since: Instant::now() });
+        if !connection.is_reusable() {
+            return;
         }
+        if connection.served >= self.target.messages_max {
+            return connection.part();
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(Idle { connection, since: Instant::now() });
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     capabilities::Capabilities,
     connection::Connection,
     content::Content,
+    parameters,
     replies::{ReplyError, ServerReply},
 };
 use crate::{
@@ -23,14 +24,14 @@ pub(super) async fn run(
     content: &Content<'_>,
 ) -> Result<Vec<Outcome>, HandOverError> {
     let mut ledger = Ledger::new(&envelope.forward_paths);
-    let capabilities = connection.capabilities;
+    let capabilities = connection.capabilities.clone();
     // What is wrong with one address is said before what is wrong with the whole message: it is the nearer cause.
     ledger.refuse_unsendable(&capabilities);
-    if let Err(reply) = require(envelope, content, &capabilities, connection.protocol) {
+    if let Err(reply) = require(envelope, content, connection) {
         ledger.settle_open(&reply, SaidBy::Client);
     }
     if ledger.open().next().is_none() {
-        return Ok(ledger.outcomes());
+        return Ok(ledger.outcomes(&capabilities));
     }
 
     let data_awaited = exchange_envelope(connection, &mut ledger, envelope, content).await?;
@@ -45,18 +46,24 @@ pub(super) async fn run(
         (true, true) => connection.spent = true,
         (false, _) => {}
     }
-    Ok(ledger.outcomes())
+    Ok(ledger.outcomes(&capabilities))
 }
 
 /// What the server must be able to do for this message, whoever the recipients are; else the reply to give
 /// in its place. See the table in the module's documentation.
-fn require(
-    envelope: &Envelope,
-    content: &Content<'_>,
-    offered: &Capabilities,
-    protocol: Protocol,
-) -> Result<(), Reply> {
+fn require(envelope: &Envelope, content: &Content<'_>, connection: &Connection) -> Result<(), Reply> {
+    let offered = &connection.capabilities;
     let refuse = |code, enhanced, text: &str| Err(Reply::new(code, enhanced, text));
+    // RFC 8689 §4.2.1: neither without a proof of who the server is, nor to one that might not keep the promise.
+    if envelope.require_tls && !connection.verified {
+        let text =
+            "REQUIRETLS was asked for and the connection is not one with TLS to a verified mail server";
+        return refuse(550, Enhanced(5, 7, 10), text);
+    }
+    if envelope.require_tls && !offered.require_tls {
+        let text = "REQUIRETLS was asked for and the mail server does not offer it";
+        return refuse(550, Enhanced(5, 7, 30), text);
+    }
     if !offered.smtputf8 && !envelope.reverse_path.is_ascii() {
         let text = "the sender's address is not ASCII and the mail server does not offer SMTPUTF8";
         return refuse(553, Enhanced(5, 6, 7), text);
@@ -65,7 +72,7 @@ fn require(
         let text = "the message has UTF-8 headers and the mail server does not offer SMTPUTF8";
         return refuse(554, Enhanced(5, 6, 9), text);
     }
-    if content.eight_bit && !offered.eight_bit_mime && protocol == Protocol::Smtp {
+    if content.eight_bit && !offered.eight_bit_mime && connection.protocol == Protocol::Smtp {
         let text = "the message has 8-bit content and the mail server does not offer 8BITMIME";
         return refuse(554, Enhanced(5, 6, 3), text);
     }
@@ -138,7 +145,11 @@ fn line_of(
     match command {
         Command::Reset => "RSET\r\n".to_owned(),
         Command::Mail => mail_line(envelope, content, &connection.capabilities),
-        Command::Recipient(index) => format!("RCPT TO:<{}>\r\n", ledger.recipient(index)),
+        Command::Recipient(index) => {
+            let wish = envelope.wishes.get(index).filter(|_| connection.capabilities.dsn);
+            let parameters = wish.map(parameters::of_recipient).unwrap_or_default();
+            format!("RCPT TO:<{}>{parameters}\r\n", ledger.recipient(index))
+        }
         Command::Data => "DATA\r\n".to_owned(),
     }
 }
@@ -156,6 +167,12 @@ fn mail_line(envelope: &Envelope, content: &Content<'_>, offered: &Capabilities)
     }
     if offered.smtputf8 && (envelope.smtputf8 || !addresses_ascii) {
         line += " SMTPUTF8";
+    }
+    if envelope.require_tls {
+        line += " REQUIRETLS";
+    }
+    if offered.dsn {
+        line += &parameters::of_mail(envelope);
     }
     line + "\r\n"
 }
@@ -276,10 +293,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn outcomes(self) -> Vec<Outcome> {
+    fn outcomes(self, offered: &Capabilities) -> Vec<Outcome> {
         let outcome = |entry: Entry<'a>| {
             let (reply, said_by) = entry.answer?;
-            Some(Outcome { recipient: entry.recipient.to_owned(), reply, said_by })
+            let dsn_passed_on = offered.dsn && said_by == SaidBy::Server && reply.is_positive();
+            Some(Outcome { recipient: entry.recipient.to_owned(), reply, said_by, dsn_passed_on })
         };
         self.entries.into_iter().filter_map(outcome).collect()
     }

@@ -4,6 +4,8 @@
 mod certificates;
 mod faults;
 mod inquiry;
+mod login;
+mod reports;
 mod requirements;
 mod reuse;
 mod scripted;

@@ -131,6 +131,20 @@ async fn a_connection_that_idled_too_long_is_left_with_quit() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_served_its_share_is_left_with_quit() {
+    let served = [session(&["PIPELINING"]), accepted_mail(), accepted_mail(), vec![Hang]].concat();
+    let server = Server::start(vec![served.clone(), served]).await;
+    let pool = server.pool_with(Protocol::Smtp, |target| target.messages_max = 2);
+    for _ in 0..4 {
+        pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap();
+    }
+    drop(pool);
+    for session in server.received().await {
+        assert!(session.matches("MAIL").count() == 2 && session.ends_with("\r\nQUIT\r\n"), "{session}");
+    }
+}
+
+#[tokio::test]
 async fn more_messages_than_connections_wait_for_their_turn() {
     let script = [session(&["PIPELINING"]), accepted_mail(), accepted_mail(), accepted_mail()].concat();
     let server = Server::start(vec![script]).await;

@@ -1,7 +1,9 @@
 //! A server that follows a script, one per connection, over real TCP.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+use aws_lc_rs::{hmac, pbkdf2};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use smtp::client::{Envelope, Pool, Protocol, Target, Timeouts};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -40,6 +42,9 @@ pub(crate) enum Step {
     Tell(Arc<Notify>),
     /// Waits for the test.
     Await(Arc<Notify>),
+    /// Answers the first message of SCRAM-SHA-256, in the line before, as one who knows this password, and proves it
+    /// to whatever the client's last message is.
+    AnswerScram(&'static str),
     /// Shakes hands with this certificate.
     Secure(Arc<rustls::ServerConfig>),
     /// The same, and the client breaks it off.
@@ -51,8 +56,8 @@ pub(crate) fn say(text: impl Into<String>) -> Step {
 }
 
 pub(crate) use Step::{
-    Abort, Await, FailToSecure, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Secure, Tell,
-    Trickle,
+    Abort, AnswerScram, Await, FailToSecure, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets,
+    Secure, Tell, Trickle,
 };
 
 /// Greeting and EHLO or LHLO with these keywords.
@@ -105,7 +110,12 @@ pub(crate) struct Server {
 impl Server {
     /// Serves one connection after the other; the n-th follows the n-th script.
     pub(crate) async fn start(scripts: Vec<Vec<Step>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1".parse().unwrap(), scripts).await
+    }
+
+    /// The same, at this address of this machine.
+    pub(crate) async fn start_at(address: IpAddr, scripts: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let task = tokio::spawn(async move {
             let mut received = Vec::new();
@@ -145,6 +155,13 @@ impl Server {
     }
 }
 
+/// An address of this machine that is not the loopback, if it has one. Asks the routing table, and nobody else.
+pub(crate) fn outside_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?; // RFC 5737: documentation
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
 pub(crate) fn envelope(forward_paths: &[&str]) -> Envelope {
     Envelope {
         reverse_path: "alice@acme.test".into(),
@@ -177,6 +194,7 @@ async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
             }
             Step::Tell(notify) => notify.notify_one(),
             Step::Await(notify) => notify.notified().await,
+            Step::AnswerScram(password) => peer.answer_scram(password).await,
             Step::Secure(config) => {
                 assert!(peer.waiting.is_empty(), "sent ahead: {:?}", String::from_utf8_lossy(&peer.waiting));
                 let stream = TlsAcceptor::from(config).accept(peer.stream.clear()).await.unwrap();
@@ -263,6 +281,29 @@ impl Peer {
         };
         let taken: Vec<u8> = self.waiting.drain(..end).collect();
         self.received += &String::from_utf8_lossy(&taken);
+    }
+
+    /// RFC 5802 §3, from the server's side and with the password itself.
+    async fn answer_scram(&mut self, password: &str) {
+        let mac =
+            |key: &[u8], text: &str| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes());
+        let first = self.received.lines().last().unwrap().rsplit(' ').next().unwrap();
+        let first = String::from_utf8(BASE64.decode(first).unwrap()).unwrap();
+        let bare = first.strip_prefix("n,,").unwrap();
+        let (_, nonce) = bare.split_once(",r=").unwrap();
+        let question = format!("r={nonce}more,s={},i=4096", BASE64.encode("salt"));
+        self.stream.write_all(format!("334 {}\r\n", BASE64.encode(&question)).as_bytes()).await.unwrap();
+        self.line("").await;
+        let last = self.received.lines().last().unwrap();
+        let last = String::from_utf8(BASE64.decode(last).unwrap()).unwrap();
+        let (without_proof, _) = last.rsplit_once(",p=").unwrap();
+        let mut salted = [0; 32];
+        let rounds = NonZeroU32::new(4096).unwrap();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, b"salt", password.as_bytes(), &mut salted);
+        let signature =
+            mac(mac(&salted, "Server Key").as_ref(), &format!("{bare},{question},{without_proof}"));
+        let proof = BASE64.encode(format!("v={}", BASE64.encode(signature)));
+        self.stream.write_all(format!("334 {proof}\r\n").as_bytes()).await.unwrap();
     }
 
     async fn rest(&mut self) {

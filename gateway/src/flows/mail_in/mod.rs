@@ -305,6 +305,7 @@ impl MailIn {
             forward_paths: work.progress.pending.clone(),
             body_8bit: work.mail.envelope.body_8bit,
             smtputf8: work.mail.envelope.smtputf8,
+            ..Envelope::default()
         };
         let result = self.pool.hand_over(&envelope, &segments).await;
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());

@@ -23,6 +23,7 @@ impl MailIn {
             forward_paths: mail.envelope.forward_paths,
             body_8bit: mail.envelope.body_8bit,
             smtputf8: mail.envelope.smtputf8,
+            ..Envelope::default()
         };
         let given_up = now >= due.row.expires_at;
         let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {

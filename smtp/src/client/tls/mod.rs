@@ -73,6 +73,11 @@ impl TlsPolicy {
         }
     }
 
+    /// Who gets through the handshake is who the policy means.
+    pub(super) fn verifies_the_server(&self) -> bool {
+        matches!(self, Self::Required(Verification::Pkix { .. } | Verification::Dane { .. }))
+    }
+
     /// Clear text will do.
     pub(super) fn allows_clear(&self) -> bool {
         !matches!(self, Self::Required(_))
