@@ -34,6 +34,7 @@ pub(super) struct Tallies(BTreeMap<(Direction, State), (i64, i64)>);
 /// The part of a row that a move has to know.
 pub(super) struct Standing {
     pub(super) seq: i64,
+    pub(super) queue_id: String,
     pub(super) direction: Direction,
     pub(super) kind: Kind,
     pub(super) state: State,
@@ -110,16 +111,17 @@ impl Desk<'_> {
     pub(super) fn standing(&self, id: RowId) -> Result<Standing, SpoolError> {
         self.conn
             .prepare_cached(
-                "SELECT seq, direction, kind, state, body_bytes, expires_at FROM rows WHERE id = ?1",
+                "SELECT seq, queue_id, direction, kind, state, body_bytes, expires_at FROM rows WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 Ok(Standing {
                     seq: row.get(0)?,
-                    direction: row.get(1)?,
-                    kind: row.get(2)?,
-                    state: row.get(3)?,
-                    body_bytes: row.get(4)?,
-                    expires_at: row.get(5)?,
+                    queue_id: row.get(1)?,
+                    direction: row.get(2)?,
+                    kind: row.get(3)?,
+                    state: row.get(4)?,
+                    body_bytes: row.get(5)?,
+                    expires_at: row.get(6)?,
                 })
             })
             .optional()?

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use super::{RowId, State};
+use super::{Declined, RowId, State};
 
 /// Why the spool did not do what it was asked. Nothing of a refused request is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +91,9 @@ pub enum SpoolError {
     /// Somebody else already put (some of) these receipts into a message.
     #[error("some of these receipts were already sent")]
     ReceiptsGone,
+    /// A person's order does not fit the row.
+    #[error(transparent)]
+    Declined(#[from] Declined),
     /// The statement itself is wrong or breaks a constraint.
     #[error("the database refused: {0}")]
     Refused(String),

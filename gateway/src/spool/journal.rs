@@ -46,6 +46,8 @@ stored_as! {
         Duplicate = 17 "duplicate",
         /// It takes long; its sender was told, unless nobody wants to be.
         Late = 18 "late",
+        /// A person changed where it stands; the reason says who.
+        Ordered = 19 "ordered",
     }
 }
 

@@ -12,13 +12,13 @@ macro_rules! row_columns {
     () => {
         "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag, digest, size, \
          body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining, lane, next_hop, \
-         held_by, released_by"
+         held_by"
     };
 }
 pub(super) use row_columns;
 
 /// How many columns that is: the next one stands at this index.
-pub(super) const COLUMNS: usize = 24;
+pub(super) const COLUMNS: usize = 23;
 
 /// How many rows stand in one state, and the bytes that rest for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +45,19 @@ pub struct Backlog {
     pub count: Count,
     /// When the oldest of them was accepted.
     pub oldest_at: UnixMillis,
+}
+
+/// Why rows for one domain are put off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The mail domain at the other end.
+    pub partner_domain: String,
+    /// Which way.
+    pub direction: Direction,
+    /// When the first of them is tried again.
+    pub next_at: UnixMillis,
+    /// What the newest of them met, in words.
+    pub why: String,
 }
 
 impl Spool {
@@ -248,6 +261,32 @@ impl Spool {
         .await
     }
 
+    /// Why queued rows were put off, per domain and direction. Reads every row that is queued.
+    ///
+    /// # Errors
+    /// Temporary ones.
+    pub async fn troubles(&self) -> Result<Vec<Trouble>, SpoolError> {
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT partner_domain, direction, next_at, (SELECT reason FROM journal WHERE row = newest AND stage = 10
+                                                             ORDER BY n DESC LIMIT 1)
+                 FROM (SELECT partner_domain, direction, min(next_at) AS next_at, max(seq) AS newest FROM rows
+                       WHERE state = 0 AND attempts > 0 GROUP BY 1, 2)",
+            )?
+            .query_map([], |row| {
+                let why: Option<String> = row.get(3)?;
+                Ok(Trouble {
+                    partner_domain: row.get(0)?,
+                    direction: row.get(1)?,
+                    next_at: time::from_sql(row.get(2)?),
+                    why: why.unwrap_or_default(),
+                })
+            })?
+            .collect()
+        })
+        .await
+    }
+
     /// How long the slowest message that is not waiting for a person has stood still, in milliseconds; `None` if no
     /// message is under way. This is the watchdog's number.
     ///
@@ -299,7 +338,6 @@ pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         lane: row.get(20)?,
         next_hop: row.get(21)?,
         held_by: row.get(22)?,
-        released_by: row.get(23)?,
     })
 }
 

@@ -26,6 +26,7 @@
 //! Deliberately absent: cryptography, retry times, routing, knowledge of what a body means.
 //! `docs/SPOOL.md` has the table of moves and what a crash leaves at each point.
 
+mod audit;
 mod bell;
 mod claim;
 pub mod config;
@@ -40,6 +41,7 @@ mod late;
 mod lease;
 mod look;
 mod moves;
+mod orders;
 mod purge;
 mod readers;
 mod release;
@@ -47,6 +49,7 @@ mod row;
 mod settle;
 mod stats;
 mod time;
+mod turns;
 mod writer;
 
 use std::path::Path;
@@ -56,6 +59,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use audit::{AuditEntry, AuditFault, Audited};
 pub use bell::Work;
 pub use claim::ClaimedKey;
 pub use config::SpoolConfig;
@@ -63,7 +67,8 @@ pub use database::Lock;
 pub use dccp::UnixMillis;
 pub use error::SpoolError;
 pub use journal::{Note, Stage};
-pub use look::{Backlog, Count, Counts};
+pub use look::{Backlog, Count, Counts, Trouble};
+pub use orders::{Act, Declined, Order};
 pub use purge::Purged;
 pub use row::{
     Arrival, Direction, DueRow, Kind, Lane, Learned, Moved, NewRow, PendingReceipt, Row, RowId, Settlement,
@@ -77,6 +82,7 @@ use desk::Desk;
 use lease::Leases;
 use readers::Readers;
 use stats::Stats;
+use turns::Turns;
 use writer::{Command, Demand, Errand, Writer};
 
 /// The door to the spool. Clones share everything.
@@ -89,6 +95,7 @@ struct Shared {
     leases: Arc<Leases>,
     bells: Arc<Bells>,
     stats: Arc<Stats>,
+    turns: Arc<Turns>,
     config: SpoolConfig,
 }
 
@@ -207,6 +214,7 @@ impl Spool {
             leases: Arc::new(Leases::new(config.lease)),
             bells: Arc::new(Bells::new()),
             stats: Arc::new(Stats::default()),
+            turns: Arc::new(Turns::default()),
             config,
         };
         let writer = Writer {

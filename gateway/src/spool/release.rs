@@ -9,7 +9,8 @@ use super::writer::Demand;
 use super::{Note, RowId, Spool, SpoolError, Stage, State, UnixMillis, time};
 
 impl Spool {
-    /// Lets everything go on that is held for this domain. Returns how many rows.
+    /// Lets everything go on that the judge holds for this domain; what a person or a standing rule holds waits for a
+    /// person. Returns how many rows.
     ///
     /// # Errors
     /// Temporary ones; what was released before the error stays released.
@@ -33,14 +34,6 @@ impl Spool {
         })
         .await
         .map(|_rows| ())
-    }
-
-    /// Lets one held row go on.
-    ///
-    /// # Errors
-    /// [`SpoolError::ImpossibleMove`] if it is not held.
-    pub async fn release_held_row(&self, id: RowId, now: UnixMillis) -> Result<(), SpoolError> {
-        self.submit(MOVE_BYTES, Demand::Housework, move |desk| desk.release(id, now)).await
     }
 
     /// The partner is reachable again: what was put off for it is due now.
@@ -73,7 +66,9 @@ impl Desk<'_> {
     fn release_domain(&mut self, domain: &str, now: UnixMillis) -> Result<usize, SpoolError> {
         let ids: Vec<RowId> = self
             .conn
-            .prepare_cached("SELECT id FROM rows WHERE state = 2 AND partner_domain = ?1 LIMIT ?2")?
+            .prepare_cached(
+                "SELECT id FROM rows WHERE state = 2 AND partner_domain = ?1 AND held_by IS NULL LIMIT ?2",
+            )?
             .query_map(params![domain, time::len_to_sql(SWEEP_ROWS_MAX)], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for id in &ids {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
-use super::{ClaimedKey, Note, UnixMillis};
+use super::{ClaimedKey, Note, Order, UnixMillis};
 
 /// Names one row: a UUIDv7, which for outgoing mail is also the DCCP message id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -264,8 +264,6 @@ pub struct Row {
     pub next_hop: Option<String>,
     /// The person or the standing rule that holds it; `None` for the judge's hold, which ends with its reason.
     pub held_by: Option<String>,
-    /// The person who let it go on, whatever held it before.
-    pub released_by: Option<String>,
     /// The DCCP message id: for outgoing rows the row's own, for arrived ones the sender's, once it was opened.
     pub message_id: Option<Uuid>,
     /// Keyed tag of the RFC 5322 Message-ID.
@@ -354,6 +352,8 @@ pub struct Settlement {
     pub learned: Option<Learned>,
     /// The partner's signed words, sealed to ourselves: kept with the journal.
     pub evidence: Option<Vec<u8>>,
+    /// The person who wants this end, if one does.
+    pub order: Option<Order>,
 }
 
 impl Settlement {
@@ -369,6 +369,7 @@ impl Settlement {
             new_rows: Vec::new(),
             learned: None,
             evidence: None,
+            order: None,
         }
     }
 }

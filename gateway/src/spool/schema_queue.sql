@@ -26,7 +26,6 @@ CREATE TABLE rows_anew (
     next_at        INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     held_by        TEXT,                             -- the person or the standing rule that holds it; NULL: the judge
-    released_by    TEXT,                             -- the person who let it go on, whatever held it
     summary        BLOB    NOT NULL,
     remaining      BLOB
 ) STRICT;
@@ -39,9 +38,11 @@ INSERT INTO rows_anew (seq, id, queue_id, direction, kind, state, lane, source, 
 DROP TABLE rows;
 ALTER TABLE rows_anew RENAME TO rows;
 
-CREATE INDEX rows_due         ON rows (direction, next_at, id)             WHERE state = 0 AND kind <> 5;
-CREATE INDEX rows_due_partner ON rows (partner, next_at, id)               WHERE state = 0 AND direction = 0 AND kind <> 5;
-CREATE INDEX rows_due_outside ON rows (next_at, id)                        WHERE state = 0 AND kind = 5;
+-- What is due is read heap by heap: each lane and source has its own, in order of time.
+CREATE INDEX rows_due         ON rows (direction, lane, source, next_at, id, kind) WHERE state = 0 AND kind <> 5;
+CREATE INDEX rows_due_partner ON rows (partner, lane, source, next_at, id) WHERE state = 0 AND direction = 0; -- relay rows have none
+CREATE INDEX rows_due_outside ON rows (lane, source, next_at, id)          WHERE state = 0 AND kind = 5;
+CREATE INDEX rows_waiting     ON rows (seq)                                WHERE state < 3;
 CREATE INDEX rows_held        ON rows (partner_domain)                     WHERE state = 2;
 CREATE INDEX rows_open        ON rows (expires_at, progress_at, state, id) WHERE state < 3;
 CREATE INDEX rows_final       ON rows (progress_at)                        WHERE state >= 3;
@@ -51,3 +52,23 @@ CREATE INDEX rows_tag         ON rows (message_id_tag)                     WHERE
 CREATE INDEX rows_awaiting    ON rows (digest)                             WHERE direction = 0 AND state < 3;
 -- What is sealed to ourselves (reports, mail of strangers) does not arrive from the overlay.
 CREATE UNIQUE INDEX rows_arrived ON rows (digest)                          WHERE direction = 1 AND kind NOT IN (2, 6);
+
+-- Who did what to the queue and to its rules. Each entry names the hash of the one before, so that none can be changed or
+-- taken out unseen; what may name people is sealed.
+CREATE TABLE audit (
+    seq     INTEGER PRIMARY KEY,                     -- 1, 2, 3 … without a gap
+    at      INTEGER NOT NULL,
+    who     TEXT    NOT NULL,                        -- as they called themselves to whoever holds the token
+    act     TEXT    NOT NULL,
+    subject TEXT    NOT NULL,                        -- a queue id, or the name of a rule
+    sealed  BLOB    NOT NULL,                        -- why
+    hash    BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append only'); END;
+CREATE TRIGGER audit_is_not_cut     BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append only'); END;
+
+-- "Hold everything to or from X until I say so": what a rule looks for names people, so it is sealed.
+CREATE TABLE hold_rules (
+    name   TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

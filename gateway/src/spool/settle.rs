@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::entry::weight;
 use super::moves::moment;
 use super::writer::Demand;
-use super::{Direction, Moved, Note, Settlement, Spool, SpoolError, Stage, time};
+use super::{Declined, Direction, Moved, Note, Settlement, Spool, SpoolError, Stage, time};
 
 impl Spool {
     /// The end of a row, with all that belongs to it: the body goes; the journal, the evidence, the replay key, the
@@ -46,6 +46,12 @@ impl Desk<'_> {
         }
         if !end.state.is_final() {
             return Err(SpoolError::ImpossibleMove { from: row.state.as_str(), to: end.state });
+        }
+        if let Some(order) = &end.order {
+            if self.leases.is_held(end.id) {
+                return Err(Declined::InHands.into());
+            }
+            self.note_order(&row, order)?;
         }
         self.conn
             .prepare_cached(

@@ -67,7 +67,7 @@ async fn a_spool_of_a_newer_gateway_is_not_touched() {
     let path = house.path();
     house.spool.write(|conn| conn.pragma_update(None, "user_version", 99)).await.unwrap();
     let refused = Spool::open_offline(path, SpoolConfig::default()).err().unwrap();
-    assert_eq!(refused, SpoolError::SchemaNewer { found: 99, known: 4 });
+    assert!(matches!(refused, SpoolError::SchemaNewer { found: 99, .. }), "{refused}");
 }
 
 #[tokio::test]

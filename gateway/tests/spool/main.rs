@@ -9,6 +9,7 @@ mod full;
 mod keeping;
 mod model;
 mod moves;
+mod orders;
 mod outside;
 mod receipts;
 mod release;

@@ -14,7 +14,7 @@ use crate::fixture::{GLOBEX, House, NOW, TTL_MS, arrival, later, mail, note};
 async fn the_table_of_moves_is_the_whole_truth() {
     let house = House::new();
     for from in State::ALL.iter().copied() {
-        for verb in ["sent", "defer", "progress", "hold", "release", "settle"] {
+        for verb in ["sent", "defer", "progress", "hold", "settle"] {
             let id = house.keep(mail()).await;
             house.bring_to(id, from).await;
             let moved = match verb {
@@ -22,12 +22,9 @@ async fn the_table_of_moves_is_the_whole_truth() {
                 "defer" => house.spool.defer(id, NOW, vec![]).await,
                 "progress" => house.spool.progress(id, vec![], NOW, None, vec![]).await,
                 "hold" => house.spool.hold(id, None, vec![]).await,
-                "release" => house.spool.release_held_row(id, NOW).await.map(|()| Moved::Done),
                 _ => house.spool.settle(Settlement::plain(id, State::Failed, vec![])).await,
             };
             let expected = match (from, verb) {
-                (State::Held, "release") => Some(State::Queued),
-                (_, "release") => None,
                 (State::Queued | State::Sent, "sent") => Some(State::Sent),
                 (State::Queued | State::Sent, "defer" | "progress") => Some(State::Queued),
                 (State::Queued | State::Held, "hold") => Some(State::Held),
@@ -41,10 +38,7 @@ async fn the_table_of_moves_is_the_whole_truth() {
                     assert!(from.is_final() && state == from, "{verb} from {from}")
                 }
                 Err(SpoolError::ImpossibleMove { .. }) => {
-                    assert!(
-                        expected.is_none() && (verb == "release" || !from.is_final()),
-                        "{verb} from {from}"
-                    );
+                    assert!(expected.is_none() && !from.is_final(), "{verb} from {from}");
                 }
                 Err(other) => panic!("{verb} from {from}: {other}"),
             }

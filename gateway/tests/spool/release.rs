@@ -22,7 +22,7 @@ async fn what_is_held_goes_on_when_its_domain_is_released() {
     assert_eq!(house.due_ids(Direction::Out, later(1)).await, [ours]);
     assert_eq!(house.stages(ours).await, [Stage::Received, Stage::Released]);
     assert_eq!(house.state(other).await, State::Held);
-    house.spool.release_held_row(other, later(2)).await.unwrap();
+    house.spool.release_held("initech.example", later(2)).await.unwrap();
     assert_eq!(house.due_ids(Direction::Out, later(2)).await, [other]);
 }
 
@@ -79,7 +79,7 @@ async fn a_draft_that_is_released_is_sealed_in_place_and_stays_in_hand() {
     let too_early = house.spool.reseal(id, sealed.clone(), [2; 32], vec![]).await;
     assert!(matches!(too_early, Err(SpoolError::Refused(_))), "{too_early:?}");
 
-    house.spool.release_held_row(id, NOW).await.unwrap();
+    house.spool.release_held("globex.example", NOW).await.unwrap();
     assert_eq!(house.due_ids(Direction::Out, NOW).await, [id]);
     let done = house.spool.reseal(id, sealed.clone(), [2; 32], note(Stage::Sealed)).await;
     assert_eq!(done, Ok(Moved::Done));
