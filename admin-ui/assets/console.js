@@ -1,5 +1,6 @@
 // Keeps the page fresh: fetches the same address every few seconds and exchanges what changed.
-// The page works without this file. Refreshing pauses on request, in a hidden tab, and while text is selected.
+// The page works without this file. Refreshing pauses on request, in a hidden tab, while text is selected, while something is
+// chosen in a form, and on a page that answers a form.
 "use strict";
 
 (() => {
@@ -11,7 +12,8 @@
 
   const paused = () => sessionStorage.getItem(PAUSED) === "yes";
   const busy = () => document.hidden || String(document.getSelection()) !== "" ||
-    (document.activeElement && document.activeElement.matches("input, select"));
+    (document.activeElement && document.activeElement.matches("input, select")) ||
+    document.querySelector("[data-still], main input:checked");
 
   const show = (words, late) => {
     status.textContent = words;

@@ -4,6 +4,8 @@
 //!  GET /                 overview: who we are, what waits, partners, the latest messages
 //!  GET /messages/{id}    one message, every stage it passed
 //!  GET /find?id=…        the search box: leads to the page of that message
+//!  GET /queue            what waits, where for, and the form that orders
+//!  POST /queue/orders    that form; the one request here that changes the gateway
 //!  GET /assets/…         one style sheet, one script, one icon; nothing comes from elsewhere
 //! ```
 //!
@@ -14,8 +16,8 @@
 //! - Every page works without JavaScript; the script only keeps it fresh. Nothing is inline, so the strictest
 //!   content security policy holds.
 //!
-//! Deliberately absent: authentication and security headers (the gateway's HTTP server puts them around this
-//! router), and any request that changes the gateway.
+//! Deliberately absent: authentication, the check that a form came from one of these pages, and security headers: the
+//! gateway's HTTP server puts them around this router.
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
@@ -23,24 +25,41 @@
 
 mod assets;
 mod pages;
+mod queue;
 mod view;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
-use control::Control;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use control::{Control, Queue};
+
+/// What the pages ask.
+#[derive(Clone)]
+struct House {
+    control: Arc<dyn Control>,
+    queue: Arc<dyn Queue>,
+}
+
+impl FromRef<House> for Arc<dyn Control> {
+    fn from_ref(house: &House) -> Self {
+        Arc::clone(&house.control)
+    }
+}
 
 /// The console's routes, the answer to unknown paths included.
-pub fn router(control: Arc<dyn Control>) -> Router {
+pub fn router(control: Arc<dyn Control>, queue: Arc<dyn Queue>) -> Router {
     Router::new()
         .route("/", get(pages::overview))
         .route("/messages/{id}", get(pages::message))
         .route("/find", get(pages::find))
+        .route("/queue", get(queue::queue))
+        .route("/queue/orders", post(queue::order).get(queue::after_order))
         .route("/assets/console.css", get(assets::style))
         .route("/assets/console.js", get(assets::script))
         .route("/assets/lock.svg", get(assets::icon))
         .fallback(pages::unknown)
-        .with_state(control)
+        .with_state(House { control, queue })
 }

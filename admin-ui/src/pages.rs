@@ -135,7 +135,7 @@ impl Chosen {
     }
 }
 
-fn failed(frame: Frame, error: &ControlError) -> Response {
+pub(crate) fn failed(frame: Frame, error: &ControlError) -> Response {
     let (status, title) = match error {
         ControlError::Bad(_) => (StatusCode::BAD_REQUEST, "This question makes no sense"),
         ControlError::NotFound(_) => (StatusCode::NOT_FOUND, "Nothing found"),
@@ -145,7 +145,7 @@ fn failed(frame: Frame, error: &ControlError) -> Response {
     page(status, &ErrorPage { frame, title, detail })
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {

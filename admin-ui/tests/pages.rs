@@ -13,8 +13,13 @@ use http_body_util::BodyExt;
 use sample::Sample;
 use tower::ServiceExt;
 
+fn router(sample: Sample) -> Router {
+    let sample = Arc::new(sample);
+    admin_ui::router(sample.clone(), sample)
+}
+
 async fn answer(sample: Sample, path: &str) -> (StatusCode, String) {
-    let router: Router = admin_ui::router(Arc::new(sample));
+    let router = router(sample);
     let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let status = response.status();
     let octets = response.into_body().collect().await.unwrap().to_bytes();
@@ -77,7 +82,7 @@ async fn a_mail_to_two_partners_shows_both_ways_on_one_page() {
 #[tokio::test]
 async fn the_search_box_leads_to_the_message_with_or_without_brackets() {
     for id in ["%3Cbudget-2026%40acme.example%3E", "budget-2026%40acme.example"] {
-        let router = admin_ui::router(Arc::new(sample::busy()));
+        let router = router(sample::busy());
         let request = Request::get(format!("/find?id={id}")).body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -139,9 +144,49 @@ async fn what_a_page_links_to_exists() {
         ("/assets/console.js", "text/javascript; charset=utf-8"),
         ("/assets/lock.svg", "image/svg+xml"),
     ] {
-        let router = admin_ui::router(Arc::new(sample::busy()));
+        let router = router(sample::busy());
         let response = router.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()[header::CONTENT_TYPE], media_type);
     }
+}
+
+#[tokio::test]
+async fn the_queue_says_what_waits_where_for_and_why() {
+    let (status, page) = answer(sample::busy(), "/queue").await;
+    assert_eq!(status, StatusCode::OK);
+    for text in
+        ["alice@acme.example", "held", "by carol", "initech.example", "connection refused", "no-globex"]
+    {
+        assert!(page.contains(text), "{text} is missing in {page}");
+    }
+    assert!(!page.contains("<b>bold"), "hostile text becomes markup");
+    let (_, held) = answer(sample::busy(), "/queue?state=held").await;
+    assert!(
+        held.contains(r#"href="/queue?state=held" aria-current="true""#) && !held.contains(r#"value="r1""#),
+        "{held}"
+    );
+    assert_eq!(answer(sample::busy(), "/queue?state=burnt").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_order_of_the_form_is_given_row_by_row_in_the_name_of_whoever_sent_it() {
+    let order = async |form: &'static str| {
+        let mut request = Request::post("/queue/orders")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form))
+            .unwrap();
+        request.extensions_mut().insert(control::Caller("carol".to_owned()));
+        let response = router(sample::busy()).oneshot(request).await.unwrap();
+        let status = response.status();
+        let octets = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(octets.to_vec()).unwrap())
+    };
+    let (status, page) = order("row=r1&row=r2&act=hold&why=x").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("hold: 1 done") && page.contains("ordered by carol"), "{page}");
+    assert_eq!(order("act=hold").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(order("row=r1&act=burn").await.0, StatusCode::BAD_REQUEST);
+    let (status, _) = answer(sample::busy(), "/queue/orders").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "a reload gives no order");
 }

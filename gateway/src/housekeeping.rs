@@ -4,11 +4,12 @@
 //! |---|---|
 //! | start | decide anew what is held for partners who are not in doubt |
 //! | second | notice partners that another process imported; give up what has expired |
-//! | minute | keep the epoch prekeys current and present them to partners; tell senders what is late |
+//! | minute | keep the epoch prekeys current and present them to partners; tell senders what is late; wake sleeping workers |
 //! | hour | purge the journal and old contacts |
 
 use std::time::Duration;
 
+use dccp::UnixMillis;
 use dccp::receipt::{Action, Outcome};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,10 @@ const EXPIRED_AT_ONCE: usize = 100;
 
 /// Late rows told in one look, for the same reason.
 const LATE_AT_ONCE: usize = 100;
+
+/// How long a message may be due without anybody taking it up: a worker takes what is due at once, so minutes mean that it
+/// is overwhelmed or does not work.
+pub const STUCK_AFTER_MS: u64 = 15 * 60_000;
 
 /// The task that keeps the house.
 pub struct Housekeeping {
@@ -60,6 +65,7 @@ impl Housekeeping {
                 _ = minute.tick() => {
                     self.acquaintance.rotate((self.clock)()).await;
                     complain("tell what is late", self.tell_late().await);
+                    complain("look for stuck messages", watch_over(&self.spool, (self.clock)()).await);
                 }
                 _ = hour.tick() => {
                     complain("purge the journal", self.spool.purge((self.clock)()).await);
@@ -122,6 +128,16 @@ impl Housekeeping {
         self.spool.settle(Settlement::plain(row.id, State::Expired, vec![note])).await?;
         Ok(())
     }
+}
+
+/// The watchdog: a message that has long been due and is in nobody's hands shows a worker that sleeps. It is woken.
+async fn watch_over(spool: &Spool, now: UnixMillis) -> Result<(), SpoolError> {
+    let stuck = spool.stuck(now.saturating_sub_ms(STUCK_AFTER_MS), 1).await?;
+    if let Some(id) = stuck.first() {
+        tracing::error!(row = %id, "a message has long been due and nobody takes it up; waking everybody");
+        spool.ring_all();
+    }
+    Ok(())
 }
 
 fn complain<T>(what: &str, done: Result<T, SpoolError>) {

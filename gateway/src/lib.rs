@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod partners;
 pub mod people;
 pub mod publication;
+pub mod queue;
 pub mod recipients;
 pub mod relay;
 pub mod run;

@@ -280,3 +280,44 @@ async fn a_browser_with_the_token_sees_the_console() {
     assert_eq!(answer.status, 404);
     assert!(answer.has("content-type: text/html"));
 }
+
+const HOLD: &str = r#"{"act":"hold","which":{"id":"Q1"},"by":"carol"}"#;
+
+#[tokio::test]
+async fn only_the_token_and_only_our_own_pages_change_anything() {
+    let server = Server::start(Fake::default()).await;
+    let own = format!("Origin: http://{}\r\n", server.address);
+    let order = async |header: String| {
+        server.post("/api/v1/queue/orders", &header, "application/json", HOLD).await.status
+    };
+    assert_eq!(order(String::new()).await, 401);
+    assert_eq!(order(own.clone()).await, 401);
+    let password = basic("carol", TOKEN);
+    assert_eq!(order(password.clone()).await, 403, "a browser's password from nobody knows where");
+    assert_eq!(order(format!("{password}Origin: https://evil.example\r\n")).await, 403);
+    assert_eq!(order(format!("{password}Sec-Fetch-Site: cross-site\r\n")).await, 403);
+    assert_eq!(order(format!("{password}Sec-Fetch-Site: same-site\r\n{own}")).await, 403);
+    assert!(server.fake.ordered.lock().unwrap().is_none(), "nothing of this was heard");
+    assert_eq!(order(format!("{password}{own}")).await, 200);
+    assert_eq!(order(bearer(TOKEN)).await, 200);
+    assert!(server.fake.ordered.lock().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_queue_is_asked_and_ordered_in_json_and_misspelt_words_mean_nothing() {
+    let server = Server::start(Fake::default()).await;
+    let token = bearer(TOKEN);
+    assert_eq!(server.get("/api/v1/queue", &token).await.json()["next"], "77");
+    assert_eq!(server.get("/api/v1/queue?state=held&sender=acme.example", &token).await.status, 200);
+    assert_eq!(server.get("/api/v1/queue?sendr=acme.example", &token).await.status, 400);
+    for path in ["/api/v1/queue/destinations", "/api/v1/queue/rules", "/api/v1/audit"] {
+        assert_eq!(server.get(path, &token).await.status, 200, "{path}");
+    }
+    let post = async |path, body| server.post(path, &token, "application/json", body).await.status;
+    assert_eq!(post("/api/v1/queue/orders", r#"{"act":"burn","which":{"id":"Q1"},"by":"x"}"#).await, 400);
+    assert_eq!(post("/api/v1/queue/orders", r#"{"act":"hold","which":{"ids":"Q1"},"by":"x"}"#).await, 400);
+    assert_eq!(post("/api/v1/queue/rules", r#"{"name":"quiet","sender":"a.example","by":"x"}"#).await, 200);
+    assert_eq!(post("/api/v1/queue", HOLD).await, 405, "what is only read is not posted to");
+    assert_eq!(server.get("/api/v1/queue/orders", &token).await.status, 405);
+    assert_eq!(server.get("/api/v1/nowhere", &token).await.status, 404);
+}

@@ -14,5 +14,6 @@ async fn main() -> std::io::Result<()> {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "http://{}/", listener.local_addr()?)?;
-    axum::serve(listener, admin_ui::router(Arc::new(sample))).await
+    let sample = Arc::new(sample);
+    axum::serve(listener, admin_ui::router(sample.clone(), sample)).await
 }

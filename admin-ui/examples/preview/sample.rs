@@ -1,9 +1,11 @@
 //! An invented gateway: enough of everything to see and test every page.
 
 use control::{
-    AddressView, Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind,
-    LinkState, MessageSummary, MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, Readiness,
-    RecentPage, RecentQuery, StageView, Standing, State, Totals, Traces, Trust, normal_id,
+    AddressView, Alarm, AuditView, Check, Control, ControlError, DeclinedRow, DestinationList,
+    DestinationView, Direction, HoldRule, HoldRules, IdentityQuery, IdentityView, Kind, LinkState,
+    MessageSummary, MessageTrace, OrderOutcome, Overview, PartnerList, PartnerView, Queue, QueueDepth,
+    QueueOrder, QueuePage, QueueQuery, QueueRow, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView,
+    Standing, State, Totals, Traces, Trust, normal_id,
 };
 
 /// When the invented gateway answers: 2025-11-23 05:10:42.120 UTC.
@@ -62,6 +64,101 @@ impl Control for Sample {
     }
 }
 
+#[async_trait::async_trait]
+impl Queue for Sample {
+    async fn list(&self, query: QueueQuery) -> Result<QueuePage, ControlError> {
+        let wanted = |row: &QueueRow| query.state.is_none_or(|state| row.state == state);
+        let rows =
+            if self.traces.is_empty() { Vec::new() } else { waiting().into_iter().filter(wanted).collect() };
+        Ok(QueuePage { rows, next: None })
+    }
+
+    async fn order(&self, order: QueueOrder) -> Result<OrderOutcome, ControlError> {
+        match order.which.id.as_deref() {
+            Some("r1") => Ok(OrderOutcome { done: 1, ..OrderOutcome::default() }),
+            _ => Ok(OrderOutcome {
+                declined: vec![DeclinedRow {
+                    queue_id: "4TQH0ZZ".into(),
+                    destination: "initech.example".into(),
+                    why: format!("it is on its way at this moment; ordered by {}", order.by),
+                }],
+                ..OrderOutcome::default()
+            }),
+        }
+    }
+
+    async fn destinations(&self) -> Result<DestinationList, ControlError> {
+        let place = |name: &str, kind: &str, state: &str, error: Option<&str>| DestinationView {
+            name: name.into(),
+            kind: kind.into(),
+            state: state.into(),
+            until_ms: error.map(|_| NOW_MS + 95_000),
+            error: error.map(str::to_owned),
+            error_from: error.map(|_| "last attempt".into()),
+            queued: 12,
+            sent: 1,
+            held: 1,
+            oldest_at_ms: Some(NOW_MS - 4_000_000),
+        };
+        let destinations = vec![
+            place("", "home", "quiet", None),
+            place("globex.example", "partner", "up", None),
+            place("initech.example", "outside", "backing-off", Some("connection refused <b>bold</b>")),
+        ];
+        Ok(DestinationList { destinations: if self.traces.is_empty() { Vec::new() } else { destinations } })
+    }
+
+    async fn rules(&self) -> Result<HoldRules, ControlError> {
+        let rule = HoldRule {
+            name: "no-globex".into(),
+            sender: Some("acme.example".into()),
+            recipient: Some("globex.example".into()),
+            larger_than_bytes: Some(5_000_000),
+            by: "carol".into(),
+            why: "until the contract is signed".into(),
+        };
+        Ok(HoldRules { rules: if self.traces.is_empty() { Vec::new() } else { vec![rule] } })
+    }
+
+    async fn add_rule(&self, _: HoldRule) -> Result<HoldRules, ControlError> {
+        self.rules().await
+    }
+
+    async fn remove_rule(&self, _: &str, _: RuleRemoval) -> Result<HoldRules, ControlError> {
+        self.rules().await
+    }
+
+    async fn audit(&self) -> Result<AuditView, ControlError> {
+        Ok(AuditView { count: 0, head: String::new(), fault: None, entries: Vec::new() })
+    }
+}
+
+fn waiting() -> Vec<QueueRow> {
+    let row = |id: &str, state, held_by: Option<&str>, to: &str| QueueRow {
+        id: id.into(),
+        queue_id: "4TQH0ZZ".into(),
+        direction: Direction::Outbound,
+        kind: "mail".into(),
+        state,
+        lane: "people".into(),
+        destination: "initech.example".into(),
+        sender: "alice@acme.example".into(),
+        recipients: vec![to.into()],
+        size: 48_211,
+        attempts: 3,
+        accepted_at_ms: NOW_MS - 4_000_000,
+        next_attempt_at_ms: (state == State::Queued).then_some(NOW_MS + 95_000),
+        expires_at_ms: NOW_MS + 400_000_000,
+        held_by: held_by.map(str::to_owned),
+        next_hop: None,
+        last: "deferred: connection refused".into(),
+    };
+    vec![
+        row("r1", State::Queued, None, "<b>bold</b>@initech.example"),
+        row("r2", State::Held, Some("carol"), "peter@initech.example"),
+    ]
+}
+
 fn summary(trace: &MessageTrace) -> MessageSummary {
     MessageSummary {
         queue_id: trace.queue_id.clone(),
@@ -93,6 +190,7 @@ pub(crate) fn fresh() -> Sample {
         totals: Totals::default(),
         queue: Vec::new(),
         oldest_without_progress_ms: None,
+        stuck: 0,
         ..overview(Vec::new())
     };
     let missing = Check::failed("overlay", "not listening on any address; see overlay.listen");
@@ -126,6 +224,7 @@ fn overview(partners: Vec<PartnerView>) -> Overview {
             depth(Direction::Outbound, State::Delivered, 9_000),
         ],
         oldest_without_progress_ms: Some(125_000),
+        stuck: 0,
         partners,
         alarms: vec![Alarm {
             at_ms: NOW_MS - 3_600_000,

@@ -2,6 +2,7 @@
 
 mod message;
 mod overview;
+pub(crate) mod queue;
 
 use askama::Template;
 use control::{Direction, Readiness, State};
@@ -12,6 +13,7 @@ pub(crate) use message::{MessagePage, Trace};
 pub(crate) use overview::{Choice, Filter, OverviewPage};
 
 /// What stands on every page.
+#[derive(Clone)]
 pub(crate) struct Frame {
     /// The organisation, when the gateway told.
     pub(crate) domain: String,

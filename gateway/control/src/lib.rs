@@ -16,7 +16,7 @@
 //! - Every time is Unix time in milliseconds (UTC), named `…_at_ms`; every duration is `…_ms`.
 //! - The JSON form of each type *is* the HTTP API (`docs/API.md`): renaming a field is a breaking change.
 //!   Optional fields are left out when there is nothing to say; readers ignore fields they do not know.
-//! - Reading changes nothing. There is no request in this crate that alters the gateway.
+//! - [`Control`] only reads. What changes the gateway stands in [`Queue`], and each change names who wants it and why.
 //!
 //! Deliberately absent: authentication (the HTTP server's business), transport, storage, any dependency
 //! on the rest of the house. The console can therefore never reach past this trait.
@@ -28,6 +28,7 @@
 mod identity;
 mod message;
 mod overview;
+mod queue;
 mod readiness;
 
 pub use identity::{AddressView, IdentityQuery, IdentityView};
@@ -37,6 +38,11 @@ pub use message::{
 };
 pub use overview::{
     Alarm, LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing, Totals, Trust,
+};
+pub use queue::{
+    AuditEntryView, AuditView, DeclinedRow, DestinationList, DestinationView, HoldRule, HoldRules,
+    OrderOutcome, QUEUE_LIMIT_MAX, QueueAct, QueueOrder, QueuePage, QueueQuery, QueueRow, RuleRemoval,
+    UnknownAct,
 };
 pub use readiness::{Check, Readiness};
 
@@ -71,6 +77,36 @@ pub trait Control: Send + Sync {
     /// Every organisation this gateway knows, in order of domain.
     async fn partners(&self) -> Result<PartnerList, ControlError>;
 }
+
+/// The queue, and what its administrator may do to it. Implemented by the gateway; faked in tests.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// One page of what waits, oldest first. A page may be short, or empty, and still say where to read on: one request
+    /// looks at a bounded number of rows.
+    async fn list(&self, query: QueueQuery) -> Result<QueuePage, ControlError>;
+
+    /// Does what is ordered to the messages that are meant, at most [`QUEUE_LIMIT_MAX`] at once.
+    async fn order(&self, order: QueueOrder) -> Result<OrderOutcome, ControlError>;
+
+    /// Where messages wait for, and why.
+    async fn destinations(&self) -> Result<DestinationList, ControlError>;
+
+    /// The standing rules.
+    async fn rules(&self) -> Result<HoldRules, ControlError>;
+
+    /// Adds a standing rule. A name that is taken is [`ControlError::Bad`].
+    async fn add_rule(&self, rule: HoldRule) -> Result<HoldRules, ControlError>;
+
+    /// Takes a standing rule back.
+    async fn remove_rule(&self, name: &str, removal: RuleRemoval) -> Result<HoldRules, ControlError>;
+
+    /// The newest entries of the audit, after a look through all of it.
+    async fn audit(&self) -> Result<AuditView, ControlError>;
+}
+
+/// Who asks, as the browser was told by the person: the HTTP server hands it to the pages along with the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub String);
 
 /// Why the gateway did not answer, by whose fault it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

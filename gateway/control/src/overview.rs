@@ -26,6 +26,9 @@ pub struct Overview {
     /// How long the most neglected message has seen no progress; absent when nothing waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_without_progress_ms: Option<u64>,
+    /// Messages that have long been due and that nobody takes up: a worker does not do its work.
+    #[serde(default)]
+    pub stuck: u64,
     /// Every organisation we know, in order of domain.
     pub partners: Vec<PartnerView>,
     /// What needs a person, newest first: contradictions in somebody's identity or key log.
@@ -237,6 +240,7 @@ mod tests {
             totals: Totals::default(),
             queue: Vec::new(),
             oldest_without_progress_ms: None,
+            stuck: 0,
             partners: vec![PartnerView {
                 domain: "globex.example".into(),
                 did: "did:dccp:1def".into(),

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use control::IdentityView;
 use dccp::Did;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use keystore::keyfile;
 use serde::de::DeserializeOwned;
@@ -27,11 +27,22 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// `GET /api/v1/{collection}/{id}`.
 pub(super) fn get<T: DeserializeOwned>(config: &Config, collection: &str, id: &str) -> Result<T, Failure> {
+    call(config, Method::GET, &format!("{collection}/{}", encoded(id)), Bytes::new())
+}
+
+/// A request to `/api/v1/{path}` with a JSON body, or an empty one. A gateway that runs knows what is in whose hands, so
+/// nothing of this has a way around it.
+pub(super) fn call<T: DeserializeOwned>(
+    config: &Config,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<T, Failure> {
     let token = keyfile::read_token(&config.control.token).map_err(Failure::said)?;
     let listen = config.control.listen;
-    let path = format!("/api/v1/{collection}/{}", encoded(id));
+    let question = Question { method, path: format!("/api/v1/{path}"), body };
     let (status, body) = block_on(async {
-        ask_patiently(listen, &token, &path).await.map_err(|error| {
+        ask_patiently(listen, &token, question).await.map_err(|error| {
             Failure::Said(format!(
                 "the gateway at {listen} cannot be asked: {error}. Is it running? (`control.listen`)"
             ))
@@ -55,7 +66,8 @@ pub(super) fn get<T: DeserializeOwned>(config: &Config, collection: &str, id: &s
 pub(super) async fn bundle(config: &Config, did: &Did, nodes: &[String]) -> Result<Vec<u8>, String> {
     let token = keyfile::read_token(&config.control.token).map_err(|error| error.to_string())?;
     let path = format!("/api/v1/identities/{did}?nodes={}", encoded(&nodes.join(",")));
-    let (status, body) = ask_patiently(config.control.listen, &token, &path).await?;
+    let question = Question { method: Method::GET, path, body: Bytes::new() };
+    let (status, body) = ask_patiently(config.control.listen, &token, question).await?;
     if status != StatusCode::OK {
         return Err(detail(&body).unwrap_or_else(|| status.to_string()));
     }
@@ -63,20 +75,35 @@ pub(super) async fn bundle(config: &Config, did: &Did, nodes: &[String]) -> Resu
     BASE64.decode(view.bundle).map_err(|error| error.to_string())
 }
 
-async fn ask_patiently(listen: SocketAddr, token: &str, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let asked = tokio::time::timeout(ANSWER_TIMEOUT, ask(listen, token, path)).await;
+/// What is asked.
+struct Question {
+    method: Method,
+    path: String,
+    /// JSON, or nothing.
+    body: Bytes,
+}
+
+async fn ask_patiently(
+    listen: SocketAddr,
+    token: &str,
+    question: Question,
+) -> Result<(StatusCode, Bytes), String> {
+    let asked = tokio::time::timeout(ANSWER_TIMEOUT, ask(listen, token, question)).await;
     asked.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))
 }
 
-async fn ask(listen: SocketAddr, token: &str, path: &str) -> Result<(StatusCode, Bytes), String> {
+async fn ask(listen: SocketAddr, token: &str, question: Question) -> Result<(StatusCode, Bytes), String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
     let stream = TcpStream::connect(listen).await.map_err(|error| said(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(question.method)
+        .uri(question.path)
         .header(header::HOST, listen.to_string())
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .body(Empty::<Bytes>::new())
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(question.body))
         .map_err(|error| said(&error))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| said(&error))?;
@@ -96,7 +123,7 @@ async fn ask(listen: SocketAddr, token: &str, path: &str) -> Result<(StatusCode,
 }
 
 /// RFC 3986 §2.1: everything but unreserved characters, so that a Message-ID is one path segment.
-fn encoded(id: &str) -> String {
+pub(super) fn encoded(id: &str) -> String {
     id.bytes().fold(String::new(), |mut path, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

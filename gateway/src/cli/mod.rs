@@ -22,6 +22,7 @@ mod partner;
 mod partner_add;
 mod person;
 mod process;
+mod queue;
 mod recovery;
 mod succession;
 mod trace;
@@ -45,6 +46,7 @@ pub use init::InitArgs;
 use keys::KeysCommand;
 use partner::PartnerCommand;
 use person::PersonCommand;
+use queue::QueueCommand;
 use recovery::RecoveryCommand;
 use user::UserCommand;
 
@@ -93,6 +95,9 @@ enum Command {
         /// A queue id (from the SMTP reply), a DCCP message id, or a Message-ID.
         id: String,
     },
+    /// See what waits in a running gateway, and decide about it.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Print the description of the configuration file.
     Config(DescriptionArgs),
     /// Answer test vectors: JSON lines on standard input, JSON lines on standard output (docs/PROTOCOL.md).
@@ -166,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Dkim(command) => dkim::dkim(&command, &config, clock::system()),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
+        Command::Queue(command) => queue::queue(command, &config),
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
         Command::Config(DescriptionArgs { sample: true, .. }) => Ok(config::sample()),
         Command::Config(_) => Ok(format!("{:#}\n", config::schema())),

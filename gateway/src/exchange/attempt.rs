@@ -306,7 +306,7 @@ mod tests {
     fn a_way_that_a_person_chose_is_protected_as_the_mail_demands() {
         let chosen = |next_hop: &str, demand, require_tls| {
             let way = Way::chosen(next_hop, Needs { demand, require_tls });
-            let [hop] = <[Hop; 1]>::try_from(way.hops).ok().expect("one hop");
+            let [hop] = <[Hop; 1]>::try_from(way.hops).unwrap_or_else(|_| panic!("one hop"));
             (hop.host, hop.security)
         };
         let pkix = |name: &str| Security::Pkix { names: vec![name.to_owned()] };

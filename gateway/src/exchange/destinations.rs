@@ -175,6 +175,10 @@ mod tests {
         }
     }
 
+    fn turn(destinations: &Destinations, now: UnixMillis) -> Turn {
+        destinations.enter("a.test", now).unwrap_or_else(|not_yet| panic!("{}", not_yet.why))
+    }
+
     #[test]
     fn one_destination_takes_so_many_at_a_time_and_others_are_not_concerned() {
         let destinations = destinations(2, 60_000);
@@ -190,14 +194,10 @@ mod tests {
     #[test]
     fn a_destination_that_cannot_be_reached_rests_longer_each_time_and_the_reason_is_kept() {
         let destinations = destinations(2, 60_000);
-        destinations.enter("a.test", NOW).ok().expect("a turn").failed("no route".into(), NOW);
+        turn(&destinations, NOW).failed("no route".into(), NOW);
         let first = destinations.enter("a.test", NOW).err().expect("resting");
         assert_eq!(first.why, "no route");
-        destinations
-            .enter("a.test", first.until)
-            .ok()
-            .expect("a turn")
-            .failed("no route".into(), first.until);
+        turn(&destinations, first.until).failed("no route".into(), first.until);
         let second = destinations.enter("a.test", first.until).err().expect("resting");
         assert!(second.until.0 - first.until.0 > first.until.0 - NOW.0);
         let [state] = &destinations.states(first.until)[..] else { panic!() };
@@ -205,7 +205,7 @@ mod tests {
             (state.failures, state.until, state.last_error.as_deref()),
             (2, Some(second.until), Some("no route"))
         );
-        destinations.enter("a.test", second.until).ok().expect("a turn").worked();
+        turn(&destinations, second.until).worked();
         assert_eq!(destinations.states(second.until)[0].failures, 0);
     }
 

@@ -23,7 +23,8 @@ use crate::flows::mail_in::Arrived;
 use crate::flows::records::{Summary, queue_id_of};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partners;
-use crate::spool::{Arrival, Direction, Kind, NewRow, Note, RowId, Spool, Stage, State, Turn};
+use crate::queue::lane;
+use crate::spool::{Arrival, Direction, Kind, Lane, NewRow, Note, RowId, Spool, Stage, State, Turn};
 
 /// A batch of 64 receipts is far below; more in the name of control does not get the reserve of a full disk.
 const CONTROL_BYTES_MAX: u64 = 256 * 1024;
@@ -136,6 +137,8 @@ impl Arrivals {
     fn row(&self, from: &Did, sealed: &SealedMessage, now: UnixMillis) -> NewRow {
         let id = RowId::fresh();
         let domain = self.partners.borrow().by_did(from).map_or_else(String::new, |p| p.domain().to_owned());
+        // What is in it is sealed, so it counts as a person's; partners take turns.
+        let turn = Turn { lane: Lane::People, source: lane::source(self.custody.vault(), &domain) };
         NewRow {
             id,
             queue_id: queue_id_of(id),
@@ -155,7 +158,7 @@ impl Arrivals {
             expires_at: now.saturating_add_ms(self.lifetime_ms),
             state: State::Queued,
             held_by: None,
-            turn: Turn::default(),
+            turn,
             leased: true,
         }
     }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::aliases::Aliases;
 use crate::partners::Partners;
+use crate::queue::standing::Standing;
 
 pub mod arrival;
 pub mod loops;
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub aliases: Arc<Aliases>,
     /// The rules of the judge.
     pub rules: Arc<Rules>,
+    /// What people want to be held, whatever the judge says.
+    pub standing: Arc<Standing>,
 }
 
 /// Where flows take their [`Snapshot`] from.
@@ -61,17 +64,19 @@ pub struct Knowledge {
     partners: watch::Receiver<Arc<Partners>>,
     aliases: watch::Receiver<Arc<Aliases>>,
     rules: Arc<Rules>,
+    standing: watch::Receiver<Arc<Standing>>,
 }
 
 impl Knowledge {
-    /// Knowledge whose partners follow `partners`, and whose aliases `aliases`.
+    /// Knowledge whose partners follow `partners`, whose aliases `aliases`, and whose standing rules `standing`.
     pub fn new(
         directory: Arc<Directory>,
         partners: watch::Receiver<Arc<Partners>>,
         aliases: watch::Receiver<Arc<Aliases>>,
         rules: Arc<Rules>,
+        standing: watch::Receiver<Arc<Standing>>,
     ) -> Self {
-        Self { directory, partners, aliases, rules }
+        Self { directory, partners, aliases, rules, standing }
     }
 
     /// The state of the world now.
@@ -81,6 +86,7 @@ impl Knowledge {
             partners: self.partners.borrow().clone(),
             aliases: self.aliases.borrow().clone(),
             rules: self.rules.clone(),
+            standing: self.standing.borrow().clone(),
         }
     }
 }

@@ -26,6 +26,10 @@ pub mod purpose {
     pub const EVIDENCE: &str = "evidence";
     /// A mail of ours that waits in clear form: held before sealing, or a report for our own people.
     pub const MAIL: &str = "mail";
+    /// A standing rule of holding.
+    pub const HOLD_RULE: &str = "hold-rule";
+    /// Keyed tag of a sender's domain, for fair turns.
+    pub const SENDER_DOMAIN: &str = "sender-domain";
     /// Keyed tag of an Internet Message-ID, for look-ups.
     pub const MESSAGE_ID: &str = "message-id";
 }

@@ -15,11 +15,12 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::traces;
 use super::traces::{stages_of, summary_of, trace_of};
+use super::words;
 use crate::clock::Clock;
 use crate::custody::Vault;
 use crate::flows::records::{Summary, purpose};
+use crate::housekeeping::STUCK_AFTER_MS;
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
 use crate::people;
@@ -31,6 +32,9 @@ const RECENT_ROWS_READ_MAX: usize = 5_000;
 
 /// Rows that a filter takes from the journal in one look: a few hundred kilobytes.
 const FILTERED_ROWS_AT_ONCE: usize = 500;
+
+/// Stuck messages that are counted; more is not worse.
+const STUCK_COUNTED_MAX: usize = 1_000;
 
 /// Octets of an id: RFC 5322 §2.1.1 allows no longer line.
 const ID_BYTES_MAX: usize = 998;
@@ -129,6 +133,7 @@ impl Control for Answers {
     async fn overview(&self) -> Result<Overview, ControlError> {
         let now = (self.clock)();
         let counts = self.spool.counts().await.map_err(silent)?;
+        let stuck = self.stuck(now).await?;
         Ok(Overview {
             domain: self.domain.clone(),
             did: self.did.to_string(),
@@ -140,7 +145,8 @@ impl Control for Answers {
             queue: queue(&counts),
             oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
             partners: self.partner_views(),
-            alarms: self.alarms().await?,
+            stuck,
+            alarms: self.alarms(stuck, now).await?,
         })
     }
 
@@ -195,8 +201,15 @@ impl Answers {
         })
     }
 
-    /// Contradictions in partners' trees of bindings. Those in their identities are shown with the partner.
-    async fn alarms(&self) -> Result<Vec<Alarm>, ControlError> {
+    /// Messages that a worker should have taken up long ago.
+    async fn stuck(&self, now: UnixMillis) -> Result<u64, ControlError> {
+        let since = now.saturating_sub_ms(STUCK_AFTER_MS);
+        Ok(self.spool.stuck(since, STUCK_COUNTED_MAX).await.map_err(silent)?.len() as u64)
+    }
+
+    /// Contradictions in partners' trees of bindings, and a worker that does not work. Contradictions in partners'
+    /// identities are shown with the partner.
+    async fn alarms(&self, stuck: u64, now: UnixMillis) -> Result<Vec<Alarm>, ControlError> {
         let alarms = people::alarms(&self.spool).await.map_err(silent)?;
         let shown = |alarm: people::TreeAlarm| {
             let partners = self.partners.borrow();
@@ -204,7 +217,16 @@ impl Answers {
             let about = domain.unwrap_or_else(|| alarm.partner.to_string());
             Alarm { at_ms: alarm.at.0, about, words: alarm.what }
         };
-        Ok(alarms.into_iter().map(shown).collect())
+        let hangs = (stuck > 0).then(|| Alarm {
+            at_ms: now.0,
+            about: "queue".to_owned(),
+            words: format!(
+                "{stuck} messages have been due for more than {} minutes, and nobody takes them up. `dccp-gateway queue \
+                 destinations` shows where they lead; if it does not end, restart the gateway.",
+                STUCK_AFTER_MS / 60_000
+            ),
+        });
+        Ok(hangs.into_iter().chain(alarms.into_iter().map(shown)).collect())
     }
 
     fn partner_views(&self) -> Vec<PartnerView> {
@@ -281,7 +303,7 @@ fn queue(counts: &Counts) -> Vec<QueueDepth> {
     let messages = |direction: Direction, state: State| {
         let counted = counts
             .iter()
-            .filter(|((way, at), _)| traces::direction(*way) == direction && traces::state(*at) == state);
+            .filter(|((way, at), _)| words::direction(*way) == direction && words::state(*at) == state);
         counted.map(|(_, count)| count.rows).sum()
     };
     Direction::ALL
@@ -324,7 +346,7 @@ impl Wanted {
 
     fn admits(&self, row: &Row) -> bool {
         self.partner.as_ref().is_none_or(|partner| row.partner_domain == *partner)
-            && self.state.is_none_or(|state| traces::state(row.state) == state)
+            && self.state.is_none_or(|state| words::state(row.state) == state)
     }
 }
 

@@ -26,7 +26,6 @@ pub(super) fn router(control: Arc<dyn Control>) -> Router {
         .route("/v1/identities/{did}", read_only(get(identity)))
         .route("/v1/messages", read_only(get(recent)))
         .route("/v1/messages/{id}", read_only(get(message)))
-        .fallback(problem::not_found)
         .with_state(control)
 }
 

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use control::Caller;
 use http_body_util::Limited;
 use zeroize::Zeroizing;
 
@@ -147,9 +148,15 @@ fn sha256(octets: &[u8]) -> [u8; 32] {
 }
 
 /// Lets a request through that presents the token, as Bearer (RFC 6750 §2.1) or as the password of Basic
-/// (RFC 7617; the user name does not matter), which every browser can ask a person for.
-pub(super) async fn token(State(token): State<Token>, request: Request, next: Next) -> Response {
-    if presented(request.headers()).is_some_and(|presented| token.matches(&presented)) {
+/// (RFC 7617), which every browser can ask a person for. The user name opens nothing; it is what the person is called in
+/// the journal.
+pub(super) async fn token(State(token): State<Token>, mut request: Request, next: Next) -> Response {
+    if let Some((caller, secret)) = presented(request.headers())
+        && token.matches(&secret)
+    {
+        if let Some(name) = caller {
+            request.extensions_mut().insert(Caller(name));
+        }
         return next.run(request).await;
     }
     let detail = "Present the gateway's token: as Bearer token, or as the password when a browser asks.";
@@ -164,18 +171,21 @@ pub(super) async fn token(State(token): State<Token>, request: Request, next: Ne
     response
 }
 
-fn presented(headers: &HeaderMap) -> Option<Zeroizing<Vec<u8>>> {
+/// The name, if one was given, and the secret.
+fn presented(headers: &HeaderMap) -> Option<(Option<String>, Zeroizing<Vec<u8>>)> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (given.next(), given.next()) else { return None };
     let (scheme, credentials) = one.to_str().ok()?.split_once(' ')?;
     let credentials = credentials.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Zeroizing::new(credentials.as_bytes().to_vec()));
+        return Some((None, Zeroizing::new(credentials.as_bytes().to_vec())));
     }
     if scheme.eq_ignore_ascii_case("basic") {
         let pair = Zeroizing::new(STANDARD.decode(credentials).ok()?);
         let colon = pair.iter().position(|&octet| octet == b':')?;
-        return pair.get(colon + 1..).map(|password| Zeroizing::new(password.to_vec()));
+        let name = String::from_utf8_lossy(pair.get(..colon)?).trim().to_owned();
+        let name = Some(name).filter(|name| !name.is_empty());
+        return pair.get(colon + 1..).map(|password| (name, Zeroizing::new(password.to_vec())));
     }
     None
 }

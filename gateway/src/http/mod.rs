@@ -4,13 +4,15 @@
 //! TcpListener ─► server   connection limit, header timeout, age, graceful stop
 //!                 ─► guard    Host check ─► body limit ─► deadline ─► security headers
 //!                     ├─ probes   /healthz /readyz /metrics           open
-//!                     ├─ api      /api/v1/…                           token
-//!                     └─ admin_ui /  /messages/{id}                   token
+//!                     ├─ api      /api/v1/…                           token, origin
+//!                     ├─ queue    /api/v1/queue/… /api/v1/audit       token, origin
+//!                     └─ admin_ui /  /messages/{id}  /queue           token, origin
 //!                          └─► dyn Control ◄─ answers (journal, vault, partners, links)
 //! ```
 //!
 //! Invariants: everything but the probes needs the token, the fallback for unknown paths included; no answer
-//! is cached by anybody; no request changes the gateway; every refusal is a problem document (RFC 9457).
+//! is cached by anybody; only `POST` and `DELETE` below the queue change anything, and never at the wish of another web
+//! page (`origin`); every refusal is a problem document (RFC 9457).
 //!
 //! Deliberately absent: TLS and user accounts. The port is bound to loopback; whoever needs it from elsewhere
 //! puts a reverse proxy in front and names its host in the configuration.
@@ -18,17 +20,20 @@
 mod answers;
 mod api;
 mod guard;
+mod origin;
 mod probes;
 mod problem;
+mod queue;
 mod server;
 mod traces;
+pub(crate) mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
-use control::Control;
+use control::{Control, Queue};
 use prometheus_client::registry::Registry;
 use zeroize::Zeroizing;
 
@@ -42,6 +47,8 @@ pub use server::serve;
 pub struct HttpState {
     /// Answers the questions.
     pub control: Arc<dyn Control>,
+    /// Shows and moves what waits.
+    pub queue: Arc<dyn Queue>,
     /// Everything that is exported at `/metrics`; complete before the server starts.
     pub registry: Arc<Registry>,
     /// Whose gauges are drawn from an overview before each scrape.
@@ -54,12 +61,18 @@ pub struct HttpState {
 
 /// All routes with their guards. [`serve`] puts them on a listener; tests call them directly.
 pub fn router(state: HttpState) -> Router {
-    let HttpState { control, registry, metrics, token, hosts } = state;
+    let HttpState { control, queue, registry, metrics, token, hosts } = state;
     let probes = probes::router(probes::Probes { control: Arc::clone(&control), registry, metrics });
     let guarded = Router::new()
-        .nest("/api", api::router(Arc::clone(&control)))
+        .nest(
+            "/api",
+            api::router(Arc::clone(&control))
+                .merge(queue::router(Arc::clone(&queue)))
+                .fallback(problem::not_found),
+        )
         .route("/api/", any(problem::not_found)) // the one path a nested router does not answer
-        .merge(admin_ui::router(control))
+        .merge(admin_ui::router(control, queue))
+        .layer(from_fn(origin::own_pages_only))
         .layer(from_fn_with_state(guard::Token::new(&token), guard::token));
     Router::new()
         .merge(probes)

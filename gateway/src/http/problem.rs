@@ -48,7 +48,12 @@ pub(super) async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "The API has no such path; docs/API.md lists them.")
 }
 
-/// The answer to a method a path does not know. Everything here is read-only.
+/// The answer to a method that a path for reading does not know.
 pub(super) async fn read_only() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "The API is read-only: use GET.")
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This is read-only: use GET.")
+}
+
+/// The answer to a method that a path of the queue does not know.
+pub(super) async fn other_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path has no such method; docs/API.md lists them.")
 }

@@ -1,7 +1,8 @@
 //! From what the spool keeps to what the control API says. Pure: rows, opened summaries and notes in, views out.
 
-use control::{Direction, Kind, MessageSummary, MessageTrace, StageView, State};
+use control::{Kind, MessageSummary, MessageTrace, StageView};
 
+use super::words::{direction, state};
 use crate::flows::records::Summary;
 use crate::spool::{self, Note, Row, Stage};
 
@@ -83,24 +84,6 @@ fn message_id(row: &Row) -> Option<String> {
 
 fn total_ms(row: &Row) -> Option<u64> {
     row.state.is_final().then(|| row.progress_at.0.saturating_sub(row.accepted_at.0))
-}
-
-pub(super) const fn direction(direction: spool::Direction) -> Direction {
-    match direction {
-        spool::Direction::Out => Direction::Outbound,
-        spool::Direction::In => Direction::Inbound,
-    }
-}
-
-pub(super) const fn state(state: spool::State) -> State {
-    match state {
-        spool::State::Queued => State::Queued,
-        spool::State::Sent => State::Sent,
-        spool::State::Held => State::Held,
-        spool::State::Delivered => State::Delivered,
-        spool::State::Failed => State::Failed,
-        spool::State::Expired => State::Expired,
-    }
 }
 
 const fn kind(kind: spool::Kind) -> Kind {

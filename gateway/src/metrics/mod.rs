@@ -76,6 +76,7 @@ pub struct Metrics {
     stages: stage::Stages,
     queue_depth: Family<QueueLabel, Gauge>,
     oldest_without_progress: Gauge<f64, AtomicU64>,
+    stuck: Gauge,
     link_up: Family<DomainLabel, Gauge>,
 }
 
@@ -119,6 +120,7 @@ impl Metrics {
             stages: stage::Stages::new(root),
             queue_depth: Family::default(),
             oldest_without_progress: Gauge::default(),
+            stuck: Gauge::default(),
             link_up: Family::default(),
         };
         metrics.register_the_rest(root);
@@ -137,6 +139,11 @@ impl Metrics {
             "Age of the most neglected waiting message",
             Unit::Seconds,
             self.oldest_without_progress.clone(),
+        );
+        root.register(
+            "stuck_messages",
+            "Messages that have long been due and that nobody takes up",
+            self.stuck.clone(),
         );
         root.register("partner_link_up", "1 while the link to a partner is up, else 0", self.link_up.clone());
     }
@@ -226,6 +233,7 @@ impl Metrics {
             self.queue_depth.get_or_create(&label).set(i64::try_from(messages).unwrap_or(i64::MAX));
         }
         let oldest_ms = overview.oldest_without_progress_ms.unwrap_or(0);
+        self.stuck.set(i64::try_from(overview.stuck).unwrap_or(i64::MAX));
         self.oldest_without_progress.set(oldest_ms as f64 / 1_000.0);
         self.link_up.clear(); // a partner that was removed has no link
         for partner in &overview.partners {

@@ -20,6 +20,7 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
         totals: Totals::default(),
         queue: vec![QueueDepth { direction: Direction::Outbound, state: State::Queued, messages: queued }],
         oldest_without_progress_ms: Some(1_500),
+        stuck: 0,
         partners: partners
             .iter()
             .map(|&(domain, link)| PartnerView {

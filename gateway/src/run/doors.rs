@@ -36,6 +36,7 @@ impl Ground {
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
             control: Arc::new(self.answers(overlay, room)),
+            queue: Arc::new(self.administration(overlay)),
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),
             token: keystore::keyfile::read_token(&self.config.control.token)

@@ -38,6 +38,8 @@ use crate::introductions::{Gossip, GossipTask, Heard, Needs, Room, Seeker};
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
 use crate::people::{Contacts, Watch};
+use crate::queue::Administration;
+use crate::queue::standing::Standing;
 use crate::schedule::Schedule;
 use crate::spool::{Spool, SpoolConfig};
 
@@ -54,6 +56,7 @@ pub(super) struct Ground {
     pub(super) custody: Arc<Custody>,
     pub(super) knowledge: Knowledge,
     pub(super) partners: watch::Receiver<Arc<Partners>>,
+    pub(super) standing: watch::Sender<Arc<Standing>>,
     pub(super) suites: Suites,
     pub(super) sealer: Sealer,
     pub(super) shelf: Shelf,
@@ -84,7 +87,9 @@ impl Ground {
         let directory = Arc::new(Directory::of_domains(custody.did().clone(), &config.domains()));
         let (partners, seen) = watch::channel(Arc::new(Partners::load(&spool, clock()).await?));
         let (aliases, watched) = aliases(&config)?;
-        let knowledge = Knowledge::new(directory, seen.clone(), aliases, Arc::new(rules(&config)?));
+        let standing = watch::Sender::new(Arc::new(Standing::load(&spool, custody.vault()).await?));
+        let rules = Arc::new(rules(&config)?);
+        let knowledge = Knowledge::new(directory, seen.clone(), aliases, rules, standing.subscribe());
         let metrics = Metrics::new(registry);
         let (suites, shelf) = (suites(&config), Shelf::default());
         let (gossip, heard) = Gossip::new(clock);
@@ -96,6 +101,7 @@ impl Ground {
             custody,
             knowledge,
             partners: seen,
+            standing,
             suites,
             sealer,
             shelf,
@@ -314,6 +320,18 @@ impl Ground {
                 Box::pin(async move { seeker.seek(&address, clock()).await })
             }),
             started_at: (self.clock)(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn administration(&self, overlay: &overlay::Overlay) -> Administration {
+        Administration {
+            spool: self.spool.clone(),
+            vault: self.custody.vault().clone(),
+            reporter: self.reporter(),
+            partners: self.partners.clone(),
+            links: overlay.links(),
+            standing: self.standing.clone(),
             clock: self.clock,
         }
     }

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{
-    AddressView, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, Kind, MessageTrace,
-    Overview, PartnerList, QueueDepth, Readiness, RecentPage, RecentQuery, StageView, State, Totals, Traces,
+    AddressView, AuditView, Check, Control, ControlError, DestinationList, Direction, HoldRule, HoldRules,
+    IdentityQuery, IdentityView, Kind, MessageTrace, OrderOutcome, Overview, PartnerList, Queue, QueueDepth,
+    QueueOrder, QueuePage, QueueQuery, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView, State,
+    Totals, Traces,
 };
 use gateway::http::{HttpState, serve};
 use gateway::metrics::Metrics;
@@ -34,12 +36,14 @@ pub(crate) struct Fake {
     pub(crate) silent: Option<ControlError>,
     /// The last query for a page of the journal.
     pub(crate) asked: Mutex<Option<RecentQuery>>,
+    /// The last order for the queue.
+    pub(crate) ordered: Mutex<Option<QueueOrder>>,
 }
 
 impl Default for Fake {
     fn default() -> Self {
         let readiness = Readiness::of(vec![Check::ok("spool", "writable")]);
-        Self { readiness, silent: None, asked: Mutex::new(None) }
+        Self { readiness, silent: None, asked: Mutex::new(None), ordered: Mutex::new(None) }
     }
 }
 
@@ -81,6 +85,7 @@ impl Control for Fake {
             totals: Totals::default(),
             queue: vec![QueueDepth { direction: Direction::Outbound, state: State::Queued, messages: 3 }],
             oldest_without_progress_ms: None,
+            stuck: 0,
             partners: Vec::new(),
             alarms: Vec::new(),
         })
@@ -114,6 +119,47 @@ impl Control for Fake {
     }
 }
 
+#[async_trait::async_trait]
+impl Queue for Fake {
+    async fn list(&self, query: QueueQuery) -> Result<QueuePage, ControlError> {
+        self.heard()?;
+        match query.is_everything() {
+            true => Ok(QueuePage { rows: Vec::new(), next: Some("77".into()) }),
+            false => Ok(QueuePage::default()),
+        }
+    }
+
+    async fn order(&self, order: QueueOrder) -> Result<OrderOutcome, ControlError> {
+        self.heard()?;
+        *self.ordered.lock().unwrap() = Some(order);
+        Ok(OrderOutcome { done: 1, ..OrderOutcome::default() })
+    }
+
+    async fn destinations(&self) -> Result<DestinationList, ControlError> {
+        self.heard()?;
+        Ok(DestinationList::default())
+    }
+
+    async fn rules(&self) -> Result<HoldRules, ControlError> {
+        self.heard()?;
+        Ok(HoldRules::default())
+    }
+
+    async fn add_rule(&self, rule: HoldRule) -> Result<HoldRules, ControlError> {
+        self.heard()?;
+        Ok(HoldRules { rules: vec![rule] })
+    }
+
+    async fn remove_rule(&self, name: &str, _: RuleRemoval) -> Result<HoldRules, ControlError> {
+        Err(ControlError::NotFound(format!("There is no rule “{name}”.")))
+    }
+
+    async fn audit(&self) -> Result<AuditView, ControlError> {
+        self.heard()?;
+        Ok(AuditView { count: 0, head: "00".into(), fault: None, entries: Vec::new() })
+    }
+}
+
 fn trace() -> MessageTrace {
     MessageTrace {
         queue_id: "Q1".into(),
@@ -144,7 +190,7 @@ fn trace() -> MessageTrace {
 pub(crate) struct Server {
     pub(crate) fake: Arc<Fake>,
     pub(crate) metrics: Metrics,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     _stop: DropGuard,
 }
 
@@ -159,6 +205,7 @@ impl Server {
         let metrics = Metrics::new(&mut registry);
         let state = HttpState {
             control: fake.clone(),
+            queue: fake.clone(),
             registry: Arc::new(registry),
             metrics: metrics.clone(),
             token: Zeroizing::new(token.to_owned()),
@@ -176,16 +223,23 @@ impl Server {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{authorization}", self.address)).await
     }
 
+    /// POST with a loopback Host, `header` lines and a body of this kind.
+    pub(crate) async fn post(&self, path: &str, header: &str, kind: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let (host, length) = (self.address, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{header}Content-Type: {kind}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Answer::read(&mut stream).await
+    }
+
     /// Sends a request head as it is (its last header line ended) and reads the whole answer.
     pub(crate) async fn ask(&self, head: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await.unwrap();
-        let mut octets = Vec::new();
-        stream.read_to_end(&mut octets).await.unwrap();
-        let text = String::from_utf8(octets).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
+        Answer::read(&mut stream).await
     }
 }
 
@@ -196,6 +250,15 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    async fn read(stream: &mut TcpStream) -> Self {
+        let mut octets = Vec::new();
+        stream.read_to_end(&mut octets).await.unwrap();
+        let text = String::from_utf8(octets).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
     /// True when a header line begins so.
     pub(crate) fn has(&self, header: &str) -> bool {
         self.head.lines().any(|line| line.starts_with(header))

@@ -77,7 +77,7 @@ async fn once_something_was_acknowledged_there_is_no_second_try() {
         let server = Server::start(vec![[session(&["PIPELINING"]), accepted_mail(), ending].concat()]).await;
         let pool = server.pool(Protocol::Smtp);
         let to = envelope(&["bob@corp.test"]);
-        pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
+        pool.hand_over(&to, &MESSAGE).await.unwrap();
         let error = pool.hand_over(&to, &MESSAGE).await.unwrap_err();
         assert!(
             matches!(
@@ -97,7 +97,7 @@ async fn a_connection_out_of_step_is_not_used_again() {
     let server = Server::start(vec![[served.clone(), extra].concat(), served]).await;
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
-    pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
+    pool.hand_over(&to, &MESSAGE).await.unwrap();
     assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
     assert_eq!(server.received().await.len(), 2);
 }
@@ -110,7 +110,7 @@ async fn a_connection_on_which_the_server_spoke_while_idle_is_not_used_again() {
     let server = Server::start(vec![[served.clone(), late].concat(), served]).await;
     let pool = server.pool(Protocol::Smtp);
     let to = envelope(&["bob@corp.test"]);
-    pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes;
+    pool.hand_over(&to, &MESSAGE).await.unwrap();
     kept.notify_one();
     said.notified().await;
     assert!(pool.hand_over(&to, &MESSAGE).await.unwrap().outcomes[0].is_delivered());
@@ -123,7 +123,7 @@ async fn a_connection_that_idled_too_long_is_left_with_quit() {
     let server = Server::start(vec![served.clone(), served]).await;
     let pool = server.pool_with(Protocol::Smtp, |target| target.timeouts.idle = Duration::ZERO);
     for _ in 0..2 {
-        pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap().outcomes;
+        pool.hand_over(&envelope(&["bob@corp.test"]), &MESSAGE).await.unwrap();
     }
     drop(pool);
     let received = server.received().await;

@@ -201,7 +201,7 @@ async fn a_large_message_full_of_dots_arrives_octet_by_octet() {
     let wire = line.replace("\r\n.", "\r\n..").replacen('.', "..", 1).repeat(60_000);
     let server = Server::start(vec![[session(&["PIPELINING"]), accepted_mail()].concat()]).await;
     let segments: Vec<Bytes> = body.as_bytes().chunks(100_001).map(Bytes::copy_from_slice).collect();
-    server.pool(Protocol::Smtp).hand_over(&envelope(&["bob@corp.test"]), &segments).await.unwrap().outcomes;
+    server.pool(Protocol::Smtp).hand_over(&envelope(&["bob@corp.test"]), &segments).await.unwrap();
     let received = server.received().await.remove(0);
     let (_, data) = received.split_once("DATA\r\n").unwrap();
     assert!(data == wire + ".\r\n");

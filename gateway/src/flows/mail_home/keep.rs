@@ -5,7 +5,8 @@ use dccp::mail::Mail;
 
 use crate::custody::Vault;
 use crate::flows::records::{Slip, Summary, purpose, sha256};
-use crate::spool::{Direction, Kind, NewRow, RowId, State, Turn};
+use crate::queue::lane;
+use crate::spool::{Direction, Kind, NewRow, RowId, State};
 
 /// A mail that came by SMTP for our own people.
 pub struct Foreign<'a> {
@@ -34,6 +35,7 @@ pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
     let Foreign { id, queue_id, mail, message_id, slip, size, state, arrived, expires } = foreign;
     let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
     let sender_domain = from.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
+    let turn = lane::turn(vault, &from, to.len(), &mail.octets);
     NewRow {
         id,
         queue_id: queue_id.to_owned(),
@@ -53,7 +55,7 @@ pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
         expires_at: expires,
         state,
         held_by: None,
-        turn: Turn::default(),
+        turn,
         leased: false,
     }
 }

@@ -178,12 +178,17 @@ impl MailHome {
             arrived,
             expires: arrived.saturating_add_ms(self.lifetime_ms),
         };
-        let row = keep::row(self.custody.vault(), foreign);
+        let mut row = keep::row(self.custody.vault(), foreign);
         let received = Note::new(arrived, Stage::Received, format!("{} octets", octets.len()));
         let mut notes = vec![(id, received), (id, decided)];
         if state == State::Held {
             self.metrics.held.inc();
             notes.push((id, Note::new((self.clock)(), Stage::Held, "waits for an administrator")));
+        }
+        let (from, to) = (&mail.envelope.reverse_path, &mail.envelope.forward_paths);
+        if let Some(rule) = tx.snapshot.standing.holds(from, to, octets.len() as u64) {
+            notes.push((id, rule.note((self.clock)())));
+            row = rule.hold(row);
         }
         self.spool.accept(vec![row], notes).await.map_err(|error| {
             tracing::warn!(%error, queue_id, "a mail could not be kept; the client was told to try again");

@@ -15,7 +15,8 @@ use crate::flows::mail_home::keep::{self, Foreign};
 use crate::flows::records::{Slip, Summary, purpose, sha256};
 use crate::flows::{replies, words};
 use crate::partners::Partner;
-use crate::spool::{Direction, Kind, NewRow, Note, RowId, Stage, State, Turn};
+use crate::queue::lane;
+use crate::spool::{Direction, Kind, Lane, NewRow, Note, RowId, Stage, State};
 
 /// One group, decided and ready for the durable commit.
 pub(super) struct Kept {
@@ -80,6 +81,16 @@ impl MailOut {
             (Verdict::Allow(_) | Verdict::Hold, _) => return Err(replies::not_ready()),
         };
         kept.notes.insert(0, decided);
+        let envelope = &mail.envelope;
+        if let Some(rule) =
+            tx.snapshot.standing.holds(&envelope.reverse_path, &envelope.forward_paths, letter.size)
+        {
+            kept.notes.push(rule.note((self.clock)()));
+            kept.row = rule.hold(kept.row);
+        }
+        if !kept.row.leased {
+            kept.item = None;
+        }
         Ok(kept)
     }
 
@@ -167,6 +178,7 @@ impl MailOut {
         let vault = self.vault();
         let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
         let Next { kind, partner, domain, state } = next;
+        let turn = lane::turn(vault, &from, to.len(), letter.slip_headers.as_bytes());
         NewRow {
             id,
             queue_id: letter.queue_id.clone(),
@@ -189,8 +201,9 @@ impl MailOut {
             expires_at: letter.expires,
             state,
             held_by: None,
-            turn: Turn::default(),
-            leased: kind == Kind::Mail,
+            turn,
+            // Bulk waits for its turn in the spool; the courier is offered what people write.
+            leased: kind == Kind::Mail && turn.lane != Lane::Bulk,
         }
     }
 }
