@@ -1,6 +1,7 @@
 //! What may leave in the clear, and what may not.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -69,6 +70,13 @@ pub struct Smarthost {
     /// TLS begins with the connection (port 465), instead of by STARTTLS.
     #[serde(default)]
     pub implicit_tls: bool,
+    /// The name to log in with, if the server asks for one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The file with the password of `user`, in its first line.
+    #[serde(default)]
+    #[schemars(with = "Option<text::SecretFile>")]
+    pub password: Option<PathBuf>,
 }
 
 impl Default for Outside {
@@ -106,7 +114,12 @@ impl Outside {
     /// An example of every key.
     pub(super) fn example() -> Outside {
         Outside {
-            smarthost: Some(Smarthost { address: HostPort::example(), implicit_tls: false }),
+            smarthost: Some(Smarthost {
+                address: HostPort::example(),
+                implicit_tls: false,
+                user: Some("acme".into()),
+                password: Some("keys/smarthost.password".into()),
+            }),
             hostname: Some("mail.acme.test".into()),
             ..Outside::default()
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use finding::in_a_labels;
 use smtp::client::{
-    HandOverError, HandedOver, Pool, Protocol, SaidBy, Target, TlsFailure, TlsFailureKind, TlsPolicy,
+    HandOverError, HandedOver, Login, Pool, Protocol, SaidBy, Target, TlsFailure, TlsFailureKind, TlsPolicy,
     Verification,
 };
 use smtp::reply::{Enhanced, Reply};
@@ -33,6 +33,7 @@ struct Hop {
     security: Security,
     or_else: Option<Security>,
     implicit_tls: bool,
+    login: Option<Login>,
     /// What the domain's reports call it; none for servers that are not the domain's.
     policy: Option<Policy>,
     fault: Option<Failure>,
@@ -50,6 +51,7 @@ impl Way {
             security: hop.security,
             or_else: hop.or_else,
             implicit_tls: false,
+            login: None,
             policy: Some(hop.policy),
             fault: hop.fault.and_then(|why| Failure::unusable(&hop.host, &why)),
             host: hop.host,
@@ -59,9 +61,14 @@ impl Way {
 
     /// The server that takes everything: it is ours to choose, so its certificate must be right.
     pub(super) fn smarthost(smarthost: &Smarthost) -> Self {
-        let Smarthost { host, port, implicit_tls, .. } = smarthost;
+        let Smarthost { host, port, implicit_tls, login } = smarthost;
         let security = Security::Pkix { names: vec![host.clone()] };
-        Self::one(host.clone(), format!("{host}:{port}"), security, *implicit_tls)
+        let mut way = Self::one(host.clone(), format!("{host}:{port}"), security);
+        for hop in &mut way.hops {
+            hop.implicit_tls = *implicit_tls;
+            hop.login.clone_from(login);
+        }
+        way
     }
 
     /// The server that an administrator chose for this mail: what the judge demands, with the name that was given.
@@ -75,12 +82,21 @@ impl Way {
             Needs { demand: Demand::Encrypted, .. } => Security::Encrypted,
             Needs { demand: Demand::Opportunistic, .. } => Security::Opportunistic,
         };
-        Self::one(host, next_hop.to_owned(), security, false)
+        Self::one(host, next_hop.to_owned(), security)
     }
 
-    fn one(host: String, address: String, security: Security, implicit_tls: bool) -> Self {
+    fn one(host: String, address: String, security: Security) -> Self {
         let addresses = vec![address];
-        let hop = Hop { host, addresses, security, or_else: None, implicit_tls, policy: None, fault: None };
+        let hop = Hop {
+            host,
+            addresses,
+            security,
+            or_else: None,
+            implicit_tls: false,
+            login: None,
+            policy: None,
+            fault: None,
+        };
         Self { hops: vec![hop], skipped: Vec::new() }
     }
 }
@@ -169,13 +185,14 @@ impl<'a> Attempt<'a> {
 
     fn pool(&self, hop: &Hop, address: &str, security: &Security) -> Arc<Pool> {
         // What is in the key is all that makes two targets differ; the rest is the same for the whole exchange.
-        let key = format!("{address} {} {security:?}", hop.host);
+        let key = format!("{address} {} {security:?} {}", hop.host, hop.login.is_some());
         self.exchange.pools.pool(key, Instant::now(), || {
             let settings = &self.exchange.settings;
             let mut target = Target::new(Protocol::Smtp, address, &settings.hello);
             target.name = Some(hop.host.clone());
             target.tls = self.tls(security);
             target.implicit_tls = hop.implicit_tls;
+            target.login.clone_from(&hop.login);
             target.timeouts = settings.timeouts;
             target.connections_max = settings.connections_max.max(1);
             target

@@ -35,7 +35,7 @@ use dccp::UnixMillis;
 use finding::{MailFinder, in_a_labels, trusted_roots};
 use policies::{Permit, Purpose};
 use rustls::RootCertStore;
-use smtp::client::{Envelope, Outcome, SaidBy, Timeouts};
+use smtp::client::{Envelope, Login, Outcome, SaidBy, Timeouts};
 use smtp::reply::{Enhanced, Reply};
 use smtp::route::{Needs, Plan, RouteError, tls_report};
 use smtp::tls::TlsFacts;
@@ -82,6 +82,8 @@ pub struct Smarthost {
     pub port: u16,
     /// TLS begins with the connection.
     pub implicit_tls: bool,
+    /// Who we are there.
+    pub login: Option<Login>,
 }
 
 /// One mail for one destination.
@@ -90,8 +92,6 @@ pub struct Letter<'a> {
     pub envelope: &'a Envelope,
     /// The segments of the message, our trace header first.
     pub octets: &'a [Bytes],
-    /// REQUIRETLS (RFC 8689).
-    pub require_tls: bool,
     /// The way (`host:port`) that an administrator chose.
     pub next_hop: Option<&'a str>,
 }
@@ -193,7 +193,7 @@ impl Exchange {
             return Ok(refused(letter, "a recipient is not in the domain that the permit names"));
         }
         let turn = self.destinations.enter(domain, (self.clock)())?;
-        let needs = Needs { demand: demand_of(*demand), require_tls: letter.require_tls };
+        let needs = Needs { demand: demand_of(*demand), require_tls: letter.envelope.require_tls };
         let relayed = self.relay_now(domain, needs, letter).await;
         let now = (self.clock)();
         match relayed.trouble() {

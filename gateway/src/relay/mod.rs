@@ -170,12 +170,8 @@ impl Relay {
             ..Envelope::default()
         };
         let octets = [self.signature(&work.mail.octets), work.mail.octets.clone()];
-        let letter = Letter {
-            envelope: &envelope,
-            octets: &octets,
-            require_tls: work.mail.envelope.require_tls,
-            next_hop: work.due.row.next_hop.as_deref(),
-        };
+        let letter =
+            Letter { envelope: &envelope, octets: &octets, next_hop: work.due.row.next_hop.as_deref() };
         match self.exchange.relay(permit, &letter).await {
             Ok(relayed) => {
                 work.apply(relayed, self.custody.vault(), (self.clock)());

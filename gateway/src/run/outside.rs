@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use finding::SetupError;
 use smtp::authenticity::Signer;
-use smtp::client::Timeouts;
+use smtp::client::{Login, Timeouts};
+use smtp::sasl::Secret;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
+use super::Error;
 use super::ground::{Ground, TRACE_BYTES_MAX};
+use crate::config;
 use crate::exchange::{Exchange, Settings, Smarthost};
 use crate::flows::marks::Marking;
 use crate::relay::Relay;
@@ -18,10 +21,10 @@ impl Ground {
     /// The relay courier. It works even if nothing may leave: what was accepted before that is returned to its senders.
     ///
     /// # Errors
-    /// When DNS cannot be asked or no authority is trusted.
-    pub(super) fn relay(&self, signer: watch::Receiver<Arc<Signer>>) -> Result<Relay, SetupError> {
+    /// When DNS cannot be asked, no authority is trusted, or the password of the smarthost cannot be read.
+    pub(super) fn relay(&self, signer: watch::Receiver<Arc<Signer>>) -> Result<Relay, Error> {
         let exchange = Exchange::new(
-            self.exchange_settings(),
+            self.exchange_settings()?,
             &self.config.finding.settings(),
             &self.spool,
             self.clock,
@@ -58,29 +61,45 @@ impl Ground {
         })
     }
 
-    fn exchange_settings(&self) -> Settings {
+    fn exchange_settings(&self) -> Result<Settings, Error> {
         let outside = &self.config.outside;
         let hostname = self.config.smtp.hostname.to_ascii_lowercase();
         let hello =
             outside.hostname.as_ref().map_or_else(|| hostname.clone(), |name| name.to_ascii_lowercase());
-        Settings {
+        Ok(Settings {
             own_names: vec![hostname, hello.clone()],
             hello,
             port: outside.port,
-            smarthost: outside.smarthost.as_ref().map(|smarthost| Smarthost {
-                host: smarthost.address.host().to_owned(),
-                port: smarthost.address.port(),
-                implicit_tls: smarthost.implicit_tls,
-            }),
+            smarthost: outside.smarthost.as_ref().map(smarthost).transpose()?,
             connections_max: outside.connections_max as usize,
             mails_per_minute_max: outside.mails_per_minute_max,
             rest: self.outside_schedule(),
             timeouts: Timeouts::default(),
-        }
+        })
     }
 
     fn outside_schedule(&self) -> Schedule {
         let outside = &self.config.outside;
         Schedule { delay_ms_min: outside.retry_delay_ms_min, delay_ms_max: outside.retry_delay_ms_max }
     }
+}
+
+/// The smarthost, with its password from the file.
+fn smarthost(configured: &config::Smarthost) -> Result<Smarthost, Error> {
+    let login = match (&configured.user, &configured.password) {
+        (Some(user), Some(file)) => {
+            let what = || format!("cannot read {} (outside.smarthost.password)", file.display());
+            let text = std::fs::read_to_string(file).map(Zeroizing::new);
+            let text = text.map_err(|source| Error::Io { what: what(), source })?;
+            let password = Secret::new(text.lines().next().unwrap_or_default().to_owned());
+            Some(Login::Password { user: user.clone(), password })
+        }
+        _ => None,
+    };
+    Ok(Smarthost {
+        host: configured.address.host().to_owned(),
+        port: configured.address.port(),
+        implicit_tls: configured.implicit_tls,
+        login,
+    })
 }

@@ -138,10 +138,11 @@ pub(crate) async fn relay_with(
     let envelope = Envelope {
         reverse_path: SENDER.to_owned(),
         forward_paths: to.iter().map(|path| (*path).to_owned()).collect(),
+        require_tls,
         ..Envelope::default()
     };
     let octets = [Bytes::from_static(BODY)];
-    let letter = Letter { envelope: &envelope, octets: &octets, require_tls, next_hop: None };
+    let letter = Letter { envelope: &envelope, octets: &octets, next_hop: None };
     let domain = to[0].rsplit_once('@').expect("an address").1;
     exchange.relay(permit(domain, demand), &letter).await
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway::exchange::{Letter, Settings};
+use gateway::exchange::{Letter, Settings, Smarthost};
 use policies::Demand;
-use smtp::client::Envelope;
+use smtp::client::{Envelope, Login};
+use smtp::sasl::Secret;
 use tests::peers::Zone;
 
 use super::lab::{BODY, World, permit, relay, reply, to_here, verified};
@@ -89,7 +90,7 @@ async fn a_permit_for_one_domain_moves_nothing_to_another() {
         ..Envelope::default()
     };
     let octets = [BODY.into()];
-    let letter = Letter { envelope: &envelope, octets: &octets, require_tls: false, next_hop: None };
+    let letter = Letter { envelope: &envelope, octets: &octets, next_hop: None };
     let relayed = exchange.relay(permit("one.test", Demand::Opportunistic), &letter).await.unwrap();
     assert!(relayed.outcomes.iter().all(|outcome| outcome.is_permanent()), "{relayed:?}");
     assert!(relayed.via.is_none());
@@ -107,6 +108,35 @@ async fn a_second_mail_uses_the_connection_of_the_first() {
     lab.dovecot.await_mail("bob", 5, PATIENCE);
     let sessions = lab.postfix.log().matches(": connect from").count();
     assert!(sessions <= 2, "{sessions} sessions (one is the fixture's own)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smarthost_takes_everything_from_those_who_log_in_and_only_under_its_own_name() {
+    let world = World::new();
+    let (tls, _) = world.certificate(&["localhost"]);
+    let sasl = tests::peers::Dovecot::start();
+    let more = format!(
+        "{tls}smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = inet:127.0.0.1:{}\n\
+         mynetworks = 192.0.2.1\nsmtpd_recipient_restrictions = permit_sasl_authenticated, reject",
+        sasl.sasl_port()
+    );
+    let lab = world.start(&[], &["anywhere.test"], &more);
+    let through = |host: &str, password: &str| {
+        let password = Secret::new(password.to_owned());
+        let login = Some(Login::Password { user: "acme".to_owned(), password });
+        let smarthost =
+            Smarthost { host: host.to_owned(), port: lab.postfix.port(), implicit_tls: false, login };
+        lab.exchange_with(Settings { smarthost: Some(smarthost), ..lab.settings() })
+    };
+    let to = ["bob@anywhere.test"];
+    let relayed = relay(&through("localhost", "pw-acme"), &to, Demand::Opportunistic).await.unwrap();
+    assert_eq!(verified(&relayed), "by a certificate for localhost");
+    lab.dovecot.await_mail("bob", 1, PATIENCE);
+    for (host, password) in [("localhost", "wrong"), ("127.0.0.1", "pw-acme")] {
+        let relayed = relay(&through(host, password), &to, Demand::Opportunistic).await.unwrap();
+        assert!(relayed.outcomes[0].is_temporary(), "{host} {password}: {relayed:?}");
+    }
+    assert_eq!(lab.dovecot.mailbox("bob").len(), 1);
 }
 
 /// A Postfix policy server that defers everything it sees for the first time (SMTPD_POLICY_README).
