@@ -21,6 +21,14 @@ impl Administration {
             };
             count(place, &backlog);
         }
+        for known in self.exchange.destinations() {
+            if let (Some(place), Some(error)) = (places.get_mut(&known.domain), known.last_error) {
+                place.until_ms = known.until.map(|until| until.0);
+                place.state = "backing-off".to_owned();
+                place.error = Some(error);
+                place.error_from = Some("connection".to_owned());
+            }
+        }
         for trouble in self.spool.troubles().await.map_err(silent)? {
             let name = if trouble.direction == Direction::Out { trouble.partner_domain.as_str() } else { "" };
             if let Some(place) = places.get_mut(name) {

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::custody::Vault;
+use crate::exchange::Exchange;
 use crate::flows::records::{Summary, purpose};
 use crate::flows::report::Reporter;
 use crate::http::words;
@@ -61,6 +62,8 @@ pub struct Administration {
     pub partners: watch::Receiver<Arc<Partners>>,
     /// Who is connected.
     pub links: watch::Receiver<BTreeMap<Did, overlay::LinkState>>,
+    /// Who outside of the overlay was reached.
+    pub exchange: Arc<Exchange>,
     /// The standing rules, as flows see them.
     pub standing: watch::Sender<Arc<Standing>>,
     /// Time.

@@ -14,6 +14,7 @@ use crate::certificates::Certificates;
 use crate::config::tls::TlsError;
 use crate::config::{self, MailDoor, Network, SmtpLimits, Tls};
 use crate::courier;
+use crate::exchange::Exchange;
 use crate::flows::reception::Reception;
 use crate::http::HttpState;
 use crate::introductions::Room;
@@ -25,6 +26,7 @@ impl Ground {
         couriers: &courier::Handle,
         overlay: &overlay::Overlay,
         room: &Room,
+        exchange: &Arc<Exchange>,
         mut registry: Registry,
         stops: &Stops,
     ) -> Result<(), Error> {
@@ -36,7 +38,7 @@ impl Ground {
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
             control: Arc::new(self.answers(overlay, room)),
-            queue: Arc::new(self.administration(overlay)),
+            queue: Arc::new(self.administration(overlay, exchange)),
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),
             token: keystore::keyfile::read_token(&self.config.control.token)

@@ -23,6 +23,7 @@ use crate::courier::{self, Kit};
 use crate::custody::Custody;
 use crate::delivery::{self, Delivery};
 use crate::dkim::{KeyFolder, Rotation};
+use crate::exchange::Exchange;
 use crate::flows::Knowledge;
 use crate::flows::arrival::{Arrivals, House};
 use crate::flows::mail_in::MailIn;
@@ -324,13 +325,18 @@ impl Ground {
         }
     }
 
-    pub(super) fn administration(&self, overlay: &overlay::Overlay) -> Administration {
+    pub(super) fn administration(
+        &self,
+        overlay: &overlay::Overlay,
+        exchange: &Arc<Exchange>,
+    ) -> Administration {
         Administration {
             spool: self.spool.clone(),
             vault: self.custody.vault().clone(),
             reporter: self.reporter(),
             partners: self.partners.clone(),
             links: overlay.links(),
+            exchange: exchange.clone(),
             standing: self.standing.clone(),
             clock: self.clock,
         }

@@ -113,6 +113,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     if let Some(reporting) = ground.tls_reporting(&relay) {
         stops.tasks.spawn(reporting.run(stops.back.clone()));
     }
+    let exchange = relay.exchange.clone();
     stops.tasks.spawn(relay.run(stops.back.clone()));
     stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
     stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
@@ -121,7 +122,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     }
     stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
     stops.tasks.spawn(rotation.run(stops.back.clone()));
-    ground.open_doors(&couriers, &overlay, &room, registry, &stops).await?;
+    ground.open_doors(&couriers, &overlay, &room, &exchange, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);
     let acquaintance = Acquaintance {
