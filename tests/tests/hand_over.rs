@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use smtp::client::{Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target};
+use rustls::RootCertStore;
+use smtp::client::{
+    Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target, TlsFailureKind, TlsPolicy, Verification,
+};
 use tests::peers::{Dovecot, SmtpSink};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -57,6 +60,42 @@ async fn many_messages_share_a_few_connections_to_dovecot() {
     }
     assert_eq!(dovecot.mailbox("bob").len(), 30);
     assert!(dovecot.log().matches("Connect from").count() - greeted <= 3, "{}", dovecot.log());
+}
+
+/// A certificate for this name, signed by itself: its PEM, its key's PEM, and an authority that trusts it.
+fn self_signed(name: &str) -> (String, String, Arc<RootCertStore>) {
+    let issued = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(issued.cert.der().clone()).unwrap();
+    (issued.cert.pem(), issued.signing_key.serialize_pem(), Arc::new(roots))
+}
+
+#[tokio::test]
+async fn dovecot_proves_its_name_over_starttls_or_gets_nothing() {
+    let (certificate, key, roots) = self_signed("imap.globex.test");
+    let dovecot = Dovecot::start_secured(&certificate, &key);
+    let attempt = |name: &str, roots: &Arc<RootCertStore>| {
+        let required = Verification::Pkix { names: vec![name.to_owned()], roots: roots.clone() };
+        let address = format!("127.0.0.1:{}", dovecot.lmtp_port());
+        let target = Target::new(Protocol::Lmtp, address, "gw.globex.test");
+        let pool = Pool::new(Target { tls: TlsPolicy::Required(required), ..target });
+        async move { pool.hand_over(&envelope(&["bob@globex.test"]), &segments("Subject: secured\r\n\r\n")).await }
+    };
+    let handed_over = attempt("imap.globex.test", &roots).await.unwrap();
+    assert!(handed_over.outcomes[0].is_delivered());
+    assert_eq!(handed_over.tls.unwrap().version, "TLSv1.3");
+    dovecot.await_mail("bob", 1, SOON);
+
+    let misnamed = attempt("imap.acme.test", &roots).await.unwrap_err();
+    let untrusted = attempt("imap.globex.test", &self_signed("imap.globex.test").2).await.unwrap_err();
+    for (error, expected) in [
+        (misnamed, TlsFailureKind::CertificateHostMismatch),
+        (untrusted, TlsFailureKind::CertificateNotTrusted),
+    ] {
+        let HandOverError::Tls(failure) = error else { panic!("{error}") };
+        assert_eq!(failure.kind, expected, "{failure}");
+    }
+    assert_eq!(dovecot.mailbox("bob").len(), 1);
 }
 
 #[tokio::test]

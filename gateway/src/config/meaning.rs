@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::master::{Master, MasterFrom};
 use super::model::{
-    Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, Organisation,
-    Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
+    Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,
+    Organisation, Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
 };
 use super::outside::{HeaderMark, MustEncrypt, Outside};
 use super::smtp::Smtp;
@@ -86,6 +86,9 @@ impl Config {
                 address: HostPort::example(),
                 connections_max: Delivery::connections_max_default(),
                 verify_recipients: Delivery::verify_recipients_default(),
+                tls: DeliveryTls::default(),
+                ca: Some("tls/internal-ca.crt".into()),
+                name: Some("imap.acme.test".into()),
             },
             overlay: Overlay::default(),
             finding: Finding {
@@ -134,6 +137,7 @@ impl Config {
             users: Users::default(),
             authenticity: Authenticity::default(),
             outside: Outside::default(),
+            delivery: Delivery { ca: None, name: None, ..Config::example().delivery },
             ..Config::example()
         }
     }

@@ -38,8 +38,8 @@ use std::path::Path;
 
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
-    Authenticity, Config, Control, Delivery, DeliveryProtocol, Dkim, Finding, Keys, Log, LogFormat, LogLevel,
-    Organisation, Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
+    Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,
+    LogFormat, LogLevel, Organisation, Overlay, Policies, Publication, Queue, SuiteName, Suites, Tls, Users,
 };
 pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy, Smarthost};
 pub use print::{commented_yaml, markdown, sample};

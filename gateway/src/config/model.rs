@@ -147,6 +147,31 @@ pub struct Delivery {
     /// Ask it about each recipient of mail from the outside before the mail is accepted. Answers are remembered.
     #[serde(default = "Delivery::verify_recipients_default")]
     pub verify_recipients: bool,
+    /// How much TLS there must be on the way to it, by STARTTLS.
+    #[serde(default)]
+    pub tls: DeliveryTls,
+    /// The authority, in PEM, that its certificate must lead to where TLS is `required`; a self-signed certificate is its
+    /// own. Without it those that the system trusts, and `finding.extra_roots`.
+    #[serde(default)]
+    #[schemars(with = "Option<text::File>")]
+    pub ca: Option<PathBuf>,
+    /// The name its certificate must be for, where that is not the host of `address`.
+    #[serde(default)]
+    #[schemars(with = "Option<text::Domain>")]
+    pub name: Option<String>,
+}
+
+/// How much TLS there must be on the way to our own mail server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryTls {
+    /// None: for this machine, or a network whose every host may read the mail.
+    #[default]
+    Never,
+    /// With any certificate, and in the clear where the server offers none.
+    Opportunistic,
+    /// Only under TLS and to a server that proves its name; otherwise the mail waits.
+    Required,
 }
 
 /// How mail is handed over.

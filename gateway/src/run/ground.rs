@@ -11,14 +11,13 @@ use federation::Directory;
 use policies::Rules;
 use prometheus_client::registry::Registry;
 use smtp::authenticity::Verifier;
-use smtp::client::{Protocol, Target};
 use tokio::sync::{mpsc, watch};
 
-use super::Error;
+use super::{Error, mail_server};
 use crate::acquaintance::{Acquaintance, Presented, hello};
 use crate::aliases::{self, Aliases};
 use crate::clock::{self, Clock};
-use crate::config::{Config, DeliveryProtocol};
+use crate::config::Config;
 use crate::courier::{self, Kit};
 use crate::custody::Custody;
 use crate::delivery::{self, Delivery};
@@ -247,7 +246,11 @@ impl Ground {
         }
     }
 
-    pub(super) fn delivery(&self) -> Delivery {
+    /// Hands arrived mail over to our mail server.
+    ///
+    /// # Errors
+    /// See [`mail_server::target`].
+    pub(super) fn delivery(&self) -> Result<Delivery, Error> {
         let receipts = Receipts {
             spool: self.spool.clone(),
             custody: self.custody.clone(),
@@ -259,7 +262,7 @@ impl Ground {
             knowledge: self.knowledge.clone(),
             custody: self.custody.clone(),
             spool: self.spool.clone(),
-            pool: smtp::client::Pool::new(target(&self.config)),
+            pool: smtp::client::Pool::new(mail_server::target(&self.config)?),
             receipts,
             roots: RootCache::default(),
             suites: self.suites.clone(),
@@ -272,7 +275,7 @@ impl Ground {
             clock: self.clock,
         };
         let at_once_max = self.config.delivery.connections_max as usize * MESSAGES_PER_CONNECTION;
-        Delivery { spool: self.spool.clone(), mail_in: Arc::new(mail_in), at_once_max, clock: self.clock }
+        Ok(Delivery { spool: self.spool.clone(), mail_in: Arc::new(mail_in), at_once_max, clock: self.clock })
     }
 
     pub(super) fn answering(&self, couriers: &courier::Handle) -> Answering {
@@ -380,17 +383,6 @@ fn aliases(config: &Config) -> Result<(watch::Receiver<Arc<Aliases>>, Option<ali
     let (watched, aliases) = aliases::Watch::new(path.clone(), config.domains())
         .map_err(|mistake| Error::Aliases { path: path.clone(), mistake })?;
     Ok((aliases, Some(watched)))
-}
-
-pub(super) fn target(config: &Config) -> Target {
-    let protocol = match config.delivery.protocol {
-        DeliveryProtocol::Smtp => Protocol::Smtp,
-        DeliveryProtocol::Lmtp => Protocol::Lmtp,
-    };
-    Target {
-        connections_max: config.delivery.connections_max as usize,
-        ..Target::new(protocol, config.delivery.address.to_string(), &config.smtp.hostname)
-    }
 }
 
 /// The notice that accompanies a change of our DID, if there is one.

@@ -6,6 +6,7 @@
 mod doors;
 mod ended;
 mod ground;
+mod mail_server;
 mod outside;
 mod reception;
 
@@ -107,7 +108,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let couriers = courier::Handle::new(ground.spool.clone());
     let dids = partners.borrow().iter().map(|partner| partner.did().clone()).collect::<Vec<_>>();
     couriers.employ(dids.into_iter(), &kit, &stops.tasks, &stops.back);
-    stops.tasks.spawn(ground.delivery().run(arrivals, stops.back.clone()));
+    stops.tasks.spawn(ground.delivery()?.run(arrivals, stops.back.clone()));
     let rotation = ground.rotation()?;
     let relay = Arc::new(ground.relay(rotation.signer())?);
     if let Some(reporting) = ground.tls_reporting(&relay) {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smtp::authenticity::{self, DnsUnusable};
+use smtp::authenticity;
 use smtp::client::{Pool, Target, Timeouts};
 
-use super::Error;
-use super::ground::{Ground, target};
+use super::ground::Ground;
+use super::{Error, mail_server};
 use crate::config::Config;
 use crate::courier;
 use crate::flows::mail_home::MailHome;
@@ -25,7 +25,8 @@ impl Ground {
     /// All doors for mail, and what is behind them.
     ///
     /// # Errors
-    /// When there is a door for the outside world and DNS cannot be asked, without which nobody can be let in there.
+    /// When there is a door for the outside world and DNS or our mail server cannot be asked, without which nobody can
+    /// be let in there.
     pub(super) fn reception(&self, couriers: &courier::Handle, room: &Room) -> Result<Reception, Error> {
         Ok(Reception {
             out: self.mail_out(couriers, room),
@@ -62,13 +63,14 @@ impl Ground {
         }
     }
 
-    fn mail_home(&self) -> Result<MailHome, DnsUnusable> {
+    fn mail_home(&self) -> Result<MailHome, Error> {
         let verifier = authenticity::Verifier::new(self.config.verifier_settings())?;
         let is_asked = self.config.delivery.verify_recipients;
+        let inquiries = is_asked.then(|| inquiries(&self.config)).transpose()?;
         Ok(MailHome {
             knowledge: self.knowledge.clone(),
             verifier,
-            recipients: is_asked.then(|| CallAhead::new(Pool::new(inquiries(&self.config)))),
+            recipients: inquiries.map(|target| CallAhead::new(Pool::new(target))),
             custody: self.custody.clone(),
             spool: self.spool.clone(),
             metrics: self.metrics.clone(),
@@ -82,12 +84,12 @@ impl Ground {
 }
 
 /// Our own mail server, as it is asked about recipients.
-fn inquiries(config: &Config) -> Target {
+fn inquiries(config: &Config) -> Result<Target, Error> {
     let timeouts = Timeouts {
         connect: INQUIRY_TIMEOUT,
         greeting: INQUIRY_TIMEOUT,
         command: INQUIRY_TIMEOUT,
         ..Timeouts::default()
     };
-    Target { timeouts, ..target(config) }
+    Ok(Target { timeouts, ..mail_server::target(config)? })
 }

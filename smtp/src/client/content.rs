@@ -227,6 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn a_smuggled_end_of_data_is_found_wherever_the_message_is_cut() {
+        for end in ["\n.\n", "\n.\r\n", "\r.\r\n", "\r\n.\n", "\r\n.\r", "\r.\r", "\r\n\0\r.\r\n"] {
+            let message = format!("a: b\r\n\r\nc{end}MAIL FROM:<>\r\n");
+            let whole = wire(&[message.as_bytes()]);
+            assert!(whole.is_err(), "{end:?}");
+            for first in 0..=message.len() {
+                for second in first..=message.len() {
+                    let (head, tail) = message.as_bytes().split_at(second);
+                    let (head, middle) = head.split_at(first);
+                    assert_eq!(wire(&[head, middle, tail]), whole, "{end:?} cut at {first} and {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn eight_bit_octets_are_told_apart_in_header_and_body() {
         let look = |text: &'static str| {
             let segments = [Bytes::from_static(text.as_bytes())];

@@ -27,11 +27,24 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts it and waits until IMAP and LMTP greet.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same, offering STARTTLS with this certificate and key in PEM.
+    pub fn start_secured(certificate: &str, key: &str) -> Self {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(tls: Option<(&str, &str)>) -> Self {
         let mut command = process::command("dovecot", PACKAGES);
         let folder = open_folder("dovecot");
         let [imap_port, lmtp_port, sasl_port] = [free_port(), free_port(), free_port()];
         let config = folder.path().join("dovecot.conf");
-        fs::write(&config, configuration(folder.path(), imap_port, lmtp_port, sasl_port))
+        let tls = tls.map_or_else(
+            || "ssl = no".to_owned(),
+            |(certificate, key)| write_tls(folder.path(), certificate, key),
+        );
+        fs::write(&config, configuration(folder.path(), imap_port, lmtp_port, sasl_port, &tls))
             .expect("a config file");
         let mailboxes = folder.path().join("mailboxes");
         fs::create_dir(&mailboxes).expect("a folder");
@@ -112,7 +125,15 @@ pub(super) fn open_folder(name: &str) -> TempDir {
     folder
 }
 
-fn configuration(folder: &Path, imap: u16, lmtp: u16, sasl: u16) -> String {
+/// Gives the settings that name the two files.
+fn write_tls(folder: &Path, certificate: &str, key: &str) -> String {
+    let (certificate_file, key_file) = (folder.join("tls.crt"), folder.join("tls.key"));
+    fs::write(&certificate_file, certificate).expect("a certificate file");
+    fs::write(&key_file, key).expect("a key file");
+    format!("ssl = yes\nssl_cert = <{}\nssl_key = <{}", certificate_file.display(), key_file.display())
+}
+
+fn configuration(folder: &Path, imap: u16, lmtp: u16, sasl: u16, tls: &str) -> String {
     let folder = folder.display();
     format!(
         "base_dir = {folder}/run
@@ -120,7 +141,7 @@ state_dir = {folder}/state
 log_path = {folder}/dovecot.log
 protocols = imap lmtp
 listen = 127.0.0.1
-ssl = no
+{tls}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_username_format = %Ln
