@@ -94,7 +94,7 @@ fn the_origin_may_die_at_any_sync() {
     let mut sites = two_sites(&dovecot);
     sites.globex.start();
     let mut account = Account::new();
-    for n in 1..=12 {
+    for n in 1..=20 {
         start_to_die_at(&mut sites.acme, n);
         sites.acme.await_ready_or_end();
         account.send(&sites.acme, &format!("origin-{n}"), 5);
