@@ -118,7 +118,7 @@ impl Reporter {
         let until = system_time(waiting.row.expires_at);
         let recipients: Vec<RecipientReport> = outcomes
             .iter()
-            .flat_map(|outcome| about(outcome, &slip, &waiting.row.partner_domain, until))
+            .flat_map(|outcome| about(outcome, &slip, (waiting.row.kind, &waiting.row.partner_domain), until))
             .collect();
         if recipients.is_empty() {
             return None;
@@ -182,12 +182,19 @@ impl Reporter {
 }
 
 /// What the report says of one outcome; an outcome without a recipient speaks of the whole message.
-fn about(outcome: &Outcome, slip: &Slip, partner_domain: &str, until: SystemTime) -> Vec<RecipientReport> {
+fn about(
+    outcome: &Outcome,
+    slip: &Slip,
+    (kind, domain): (Kind, &str),
+    until: SystemTime,
+) -> Vec<RecipientReport> {
     let named = std::slice::from_ref(&outcome.recipient);
     let recipients = if outcome.recipient.is_empty() { &slip.recipients } else { named };
     let (action, default) = match outcome.action {
         Action::Failed => (smtp::dsn::Action::Failed, Enhanced(5, 0, 0)),
         Action::Delayed => (smtp::dsn::Action::Delayed { will_retry_until: until }, Enhanced(4, 0, 0)),
+        // Another server took it and was not asked for reports: no more will be heard of it (RFC 3464 §2.3.3).
+        Action::Delivered if kind == Kind::Relay => (smtp::dsn::Action::Relayed, Enhanced(2, 0, 0)),
         Action::Delivered => (smtp::dsn::Action::Delivered, Enhanced(2, 0, 0)),
     };
     let one = |recipient: &String| {
@@ -201,7 +208,7 @@ fn about(outcome: &Outcome, slip: &Slip, partner_domain: &str, until: SystemTime
             recipient: recipient.clone(),
             action,
             status: outcome.status.parse().unwrap_or(default),
-            remote_mta: (!partner_domain.is_empty()).then(|| partner_domain.to_owned()),
+            remote_mta: (!domain.is_empty()).then(|| domain.to_owned()),
             diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
             last_attempt: None,
             original: wanted.original.map(|(kind, address)| OriginalRecipient { kind, address }),
@@ -260,8 +267,13 @@ mod tests {
 
     fn told(notify: &[Notify], recipient: &str, action: Action) -> usize {
         let (status, diagnostic) = (String::new(), String::new());
-        about(&Outcome { recipient: recipient.into(), action, status, diagnostic }, &slip(notify), "", UNTIL)
-            .len()
+        about(
+            &Outcome { recipient: recipient.into(), action, status, diagnostic },
+            &slip(notify),
+            (Kind::Mail, ""),
+            UNTIL,
+        )
+        .len()
     }
 
     #[test]
@@ -280,6 +292,19 @@ mod tests {
         assert_eq!(told(&notify, "bob@globex.test", Action::Failed), 0);
         assert_eq!(told(&notify, "eve@globex.test", Action::Failed), 0);
         assert_eq!(told(&notify, "", Action::Delayed), 0);
+    }
+
+    #[test]
+    fn what_left_for_the_outside_was_handed_on_and_is_not_called_delivered() {
+        let (recipient, status, diagnostic) = (String::new(), String::new(), String::new());
+        let outcome = Outcome { recipient, action: Action::Delivered, status, diagnostic };
+        let success = Notify::On { success: true, failure: true, delay: true };
+        for (kind, wanted) in
+            [(Kind::Mail, smtp::dsn::Action::Delivered), (Kind::Relay, smtp::dsn::Action::Relayed)]
+        {
+            let told = about(&outcome, &slip(&[success; 2]), (kind, "old.test"), UNTIL);
+            assert!(told.len() == 2 && told.iter().all(|told| told.action == wanted), "{told:?}");
+        }
     }
 
     #[test]
