@@ -79,7 +79,7 @@ impl Housekeeping {
         let Some(late_after_ms) = self.late_after_ms else { return Ok(()) };
         let now = (self.clock)();
         let before = now.saturating_sub_ms(late_after_ms);
-        for id in self.spool.late(before, LATE_AT_ONCE).await? {
+        for id in self.spool.late(before, now, LATE_AT_ONCE).await? {
             self.reporter.late(id, now).await?;
         }
         Ok(())

@@ -9,21 +9,26 @@ use super::{NewRow, Note, RowId, Spool, SpoolError, Stage, UnixMillis, journal, 
 
 impl Spool {
     /// Outgoing mail that was accepted before `before`, still waits for somebody else, and whose sender was not told; the
-    /// oldest first, at most `limit`.
+    /// oldest first, at most `limit`. What has expired by `now` is left out: its sender is told that, and nothing before.
     ///
     /// # Errors
     /// Temporary ones.
-    pub async fn late(&self, before: UnixMillis, limit: usize) -> Result<Vec<RowId>, SpoolError> {
-        let (before, limit) = (time::to_sql(before), time::len_to_sql(limit));
+    pub async fn late(
+        &self,
+        before: UnixMillis,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<RowId>, SpoolError> {
+        let (before, now, limit) = (time::to_sql(before), time::to_sql(now), time::len_to_sql(limit));
         self.read(move |database| {
             // Queued or sent: what is held waits for our own people. Mail to partners and to the outside world.
             let mut late = database.prepare_cached(
                 "SELECT id FROM rows
-                 WHERE direction = 0 AND state < 2 AND kind IN (0, 5) AND accepted_at < ?1
-                   AND NOT EXISTS (SELECT 1 FROM journal WHERE row = rows.seq AND stage = ?2)
-                 ORDER BY seq LIMIT ?3",
+                 WHERE direction = 0 AND state < 2 AND kind IN (0, 5) AND accepted_at < ?1 AND expires_at > ?2
+                   AND NOT EXISTS (SELECT 1 FROM journal WHERE row = rows.seq AND stage = ?3)
+                 ORDER BY seq LIMIT ?4",
             )?;
-            late.query_map(params![before, Stage::Late, limit], |row| row.get(0))?.collect()
+            late.query_map(params![before, now, Stage::Late, limit], |row| row.get(0))?.collect()
         })
         .await
     }

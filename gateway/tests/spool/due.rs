@@ -148,6 +148,17 @@ async fn what_ran_out_of_time_is_handed_out_for_its_end_with_its_slip() {
 }
 
 #[tokio::test]
+async fn who_will_hear_that_a_mail_expired_does_not_hear_first_that_it_is_late() {
+    let house = House::new();
+    let id = house.keep(mail()).await;
+    assert!(house.spool.late(NOW, NOW, 10).await.unwrap().is_empty(), "accepted just now");
+    assert_eq!(house.spool.late(later(1), later(TTL_MS - 1), 10).await, Ok(vec![id]));
+    assert!(house.spool.late(later(1), later(TTL_MS), 10).await.unwrap().is_empty(), "it has expired");
+    house.spool.tell(id, None, note(Stage::Late).remove(0)).await.unwrap();
+    assert!(house.spool.late(later(1), later(1), 10).await.unwrap().is_empty(), "told once");
+}
+
+#[tokio::test]
 async fn a_bell_rings_for_work_and_only_for_that() {
     let house = House::new();
     let bells = [Work::Out, Work::In, Work::Receipts].map(|work| house.spool.listen(work));
