@@ -37,6 +37,7 @@
 
 pub mod address;
 pub mod batch;
+pub mod body;
 mod cbor;
 pub mod did;
 mod digest;
@@ -49,6 +50,7 @@ pub mod mail;
 pub mod message;
 pub mod mlkem;
 pub mod node;
+mod padding;
 pub mod partner;
 pub mod prekey;
 pub mod receipt;

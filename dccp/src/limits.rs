@@ -7,6 +7,13 @@ pub const SEALED_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 4 * 1024 * 1024;
 /// One frame of a message stream: a sealed message and the few octets around it.
 pub const FRAME_BYTES_MAX: usize = SEALED_BYTES_MAX + 64 * 1024;
 
+/// Clear octets of a body: larger than any mail a corporate relay accepts (50 MB), and a whole number of chunks.
+pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Chunks of a body: those of the largest.
+pub const CHUNKS_MAX: u32 = 256;
+/// Octets of a mail that travel inside its message; a larger one becomes a body. One chunk would gain nothing.
+pub const INLINE_BYTES_MAX: usize = 256 * 1024;
+
 /// Recipients (DIDs) of one message: organisations, not mailboxes; a mail names its mailboxes in its envelope.
 pub const RECIPIENTS_MAX: usize = 64;
 /// A content type in octets.

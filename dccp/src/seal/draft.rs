@@ -9,12 +9,11 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use rand::CryptoRng;
 
 use super::schedule::key_and_nonce;
-use super::{
-    LENGTH_BYTES, RecipientKey, SealError, SealedMessage, TAG_BYTES, VERSION, mailbox, padding, sealed,
-};
+use super::{LENGTH_BYTES, RecipientKey, SealError, SealedMessage, TAG_BYTES, VERSION, mailbox, sealed};
 use crate::batch::{self, Evidence};
 use crate::keys::DeviceSigner;
 use crate::message::{Class, Message, MessageError};
+use crate::padding::padded_len;
 use crate::session::{Session, session_id};
 use crate::tree::Hash;
 use crate::{UnixMillis, wire};
@@ -122,7 +121,7 @@ impl Draft {
         let (signature, batch) = evidence.to_wire();
         let header_length = header.encoded_len();
         let signed_length = signed_len(self.body.len(), &signature, batch.as_ref());
-        let plain_length = padding::padded_len(LENGTH_BYTES + signed_length);
+        let plain_length = padded_len(LENGTH_BYTES + signed_length);
         let cipher_length = plain_length + TAG_BYTES;
         let mut out =
             Vec::with_capacity(header_length + delimited_len(sealed::CIPHERTEXT_FIELD, cipher_length));

@@ -14,7 +14,6 @@
 
 mod draft;
 mod open;
-mod padding;
 mod schedule;
 mod sealed;
 

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::padding::is_padded_len;
 use super::{TAG_BYTES, VERSION};
 use crate::keys::KeyId;
 use crate::limits::SESSION_MESSAGES_MAX;
 use crate::limits::{LIFETIME_MS_MAX, SEALED_BYTES_MAX};
 use crate::message::Class;
+use crate::padding::is_padded_len;
 use crate::prekey::epoch_of;
 use crate::session::{SESSION_ID_BYTES, session_id};
 use crate::wire::{self, Malformed};

@@ -15,6 +15,7 @@ use crate::kem::{DecapsulationKey, SharedSecret};
 use crate::keys::{BadSignature, Domain, SigningKey};
 use crate::limits::{CLOCK_SKEW_MS_MAX, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX};
 use crate::message::Class;
+use crate::padding::padded_len;
 use crate::{wire, xwing};
 
 mod batches;
@@ -78,7 +79,7 @@ impl Pair {
 
     /// Pads, encrypts and opens a length and a `Signed`.
     fn open_signed(&self, mut plain: Vec<u8>) -> Result<Unverified, OpenError> {
-        plain.resize(padding::padded_len(plain.len()), 0);
+        plain.resize(padded_len(plain.len()), 0);
         unseal(&self.encrypt(plain), &self.globex)
     }
 

@@ -78,7 +78,7 @@ impl Duo {
         let signed = signed.encode_to_vec();
         let mut plain = u32::try_from(signed.len()).unwrap().to_be_bytes().to_vec();
         plain.extend_from_slice(&signed);
-        plain.resize(padding::padded_len(plain.len()), 0);
+        plain.resize(padded_len(plain.len()), 0);
         let (kem_ct, secret) = self.globex.encapsulation_key().encapsulate(&mut rng()).unwrap();
         let mut header = self.draft(b"hello").header(NOW, kem_ct.into());
         let (key, nonce) = key_and_nonce(&secret, self.suite, None).unwrap();

@@ -5,13 +5,13 @@ const CLASSES_KIB: [usize; 11] = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 const KIB: usize = 1024;
 
 /// The length that `length` octets are padded to: a fixed class up to 64 KiB, Padmé above.
-pub(super) fn padded_len(length: usize) -> usize {
+pub(crate) fn padded_len(length: usize) -> usize {
     let class = CLASSES_KIB.iter().map(|class| class * KIB).find(|class| length <= *class);
     class.unwrap_or_else(|| padme(length))
 }
 
 /// Is this a length that padding makes?
-pub(super) fn is_padded_len(length: usize) -> bool {
+pub(crate) fn is_padded_len(length: usize) -> bool {
     length > 0 && padded_len(length) == length
 }
 

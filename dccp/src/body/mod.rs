@@ -1,0 +1,161 @@
+//! Bodies: octets too many for a sealed message, encrypted once and referred to by every message that carries them.
+//!
+//! ```text
+//! octets ─ cut into chunks of 256 KiB, the last padded ─ BodySealer ─► sealed chunks ─► BodyRef (key, digest, size)
+//!                                                                     │ Tally (no key): BodyOutline (digest, size)
+//! octets ◄──────────────── BodyOpener (BodyRef) ◄─────────────────────┘
+//! ```
+//!
+//! Each body has a key of its own, which the sealer draws itself, so that no key ever seals two. Chunks follow the
+//! STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its Nonce-Reuse
+//! Misuse-Resistance", CRYPTO 2015): the nonce of a chunk contains its index and whether it is the last, so that none
+//! can be left out, moved, repeated or put behind the end.
+//!
+//! # Invariants
+//! * The reference is signed and sealed to each recipient inside a message; the key never travels otherwise.
+//! * The digest is over the ciphertext. Whoever knows the key could make other chunks under it; nobody makes others
+//!   of the same digest. A house holds chunks against the digest before it opens them.
+//! * The cut, the padding and the number of chunks follow from the size alone: there is one outline for one reference.
+
+mod cut;
+mod opener;
+mod sealer;
+mod stream;
+mod tally;
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::limits::BODY_BYTES_MAX;
+use cut::Cut;
+
+pub use opener::BodyOpener;
+pub use sealer::BodySealer;
+pub use tally::{Tally, chunk_hash};
+
+/// Clear octets of a chunk, all but the last.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Octets of a sealed chunk, all but the last: the clear ones and a tag.
+pub const CHUNK_SEALED_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
+
+const TAG_BYTES: usize = 16;
+const KEY_BYTES: usize = 32;
+
+/// The key of one body. Zeroed on drop, never printed.
+#[derive(Clone, PartialEq, Eq)]
+struct BodyKey(Zeroizing<[u8; KEY_BYTES]>);
+
+/// Names the sealed octets of a body: SHA-256 of `label ‖ SHA-256 of every sealed chunk ‖ their number (u32) ‖ their
+/// octets (u64)`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BodyDigest([u8; 32]);
+
+impl BodyDigest {
+    /// The digest of these octets, as they were stored or travelled.
+    pub fn from_bytes(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+
+    /// The octets.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for BodyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+impl fmt::Debug for BodyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyDigest({self})")
+    }
+}
+
+/// What shows of a body to whoever carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BodyOutline {
+    /// Which body.
+    pub digest: BodyDigest,
+    /// The octets of all its sealed chunks.
+    pub sealed_bytes: u64,
+}
+
+impl BodyOutline {
+    /// How many chunks it has.
+    pub fn chunks(&self) -> u32 {
+        cut::chunks_of_sealed(self.sealed_bytes)
+    }
+}
+
+/// Everything it takes to read a body whose sealed chunks are at hand. As secret as the octets; its `Debug` leaves the
+/// key out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BodyRef {
+    key: BodyKey,
+    digest: BodyDigest,
+    size: u64,
+}
+
+impl BodyRef {
+    /// Which sealed chunks.
+    pub fn digest(&self) -> BodyDigest {
+        self.digest
+    }
+
+    /// Clear octets, without the padding: 1 to [`BODY_BYTES_MAX`].
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What shows of it outside.
+    pub fn outline(&self) -> BodyOutline {
+        let sealed_bytes = Cut::of(self.size).map_or(0, |cut| cut.sealed_bytes());
+        BodyOutline { digest: self.digest, sealed_bytes }
+    }
+}
+
+impl fmt::Debug for BodyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyRef({} octets, {})", self.size, self.digest)
+    }
+}
+
+/// Why a body was not sealed, or what came is not the body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Ours: nothing, or more than a body may have.
+    #[error("a body has 1 to {BODY_BYTES_MAX} octets, not {0}")]
+    Size(u64),
+    /// Ours: fewer or more octets came than were announced.
+    #[error("there are not as many octets as were announced")]
+    Miscounted,
+    /// Ours: the cryptographic library failed (out of memory).
+    #[error("encryption failed")]
+    Encryption,
+    /// Ours, or the carrier's: the body ends too early.
+    #[error("chunk {0} is missing")]
+    Missing(u32),
+    /// Theirs, or the carrier's: a chunk behind the last.
+    #[error("there is no chunk {0} in this body")]
+    Surplus(u32),
+    /// Theirs, or the carrier's: a chunk is not as long as its place in the body asks for.
+    #[error("chunk {0} has the wrong length")]
+    Length(u32),
+    /// Theirs, or the carrier's: a chunk was altered, moved, or belongs to another body or key.
+    #[error("chunk {0} cannot be decrypted")]
+    NotAuthentic(u32),
+    /// Theirs: the padding is not zeros.
+    #[error("malformed padding")]
+    Padding,
+    /// Theirs: chunks under the right key, but not those that the sender signed.
+    #[error("the body has another digest")]
+    Digest,
+}
+
+#[cfg(test)]
+mod tests;
