@@ -322,7 +322,7 @@ impl Default for SmtpLimits {
     fn default() -> SmtpLimits {
         SmtpLimits {
             sessions_max: 1_000,
-            sessions_per_source_max: 100,
+            sessions_per_source_max: 250,
             connections_per_minute_max: 300,
             errors_per_minute_max: 100,
             refusals_per_minute_max: 100,

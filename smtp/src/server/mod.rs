@@ -242,7 +242,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_max: 1_000,
-            per_source_max: 100,
+            per_source_max: 250,
             connections_per_minute_max: 300,
             errors_per_minute_max: 100,
             refusals_per_minute_max: 100,

@@ -5,26 +5,30 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::gateways::GatewayPair;
-use super::postfix::PostfixPair;
+use super::gateways::{GatewayAlone, GatewayPair};
+use super::postfix::{PostfixAlone, PostfixPair};
 
 /// The longest that one round may take until nothing is left in its chain.
 pub const ROUND_MAX: Duration = Duration::from_secs(300);
 
-/// Two running mail servers in a row with a sink behind the second. Dropping it stops them and removes their data.
-pub trait Chain {
+/// A running mail server that takes mail in. Dropping it stops it and removes its data.
+pub trait Entrance {
     /// Where mail goes in.
     fn entrance(&self) -> SocketAddr;
+    /// Messages that it took and has not finished, acknowledgements included.
+    fn unfinished(&self) -> u64;
+    /// The last of the log, for when things go wrong.
+    fn log_tail(&self) -> String;
+}
+
+/// Two running mail servers in a row with a sink behind the second.
+pub trait Chain: Entrance {
     /// The process at the root of each side: the one that accepts, the one that delivers.
     fn roots(&self) -> [u32; 2];
-    /// Messages in either side that are not finished, acknowledgements included.
-    fn unfinished(&self) -> u64;
     /// What the chain measured about its own stages, a line each.
     fn stages(&self) -> Vec<String> {
         Vec::new()
     }
-    /// The last of the log, for when things go wrong.
-    fn log_tail(&self) -> String;
 }
 
 impl dyn Chain {
@@ -55,6 +59,14 @@ impl Kind {
         match self {
             Self::Postfix => Box::new(PostfixPair::start(ground, deliver, counted)),
             Self::Gateway => Box::new(GatewayPair::start(deliver, counted)),
+        }
+    }
+
+    /// Starts the first half of a chain, in `ground`: it keeps what it takes, because the second is away.
+    pub fn start_alone(self, ground: &Path) -> Box<dyn Entrance> {
+        match self {
+            Self::Postfix => Box::new(PostfixAlone::start(ground)),
+            Self::Gateway => Box::new(GatewayAlone::start()),
         }
     }
 

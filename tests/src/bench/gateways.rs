@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::chain::Chain;
+use super::chain::{Chain, Entrance};
 use super::syncs;
 use crate::site::{Site, TwoSites};
+
+/// A mail server that nobody asks for anything.
+const NOWHERE: &str = "smtp:127.0.0.1:9";
 
 /// Gateway → overlay → gateway.
 pub struct GatewayPair {
@@ -30,30 +33,56 @@ impl GatewayPair {
     }
 }
 
-impl Chain for GatewayPair {
+impl Entrance for GatewayPair {
     fn entrance(&self) -> SocketAddr {
         self.sites.acme.smtp
-    }
-
-    fn roots(&self) -> [u32; 2] {
-        [self.sites.acme.pid(), self.sites.globex.pid()]
     }
 
     fn unfinished(&self) -> u64 {
         self.sites.acme.unsettled() + self.sites.globex.unsettled()
     }
 
+    fn log_tail(&self) -> String {
+        format!("--- acme\n{}\n--- globex\n{}", log_tail(&self.sites.acme), log_tail(&self.sites.globex))
+    }
+}
+
+impl Chain for GatewayPair {
+    fn roots(&self) -> [u32; 2] {
+        [self.sites.acme.pid(), self.sites.globex.pid()]
+    }
+
     fn stages(&self) -> Vec<String> {
         [&self.sites.acme, &self.sites.globex].into_iter().flat_map(stages_of).collect()
     }
+}
+
+/// One gateway whose partner is away: it seals and keeps what it takes.
+pub struct GatewayAlone {
+    sites: TwoSites,
+}
+
+impl GatewayAlone {
+    /// Founds and introduces two, and starts the first.
+    pub fn start() -> Self {
+        let mut sites = TwoSites::found(NOWHERE, NOWHERE);
+        sites.acme.may_leave_mail();
+        sites.acme.start();
+        Self { sites }
+    }
+}
+
+impl Entrance for GatewayAlone {
+    fn entrance(&self) -> SocketAddr {
+        self.sites.acme.smtp
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.sites.acme.unsettled()
+    }
 
     fn log_tail(&self) -> String {
-        let tail = |site: &Site| {
-            let log = site.log();
-            let last: Vec<&str> = log.lines().rev().take(20).collect();
-            last.into_iter().rev().collect::<Vec<_>>().join("\n")
-        };
-        format!("--- acme\n{}\n--- globex\n{}", tail(&self.sites.acme), tail(&self.sites.globex))
+        log_tail(&self.sites.acme)
     }
 }
 
@@ -65,6 +94,20 @@ impl Drop for GatewayPair {
             }
         }
     }
+}
+
+impl Drop for GatewayAlone {
+    fn drop(&mut self) {
+        if self.sites.acme.is_running() && !std::thread::panicking() {
+            self.sites.acme.terminate();
+        }
+    }
+}
+
+fn log_tail(site: &Site) -> String {
+    let log = site.log();
+    let last: Vec<&str> = log.lines().rev().take(20).collect();
+    last.into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 /// Count and mean of every histogram of `/metrics` that has seen something.

@@ -11,6 +11,7 @@
 //! also after Ctrl-C.
 //!
 //! - [`throughput`]: `smtp-source` against `smtp-sink`, with CPU and memory of the whole process tree
+//! - [`receiving`]: `smtp-source` against the first half alone, while the second is away
 //! - [`latency`]: our own source and sink, which know each message by name
 //! - [`syncs`]: how often a message makes the disk catch up, counted by strace
 //!
@@ -27,6 +28,7 @@ pub mod meter;
 pub mod plan;
 pub mod postfix;
 pub mod proc;
+pub mod receiving;
 pub mod report;
 pub mod sink;
 pub mod source;
@@ -39,6 +41,7 @@ use std::path::Path;
 use chain::Kind;
 use machine::Machine;
 use plan::{Load, Plan};
+use receiving::Receiving;
 use throughput::Round;
 
 /// Everything that was measured.
@@ -49,6 +52,8 @@ pub struct Results {
     pub plan: Plan,
     /// What, by body size.
     pub sections: Vec<Section>,
+    /// How fast the first half of each chain takes mail in, by the number of sessions.
+    pub receiving: Vec<Receiving>,
     /// What the chains say about their own stages, when asked for.
     pub stages: Vec<String>,
 }
@@ -82,9 +87,10 @@ pub fn run(plan: Plan, ground: &Path) -> Results {
     let mut stages = Vec::new();
     let mut sections: Vec<Section> = plan.loads.iter().map(|load| Section::empty(*load, &plan)).collect();
     throughput::phase(&plan, ground, &mut sections, &mut stages);
+    let receiving = receiving::phase(&plan, ground);
     latency::phase(&plan, ground, &mut sections);
     syncs::phase(&plan, ground, &mut sections);
-    Results { machine, plan, sections, stages }
+    Results { machine, plan, sections, receiving, stages }
 }
 
 impl Measured {

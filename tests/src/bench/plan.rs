@@ -12,6 +12,7 @@ Measures gateway -> gateway against Postfix -> Postfix on this machine (as root,
   --messages N,N           messages per round, for 5 KB and for 100 KB bodies   [5000,1000]
   --rounds N               rounds of each chain, in turn                        [3]
   --sessions N             SMTP sessions at a time                              [20]
+  --receiving N,N          sessions at a time of the rounds that only take mail in  [20,100]
   --warm-up N              messages before the first round                      [300]
   --latency-messages N     messages of each latency run                         [2000]
   --calm-rate N            messages per second of the calm latency run          [50]
@@ -43,6 +44,8 @@ pub struct Plan {
     pub rounds: usize,
     /// SMTP sessions at a time.
     pub sessions: usize,
+    /// SMTP sessions at a time where mail is only taken in, one after the other; empty leaves it out.
+    pub receiving: Vec<usize>,
     /// Messages before the first round.
     pub warm_up: usize,
     /// Messages of a latency run.
@@ -71,6 +74,7 @@ impl Default for Plan {
             ],
             rounds: 3,
             sessions: 20,
+            receiving: vec![20, 100],
             warm_up: 300,
             latency_messages: 2_000,
             calm_per_s: 50,
@@ -95,6 +99,7 @@ impl Plan {
                 "--messages" => plan.set_messages(&value()?)?,
                 "--rounds" => plan.rounds = positive(&word, &value()?)?,
                 "--sessions" => plan.sessions = positive(&word, &value()?)?,
+                "--receiving" => plan.receiving = positives(&word, &value()?)?,
                 "--warm-up" => plan.warm_up = positive(&word, &value()?)?,
                 "--latency-messages" => plan.latency_messages = positive(&word, &value()?)?,
                 "--calm-rate" => plan.calm_per_s = positive(&word, &value()?)?,
@@ -117,9 +122,7 @@ impl Plan {
     }
 
     fn set_messages(&mut self, value: &str) -> Result<(), String> {
-        let counts: Result<Vec<usize>, String> =
-            value.split(',').map(|count| positive("--messages", count)).collect();
-        let counts = counts?;
+        let counts = positives("--messages", value)?;
         if counts.len() != self.loads.len() {
             return Err(format!("--messages needs {} numbers, separated by a comma", self.loads.len()));
         }
@@ -141,6 +144,10 @@ fn positive(option: &str, value: &str) -> Result<usize, String> {
         0 => Err(format!("{option} must be at least 1")),
         number => Ok(number),
     }
+}
+
+fn positives(option: &str, value: &str) -> Result<Vec<usize>, String> {
+    value.split(',').map(|count| positive(option, count)).collect()
 }
 
 fn number(option: &str, value: &str) -> Result<usize, String> {
@@ -173,6 +180,8 @@ mod tests {
     #[test]
     fn a_mistyped_line_is_refused_and_says_where() {
         assert!(parse("--messages 5").expect_err("one number is missing").contains("2 numbers"));
+        assert_eq!(parse("--receiving 1,2,3").expect("a good line").receiving, [1, 2, 3]);
+        assert!(parse("--receiving 20,").expect_err("a number is missing").contains("--receiving"));
         assert!(parse("--rounds 0").expect_err("no rounds").contains("--rounds"));
         assert!(parse("--rounds").expect_err("no value").contains("needs a value"));
         assert!(parse("--frobnicate").expect_err("no such option").contains("--frobnicate"));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::chain::Chain;
+use super::chain::{Chain, Entrance};
 use super::{proc, syncs, tools};
 use crate::peers::free_port;
 use crate::site::{eventually, loopback};
@@ -44,6 +44,13 @@ biff = no
 readme_directory = no
 ";
 
+/// What an instance has besides that takes mail in and sends none: deferring costs it less than a next hop that is away,
+/// and nothing slows its clients down because the queue grows.
+const ALONE: &str = "\
+defer_transports = smtp
+in_flow_delay = 0
+";
+
 /// Debian's `master.cf` as the package installs it for new systems.
 const DEBIANS_MASTER_CF: &str = "/usr/share/postfix/master.cf.dist";
 
@@ -58,6 +65,12 @@ pub struct PostfixPair {
     _folder: TempDir,
 }
 
+/// One Postfix that keeps what it takes.
+pub struct PostfixAlone {
+    postfix: Postfix,
+    _folder: TempDir,
+}
+
 struct Postfix {
     folder: PathBuf,
     listen: SocketAddr,
@@ -67,17 +80,51 @@ struct Postfix {
 impl PostfixPair {
     /// Starts both: the first relays everything to the second, the second everything to `deliver`.
     pub fn start(ground: &Path, deliver: SocketAddr, counted: Option<&Path>) -> Self {
-        let folder =
-            tempfile::Builder::new().prefix("postfix").tempdir_in(ground).expect("a temporary folder");
-        let_in(folder.path());
+        let folder = folder_in(ground);
         let [first, second] = [(); 2].map(|()| loopback(free_port()));
         let wrapper = |file| counted.map(|folder| syncs::wrapper(&folder.join(file))).unwrap_or_default();
         Self {
-            second: Postfix::start(&folder.path().join("second"), second, deliver, &wrapper(syncs::SECOND)),
-            first: Postfix::start(&folder.path().join("first"), first, second, &wrapper(syncs::FIRST)),
+            second: Postfix::start(
+                &folder.path().join("second"),
+                second,
+                deliver,
+                "",
+                &wrapper(syncs::SECOND),
+            ),
+            first: Postfix::start(&folder.path().join("first"), first, second, "", &wrapper(syncs::FIRST)),
             _folder: folder,
         }
     }
+}
+
+impl PostfixAlone {
+    /// Starts it.
+    pub fn start(ground: &Path) -> Self {
+        let folder = folder_in(ground);
+        let [listen, nowhere] = [(); 2].map(|()| loopback(free_port()));
+        let postfix = Postfix::start(&folder.path().join("alone"), listen, nowhere, ALONE, &[]);
+        Self { postfix, _folder: folder }
+    }
+}
+
+impl Entrance for PostfixAlone {
+    fn entrance(&self) -> SocketAddr {
+        self.postfix.listen
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.postfix.queued()
+    }
+
+    fn log_tail(&self) -> String {
+        self.postfix.log_tail()
+    }
+}
+
+fn folder_in(ground: &Path) -> TempDir {
+    let folder = tempfile::Builder::new().prefix("postfix").tempdir_in(ground).expect("a temporary folder");
+    let_in(folder.path());
+    folder
 }
 
 /// Postfix's processes give up root and must still reach their queue in `folder`.
@@ -86,12 +133,14 @@ pub fn let_in(folder: &Path) {
 }
 
 impl Chain for PostfixPair {
-    fn entrance(&self) -> SocketAddr {
-        self.first.listen
-    }
-
     fn roots(&self) -> [u32; 2] {
         [self.first.foreground.id(), self.second.foreground.id()]
+    }
+}
+
+impl Entrance for PostfixPair {
+    fn entrance(&self) -> SocketAddr {
+        self.first.listen
     }
 
     fn unfinished(&self) -> u64 {
@@ -104,8 +153,8 @@ impl Chain for PostfixPair {
 }
 
 impl Postfix {
-    fn start(folder: &Path, listen: SocketAddr, relay: SocketAddr, wrapper: &[String]) -> Self {
-        configure(folder, listen, relay);
+    fn start(folder: &Path, listen: SocketAddr, relay: SocketAddr, more: &str, wrapper: &[String]) -> Self {
+        configure(folder, listen, relay, more);
         let console = File::create(folder.join("console.log")).expect("a log file");
         let conf = folder.join("conf");
         let postfix =
@@ -164,7 +213,7 @@ impl Drop for Postfix {
 }
 
 /// Writes the folders and files of one instance.
-fn configure(folder: &Path, listen: SocketAddr, relay: SocketAddr) {
+fn configure(folder: &Path, listen: SocketAddr, relay: SocketAddr, more: &str) {
     for name in ["conf", "spool", "data"] {
         fs::create_dir_all(folder.join(name)).expect("a folder");
     }
@@ -174,7 +223,7 @@ fn configure(folder: &Path, listen: SocketAddr, relay: SocketAddr) {
         .replace("@DIR@", folder.to_str().expect("a printable path"))
         .replace("@NAME@", name)
         .replace("@RELAY@", &format!("[{}]:{}", relay.ip(), relay.port()));
-    fs::write(folder.join("conf/main.cf"), main_cf).expect("main.cf is writable");
+    fs::write(folder.join("conf/main.cf"), main_cf + more).expect("main.cf is writable");
     let debians = fs::read_to_string(DEBIANS_MASTER_CF).expect("Debian's master.cf");
     fs::write(folder.join("conf/master.cf"), master_cf(&debians, listen)).expect("master.cf is writable");
 }

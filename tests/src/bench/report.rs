@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::chain::Kind;
 use super::latency::Latency;
 use super::meter::DISTURBED_FROM;
+use super::receiving::{Intake, Receiving};
 use super::throughput::Round;
 use super::{Measured, Results, Section, median};
 
@@ -19,7 +20,8 @@ impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.machine)?;
         let neighbours = self.sections.iter().flat_map(|section| &section.chains).map(neighbours_of);
-        let neighbours = neighbours.fold(0.0, f64::max);
+        let neighbours =
+            neighbours.chain(self.receiving.iter().map(Receiving::neighbours)).fold(0.0, f64::max);
         if neighbours >= DISTURBED_FROM {
             let percent = neighbours * 100.0;
             writeln!(
@@ -36,6 +38,16 @@ impl fmt::Display for Results {
                 plan.sessions, load.messages, plan.rounds
             )?;
             f.write_str(&table(&plan.chains, &rows(section, plan.calm_per_s)))?;
+            writeln!(f)?;
+        }
+        if let Some(load) = self.plan.loads.first().filter(|_| !self.receiving.is_empty()) {
+            let (kilobytes, rounds) = (load.bytes / 1024, self.plan.rounds);
+            writeln!(
+                f,
+                "receiving alone, {kilobytes} KB bodies, {} messages a round, median of {rounds} undisturbed rounds\n",
+                load.messages
+            )?;
+            f.write_str(&table(&self.plan.chains, &receiving_rows(&self.plan.chains, &self.receiving)))?;
             writeln!(f)?;
         }
         for line in &self.stages {
@@ -59,6 +71,7 @@ impl Results {
             "sessions": self.plan.sessions,
             "keep_connections": self.plan.keep_connections,
             "calm_per_s": self.plan.calm_per_s,
+            "receiving": self.receiving.iter().map(receiving_json).collect::<Vec<_>>(),
             "sections": self.sections.iter().map(section_json).collect::<Vec<_>>(),
         })
     }
@@ -97,6 +110,14 @@ fn rows(section: &Section, calm_per_s: usize) -> Vec<Row> {
         latency(&format!("at {calm_per_s}/s: mailbox after, p50, ms"), calm, |latency| latency.mailbox()[0]),
         latency(&format!("at {calm_per_s}/s: mailbox after, p99, ms"), calm, |latency| latency.mailbox()[1]),
     ]
+}
+
+fn receiving_rows(chains: &[Kind], receiving: &[Receiving]) -> Vec<Row> {
+    let row = |of: &Receiving| {
+        let what = format!("{} sessions, messages/s", of.sessions);
+        (what, chains.iter().map(|&kind| of.per_s(kind)).collect())
+    };
+    receiving.iter().map(row).collect()
 }
 
 /// Markdown. The last column, if there are two chains, is the second's value divided by the first's.
@@ -149,6 +170,15 @@ fn section_json(section: &Section) -> Value {
         "messages": section.load.messages,
         "chains": chains.collect::<serde_json::Map<_, _>>(),
     })
+}
+
+fn receiving_json(receiving: &Receiving) -> Value {
+    let round = |round: &Intake| json!({ "per_s": round.per_s, "neighbours_cpu_share": round.neighbours });
+    let chains = receiving
+        .chains
+        .iter()
+        .map(|(kind, rounds)| (kind.word().to_owned(), rounds.iter().map(round).collect::<Vec<_>>().into()));
+    json!({ "sessions": receiving.sessions, "chains": chains.collect::<serde_json::Map<_, _>>() })
 }
 
 fn chain_json(chain: &Measured) -> Value {

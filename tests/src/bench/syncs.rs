@@ -63,7 +63,7 @@ fn count(kind: Kind, plan: &Plan, load: Load, ground: &Path) -> PerMessage {
     let chain = kind.start(ground, sink.listen, Some(folder.path()));
     let sync_counts = || [FIRST, SECOND].map(|file| syncs_in(&folder.path().join(file)));
     let run = |messages: usize| {
-        smtp_source(chain.entrance(), plan, Load { messages, ..load }, &*chain);
+        smtp_source(plan, plan.sessions, Load { messages, ..load }, &*chain);
         chain.settle();
     };
     run(plan.warm_up.min(load.messages));

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::chain::{Chain, Kind, ROUND_MAX};
+use super::chain::{Chain, Entrance, Kind, ROUND_MAX};
 use super::meter::{self, DISTURBED_FROM, Meter, Usage};
 use super::plan::{Load, Plan};
 use super::{Section, tools};
@@ -97,7 +97,7 @@ impl Stand {
         let expected = self.sink.received() + load.messages as u64;
         let meter = Meter::start(self.chain.roots());
         let begin = Instant::now();
-        smtp_source(self.chain.entrance(), plan, load, &*self.chain);
+        smtp_source(plan, plan.sessions, load, &*self.chain);
         let accepted_s = begin.elapsed().as_secs_f64();
         let last = self.sink.await_received(expected, begin + ROUND_MAX);
         let last = last.unwrap_or_else(|| {
@@ -124,15 +124,15 @@ impl std::fmt::Display for Round {
 }
 
 /// `smtp-source` to its end. It gives up at the first reply that is not positive.
-pub fn smtp_source(entrance: SocketAddr, plan: &Plan, load: Load, chain: &dyn Chain) {
+pub fn smtp_source(plan: &Plan, sessions: usize, load: Load, server: &dyn Entrance) {
     let mut command = Command::new("smtp-source");
     command.args(["-f", "alice@acme.test", "-t", "bob@globex.test", "-M", "client.acme.test"]);
-    command.args(["-s", &plan.sessions.to_string()]);
+    command.args(["-s", &sessions.to_string()]);
     command.args(["-m", &load.messages.to_string(), "-l", &load.bytes.to_string()]);
     if plan.keep_connections {
         command.arg("-d");
     }
-    let entrance = entrance.to_string();
+    let entrance = server.entrance().to_string();
     let mut source = command.arg(&entrance).stderr(Stdio::piped()).spawn().expect("smtp-source starts");
     let deadline = Instant::now() + ROUND_MAX;
     let status = loop {
@@ -146,7 +146,7 @@ pub fn smtp_source(entrance: SocketAddr, plan: &Plan, load: Load, chain: &dyn Ch
     };
     let mut said = String::new();
     _ = source.stderr.take().expect("its error output").read_to_string(&mut said);
-    assert!(status.success(), "smtp-source ended with {status}: {said}\n{}", chain.log_tail());
+    assert!(status.success(), "smtp-source ended with {status}: {said}\n{}", server.log_tail());
 }
 
 /// `smtp-sink` with its running counter.
