@@ -121,6 +121,17 @@ impl MailEnvelope {
     pub fn wish(&self, at: usize) -> Wish {
         self.wishes.get(at).cloned().unwrap_or_default()
     }
+
+    /// The same envelope for these of its forward paths only.
+    pub fn narrowed(&self, forward_paths: &[String]) -> Self {
+        let at = |path: &String| self.forward_paths.iter().position(|named| named == path);
+        let wish = |path| at(path).map(|at| self.wish(at)).unwrap_or_default();
+        let wishes = match self.wishes.is_empty() {
+            true => Vec::new(),
+            false => forward_paths.iter().map(wish).collect(),
+        };
+        Self { forward_paths: forward_paths.to_vec(), wishes, ..self.clone() }
+    }
 }
 
 fn is_path(path: &str) -> bool {

@@ -47,6 +47,19 @@ fn the_null_reverse_path_survives() {
 }
 
 #[test]
+fn an_envelope_for_some_keeps_what_was_asked_for_each_of_them() {
+    let (bob, eve) = ("bob@globex.example".to_owned(), "eve@globex.example".to_owned());
+    let mut both = mail().envelope;
+    both.forward_paths = vec![bob.clone(), eve.clone()];
+    both.wishes = vec![wish(Notify::Never), wish(Notify::Unspecified)];
+    let eves = both.narrowed(std::slice::from_ref(&eve));
+    assert_eq!((&eves.forward_paths, &eves.wishes), (&vec![eve], &vec![wish(Notify::Unspecified)]));
+    assert!(Mail::decode(Mail { envelope: eves, octets: Bytes::new() }.encode()).is_ok());
+    both.wishes.clear();
+    assert!(both.narrowed(&[bob]).wishes.is_empty());
+}
+
+#[test]
 fn envelopes_out_of_bounds_are_refused() {
     let refused = |change: fn(&mut MailEnvelope)| {
         let mut mail = mail();

@@ -97,8 +97,8 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// A mail of ours is reported to its sender. What came in and was held too long just ends: its sender's gateway
-    /// gives it up by its own clock.
+    /// A mail that came by SMTP is reported to its sender. What came from a partner and was held too long just ends: its
+    /// sender's gateway gives it up by its own clock.
     async fn give_up(&self, expired: Waiting) -> Result<(), SpoolError> {
         let now = (self.clock)();
         let row = expired.row;
@@ -107,7 +107,7 @@ impl Housekeeping {
             self.spool.release(row.id);
             return Ok(());
         }
-        if row.direction == Direction::Out {
+        if row.direction == Direction::Out || row.kind == Kind::Foreign {
             let (status, why) = match row.state {
                 State::Sent => {
                     ("5.4.7", "the partner's gateway has it, but never confirmed that it was delivered")

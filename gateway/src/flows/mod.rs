@@ -28,6 +28,7 @@ use crate::partners::Partners;
 use crate::queue::standing::Standing;
 
 pub mod arrival;
+pub mod envelope;
 pub mod loops;
 pub mod mail_home;
 pub mod mail_in;

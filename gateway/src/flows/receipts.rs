@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! in   opened batch ─► each original Delivered (body dropped) or Failed (report to its sender)   (origin)
+//!                   └► while some recipients still wait: report about those who were refused
 //! out  pending receipts ─► one batch, signed once, sealed ─► courier                             (destination)
 //! ```
 //!
@@ -21,14 +22,14 @@ use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Custody;
 use crate::flows::Knowledge;
-use crate::flows::records::{Slip, Summary, purpose, queue_id_of};
+use crate::flows::records::{Done, Progress, Slip, Summary, purpose, queue_id_of};
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
 use crate::metrics::Metrics;
 use crate::partners::Partner;
 use crate::spool::{
     Direction, Kind, Lane, Learned, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Turn,
-    Work,
+    Waiting, Work,
 };
 
 /// Receipts in one batch: one signature and one seal are shared by this many mails (protocol §5, batches of 64).
@@ -106,13 +107,6 @@ impl Receipts {
         partner: &Partner,
         now: UnixMillis,
     ) -> Result<Option<Settlement>, SpoolError> {
-        if !is_final(&receipt.outcomes) {
-            tracing::debug!(
-                partner = partner.domain(),
-                "a receipt says nothing final; its message goes on waiting"
-            );
-            return Ok(None);
-        }
         let did = partner.did().to_string();
         let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await?
         else {
@@ -128,9 +122,12 @@ impl Receipts {
             );
             return Ok(None);
         }
+        if !is_final(&receipt.outcomes) {
+            self.meanwhile(original, receipt, partner, now).await?;
+            return Ok(None);
+        }
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
-        let words: Vec<_> = receipt.outcomes.iter().map(words_of).collect();
-        let detail = self.custody.vault().seal(purpose::NOTE, words.join("; ").as_bytes());
+        let detail = self.detail(&receipt.outcomes);
         let (state, stage) =
             if delivered { (State::Delivered, Stage::Delivered) } else { (State::Failed, Stage::Failed) };
         let count = counted(receipt.outcomes.len(), "recipient");
@@ -138,6 +135,40 @@ impl Receipts {
         let notes = vec![Note::new(now, stage, reason).with_sealed(detail)];
         self.metrics.settled_out(delivered, original.row.accepted_at, now);
         Ok(Some(self.reporter.settlement(&original, state, &receipt.outcomes, notes, now)))
+    }
+}
+
+impl Receipts {
+    /// Tells the sender of those who were refused for good while others are still to be served: once, however often the
+    /// partner says so. It is kept before the batch is, so that a crash in between costs no report.
+    async fn meanwhile(
+        &self,
+        original: Waiting,
+        receipt: &Receipt,
+        partner: &Partner,
+        now: UnixMillis,
+    ) -> Result<(), SpoolError> {
+        let vault = self.custody.vault();
+        let earlier = original.row.remaining.as_ref().and_then(|sealed| Progress::open(vault, sealed).ok());
+        let mut progress = earlier.unwrap_or_default();
+        let is_news = |it: &&Outcome| it.action == Action::Failed && !progress.has_ended(&it.recipient);
+        let refused: Vec<Outcome> = receipt.outcomes.iter().filter(is_news).cloned().collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let count = counted(refused.len(), "recipient");
+        let reason = format!("signed receipt of {}: {count} refused, others still wait", partner.domain());
+        let mut notes = vec![Note::new(now, Stage::Receipt, reason).with_sealed(self.detail(&refused))];
+        let report = self.reporter.told(&original, &refused, &mut notes, now);
+        let done = |it: &Outcome| Done::failed(it.recipient.clone(), &it.status, &it.diagnostic);
+        progress.done.extend(refused.iter().map(done));
+        progress.tell();
+        self.spool.tell(original.row.id, report, Some(progress.seal(vault)), notes).await
+    }
+
+    fn detail(&self, outcomes: &[Outcome]) -> Vec<u8> {
+        let words: Vec<_> = outcomes.iter().map(words_of).collect();
+        self.custody.vault().seal(purpose::NOTE, words.join("; ").as_bytes())
     }
 }
 

@@ -146,6 +146,15 @@ impl Slip {
         }
     }
 
+    /// The same slip for these of its recipients only.
+    pub fn narrowed(&self, recipients: &[String]) -> Self {
+        let wanted = match self.wanted.is_empty() {
+            true => Vec::new(),
+            false => recipients.iter().map(|recipient| self.wanted(recipient)).collect(),
+        };
+        Self { recipients: recipients.to_vec(), wanted, ..self.clone() }
+    }
+
     /// What the sender wants to be told of this recipient.
     pub fn wanted(&self, recipient: &str) -> Wanted {
         let at = self.recipients.iter().position(|named| named == recipient);
@@ -201,6 +210,10 @@ pub struct Done {
     pub status: String,
     /// The answer of the mail server, or our own words.
     pub diagnostic: String,
+    /// There is nothing left to tell about it: whoever wants to know was told, or the server that took it has the duty to
+    /// tell (RFC 3461 §5.2.1).
+    #[serde(default)]
+    pub told: bool,
 }
 
 impl Progress {
@@ -218,9 +231,35 @@ impl Progress {
     pub fn outcomes(&self) -> Vec<Outcome> {
         self.done.iter().map(Done::outcome).collect()
     }
+
+    /// The outcomes that nobody was told of yet.
+    pub fn untold(&self) -> Vec<Outcome> {
+        self.done.iter().filter(|done| !done.told).map(Done::outcome).collect()
+    }
+
+    /// From now on there is nothing left to tell about what is final.
+    pub fn tell(&mut self) {
+        self.done.iter_mut().for_each(|done| done.told = true);
+    }
+
+    /// Whether this recipient has an end, while others may still wait.
+    pub fn has_ended(&self, recipient: &str) -> bool {
+        self.done.iter().any(|done| done.recipient == recipient)
+    }
+
+    /// Whether there is nothing left to tell about this recipient.
+    pub fn was_told(&self, recipient: &str) -> bool {
+        self.done.iter().any(|done| done.told && done.recipient == recipient)
+    }
 }
 
 impl Done {
+    /// Given up for good, which its sender has to be told.
+    pub fn failed(recipient: String, status: &str, why: &str) -> Self {
+        let (status, diagnostic) = (status.to_owned(), why.to_owned());
+        Self { recipient, delivered: false, status, diagnostic, told: false }
+    }
+
     fn outcome(&self) -> Outcome {
         Outcome {
             recipient: self.recipient.clone(),

@@ -19,7 +19,7 @@ use smtp::reply::Enhanced;
 
 use crate::clock::system_time;
 use crate::custody::Custody;
-use crate::flows::records::{Slip, Summary, purpose, queue_id_of, sha256};
+use crate::flows::records::{Progress, Slip, Summary, purpose, queue_id_of, sha256};
 use crate::metrics::Metrics;
 use crate::spool::{
     Direction, Kind, Lane, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Turn, Waiting,
@@ -81,7 +81,7 @@ impl Reporter {
         let report = self.report(&waiting, &[outcome], now);
         let reason =
             if report.is_some() { "delay report to the sender" } else { "late; nobody wants to be told" };
-        self.spool.tell(id, report, Note::new(now, Stage::Late, reason)).await?;
+        self.spool.tell(id, report, None, vec![Note::new(now, Stage::Late, reason)]).await?;
         Ok(())
     }
 
@@ -94,16 +94,26 @@ impl Reporter {
         mut notes: Vec<Note>,
         now: UnixMillis,
     ) -> Settlement {
-        let report = self.report(waiting, outcomes, now);
-        if report.is_some() {
-            let failed = outcomes.iter().any(|outcome| outcome.action == Action::Failed);
-            let reason =
-                if failed { "failure report to the sender" } else { "delivery report to the sender" };
-            notes.push(Note::new(now, Stage::Reported, reason));
-        }
+        let report = self.told(waiting, outcomes, &mut notes, now);
         let mut settlement = Settlement::plain(waiting.row.id, state, notes);
         settlement.new_rows = report.into_iter().collect();
         settlement
+    }
+
+    /// A report about those among `outcomes` that the sender of `waiting` wants to be told of, to be kept in the step in
+    /// which the row goes on or ends.
+    pub fn told(
+        &self,
+        waiting: &Waiting,
+        outcomes: &[Outcome],
+        notes: &mut Vec<Note>,
+        now: UnixMillis,
+    ) -> Option<NewRow> {
+        let report = self.report(waiting, outcomes, now)?;
+        let failed = outcomes.iter().any(|outcome| outcome.action == Action::Failed);
+        let reason = if failed { "failure report to the sender" } else { "delivery report to the sender" };
+        notes.push(Note::new(now, Stage::Reported, reason));
+        Some(report)
     }
 
     /// `None` when nobody wants a report: nothing happened that the sender asked for, no mail (receipts have no slip),
@@ -116,9 +126,12 @@ impl Reporter {
             .ok()?;
         let sender: Address = slip.reverse_path.parse().ok()?;
         let until = system_time(waiting.row.expires_at);
+        let progress = self.progress(waiting);
         let recipients: Vec<RecipientReport> = outcomes
             .iter()
-            .flat_map(|outcome| about(outcome, &slip, (waiting.row.kind, &waiting.row.partner_domain), until))
+            .flat_map(|outcome| {
+                about(outcome, (&slip, &progress), (waiting.row.kind, &waiting.row.partner_domain), until)
+            })
             .collect();
         if recipients.is_empty() {
             return None;
@@ -146,6 +159,12 @@ impl Reporter {
             ..MailEnvelope::default()
         };
         Some(self.row(id, &Mail { envelope, octets }, &sender, now))
+    }
+
+    /// How far the row had come when it was read.
+    fn progress(&self, waiting: &Waiting) -> Progress {
+        let sealed = waiting.row.remaining.as_ref();
+        sealed.and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok()).unwrap_or_default()
     }
 
     /// Whether it may leave for the outside is for the judge to say when it does.
@@ -181,10 +200,11 @@ impl Reporter {
     }
 }
 
-/// What the report says of one outcome; an outcome without a recipient speaks of the whole message.
+/// What the report says of one outcome. An outcome without a recipient speaks of the whole message: of those who have no
+/// end yet. Nobody is told twice.
 fn about(
     outcome: &Outcome,
-    slip: &Slip,
+    (slip, progress): (&Slip, &Progress),
     (kind, domain): (Kind, &str),
     until: SystemTime,
 ) -> Vec<RecipientReport> {
@@ -193,10 +213,16 @@ fn about(
     let (action, default) = match outcome.action {
         Action::Failed => (smtp::dsn::Action::Failed, Enhanced(5, 0, 0)),
         Action::Delayed => (smtp::dsn::Action::Delayed { will_retry_until: until }, Enhanced(4, 0, 0)),
-        // Another server took it and was not asked for reports: no more will be heard of it (RFC 3464 §2.3.3).
+        // Another server took it that offers no reports: no more will be heard of it (RFC 3464 §2.3.3).
         Action::Delivered if kind == Kind::Relay => (smtp::dsn::Action::Relayed, Enhanced(2, 0, 0)),
         Action::Delivered => (smtp::dsn::Action::Delivered, Enhanced(2, 0, 0)),
     };
+    let is_news = |recipient: &&String| match outcome.recipient.is_empty() {
+        true => !progress.has_ended(recipient),
+        false => !progress.was_told(recipient),
+    };
+    // Of what goes to our own mail server the domain is the sender's.
+    let remote_mta = (!domain.is_empty() && kind != Kind::Foreign).then(|| domain.to_owned());
     let one = |recipient: &String| {
         let wanted = slip.wanted(recipient);
         let is_wanted = match outcome.action {
@@ -208,13 +234,13 @@ fn about(
             recipient: recipient.clone(),
             action,
             status: outcome.status.parse().unwrap_or(default),
-            remote_mta: (!domain.is_empty()).then(|| domain.to_owned()),
+            remote_mta: remote_mta.clone(),
             diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
             last_attempt: None,
             original: wanted.original.map(|(kind, address)| OriginalRecipient { kind, address }),
         })
     };
-    recipients.iter().filter_map(one).collect()
+    recipients.iter().filter(is_news).filter_map(one).collect()
 }
 
 /// Reports to one sender within an hour: a mass mailing to a place that is gone would otherwise bury its sender.
@@ -250,6 +276,7 @@ mod tests {
     use dccp::mail::{Notify, Wish};
 
     use super::*;
+    use crate::flows::records::Done;
 
     const UNTIL: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -269,7 +296,7 @@ mod tests {
         let (status, diagnostic) = (String::new(), String::new());
         about(
             &Outcome { recipient: recipient.into(), action, status, diagnostic },
-            &slip(notify),
+            (&slip(notify), &Progress::default()),
             (Kind::Mail, ""),
             UNTIL,
         )
@@ -295,6 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_twice() {
+        let told = Done { told: true, ..Done::failed("bob@globex.test".into(), "5.1.1", "no such user") };
+        let progress = Progress { done: vec![told], pending: vec!["eve@globex.test".into()] };
+        let about = |recipient: &str, action| {
+            let (status, diagnostic) = (String::new(), String::new());
+            let outcome = Outcome { recipient: recipient.into(), action, status, diagnostic };
+            let told = super::about(&outcome, (&slip(&[]), &progress), (Kind::Relay, "globex.test"), UNTIL);
+            told.into_iter().map(|told| told.recipient).collect::<Vec<_>>()
+        };
+        assert!(about("bob@globex.test", Action::Failed).is_empty());
+        assert_eq!(about("eve@globex.test", Action::Failed), ["eve@globex.test"]);
+        assert_eq!(about("", Action::Failed), ["eve@globex.test"], "no recipient means those who still wait");
+        assert_eq!(about("", Action::Delayed), ["eve@globex.test"]);
+    }
+
+    #[test]
+    fn the_domain_of_what_comes_from_outside_is_not_the_server_that_refused_it() {
+        let (recipient, status, diagnostic) = ("bob@globex.test".to_owned(), String::new(), String::new());
+        let outcome = Outcome { recipient, action: Action::Failed, status, diagnostic };
+        for (kind, wanted) in [(Kind::Foreign, None), (Kind::Relay, Some("initech.test".to_owned()))] {
+            let told = about(&outcome, (&slip(&[]), &Progress::default()), (kind, "initech.test"), UNTIL);
+            assert_eq!(told[0].remote_mta, wanted);
+        }
+    }
+
+    #[test]
     fn what_left_for_the_outside_was_handed_on_and_is_not_called_delivered() {
         let (recipient, status, diagnostic) = (String::new(), String::new(), String::new());
         let outcome = Outcome { recipient, action: Action::Delivered, status, diagnostic };
@@ -302,7 +355,8 @@ mod tests {
         for (kind, wanted) in
             [(Kind::Mail, smtp::dsn::Action::Delivered), (Kind::Relay, smtp::dsn::Action::Relayed)]
         {
-            let told = about(&outcome, &slip(&[success; 2]), (kind, "old.test"), UNTIL);
+            let told =
+                about(&outcome, (&slip(&[success; 2]), &Progress::default()), (kind, "old.test"), UNTIL);
             assert!(told.len() == 2 && told.iter().all(|told| told.action == wanted), "{told:?}");
         }
     }

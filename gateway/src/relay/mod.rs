@@ -13,6 +13,8 @@
 //! Invariants:
 //! - The judge is asked before every attempt: what must be encrypted since yesterday does not leave in the clear today.
 //! - A recipient that was served is never served again; one that was not is tried until the mail expires.
+//! - Who was refused is reported after the attempt, however long others wait. Whom a server took that offers DSN, that
+//!   server reports about (RFC 3461 §5.2.1); whom another took was relayed, as far as we can tell (§5.2.3).
 //! - Whether a mail may have been delivered twice (a server that fell silent after the final dot) stands in its journal.
 
 mod ask;
@@ -28,7 +30,6 @@ use dccp::mail::Mail;
 use dccp::receipt::{Action, Outcome as Receipted};
 use policies::{Permit, Purpose, Verdict};
 use smtp::authenticity::Signer;
-use smtp::client::Envelope;
 use smtp::message;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,13 +39,14 @@ use crate::alarm::Alarm;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::exchange::{Exchange, Letter, NotYet};
+use crate::flows::envelope;
 use crate::flows::marks::Marking;
 use crate::flows::records::{Progress, purpose};
 use crate::flows::report::Reporter;
 use crate::flows::{Knowledge, Snapshot, words};
 use crate::metrics::Metrics;
 use crate::schedule::Schedule;
-use crate::spool::{DueRow, RowId, Spool, SpoolError, Stage, State};
+use crate::spool::{DueRow, Partly, RowId, Spool, SpoolError, Stage, State};
 
 use work::Work;
 
@@ -161,14 +163,7 @@ impl Relay {
     }
 
     async fn relay(&self, permit: Permit, mut work: Work) -> Result<(), SpoolError> {
-        let envelope = Envelope {
-            reverse_path: work.mail.envelope.reverse_path.clone(),
-            forward_paths: work.progress.pending.clone(),
-            body_8bit: work.mail.envelope.body_8bit,
-            smtputf8: work.mail.envelope.smtputf8,
-            require_tls: work.mail.envelope.require_tls,
-            ..Envelope::default()
-        };
+        let envelope = envelope::passed_on(&work.mail.envelope, &work.progress.pending);
         let octets = [self.signature(&work.mail.octets), work.mail.octets.clone()];
         let letter =
             Letter { envelope: &envelope, octets: &octets, next_hop: work.due.row.next_hop.as_deref() };
@@ -208,7 +203,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Everything final: settle, with a report about what failed. Something pending: try again, or give up at the end.
+    /// Everything final: settle, with a report about what failed. Something pending: try again, or give up at the end; what
+    /// is final for some is told at once.
     async fn conclude(&self, mut work: Work) -> Result<(), SpoolError> {
         let now = (self.clock)();
         let (id, expires) = (work.due.row.id, work.due.row.expires_at);
@@ -216,8 +212,11 @@ impl Relay {
             let next = self.schedule.next(work.due.row.attempts + 1, now, expires, rand::random());
             self.metrics.deferred.inc();
             work.note_if_untold(now);
+            let (waiting, untold) = (work.waiting(), work.progress.untold());
+            let report = self.reporter.told(&waiting, &untold, &mut work.notes, now);
+            work.progress.tell();
             let remaining = work.progress.seal(self.custody.vault());
-            self.spool.progress(id, remaining, next, None, work.notes).await?;
+            self.spool.progress(id, next, Partly { report, ..Partly::of(remaining) }, work.notes).await?;
             return Ok(());
         }
         let why = work.last_words();
@@ -234,7 +233,7 @@ impl Relay {
         work.note(now, stage, work.counts());
         if delivered { &self.metrics.relayed } else { &self.metrics.failed }.inc();
         let Some(waiting) = self.spool.waiting(work.due.row.id).await? else { return Ok(()) };
-        let outcomes = work.progress.outcomes();
+        let outcomes = work.progress.untold();
         let settlement = self.reporter.settlement(&waiting, state, &outcomes, work.notes, now);
         self.spool.settle(settlement).await?;
         Ok(())
@@ -251,7 +250,7 @@ impl Relay {
         let draft = work.draft(partner, self.custody.vault(), now);
         work.progress.pending.clear();
         let Some(waiting) = self.spool.waiting(work.due.row.id).await? else { return Ok(()) };
-        let outcomes = work.progress.outcomes();
+        let outcomes = work.progress.untold();
         let mut settlement = self.reporter.settlement(&waiting, State::Delivered, &outcomes, work.notes, now);
         settlement.new_rows.push(draft);
         self.spool.settle(settlement).await?;

@@ -2,14 +2,14 @@
 //! will say. Pure: the servers' answers and the time are arguments.
 
 use dccp::UnixMillis;
-use dccp::mail::{Mail, MailEnvelope};
+use dccp::mail::Mail;
 use smtp::client::SaidBy;
 
 use crate::custody::Vault;
 use crate::exchange::{Relayed, Via};
 use crate::flows::records::{Done, Progress, Slip, Summary, purpose, sha256};
 use crate::partners::Partner;
-use crate::spool::{Direction, DueRow, Kind, NewRow, Note, RowId, Stage, State, Turn};
+use crate::spool::{Direction, DueRow, Kind, NewRow, Note, RowId, Stage, State, Turn, Waiting};
 
 /// One mail in the hands of one attempt.
 pub(super) struct Work {
@@ -26,6 +26,11 @@ impl Work {
         let all = || Progress { done: Vec::new(), pending: mail.envelope.forward_paths.clone() };
         let progress = earlier.unwrap_or_else(all);
         Self { due, mail, notes: Vec::new(), progress, last: None }
+    }
+
+    /// The row as those see it who report about it.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting { row: self.due.row.clone(), slip: self.due.slip.clone() }
     }
 
     pub(super) fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
@@ -46,9 +51,11 @@ impl Work {
                 (false, true) => (Stage::Deferred, "not now"),
                 (false, false) => (Stage::Failed, "refused"),
             };
+            let duty = if outcome.dsn_passed_on { "; it reports what becomes of it" } else { "" };
             let doubt = if outcome.said_by == SaidBy::Silence { "; it may have been delivered" } else { "" };
             // What a server says may name people; the code alone does not.
-            let reason = format!("{what} ({} {}): {via}{doubt}", outcome.reply.code, outcome.reply.status());
+            let reason =
+                format!("{what} ({} {}): {via}{duty}{doubt}", outcome.reply.code, outcome.reply.status());
             let detail = format!("{}: {words}", outcome.recipient);
             self.notes
                 .push(Note::new(at, stage, reason).with_sealed(vault.seal(purpose::NOTE, detail.as_bytes())));
@@ -56,12 +63,12 @@ impl Work {
                 self.last = Some(words);
                 self.progress.pending.push(outcome.recipient);
             } else {
-                let (delivered, status) = (outcome.is_delivered(), outcome.reply.status().to_string());
                 self.progress.done.push(Done {
-                    recipient: outcome.recipient,
-                    delivered,
-                    status,
+                    delivered: outcome.is_delivered(),
+                    status: outcome.reply.status().to_string(),
                     diagnostic: words,
+                    told: outcome.dsn_passed_on,
+                    recipient: outcome.recipient,
                 });
             }
         }
@@ -85,8 +92,7 @@ impl Work {
 
     pub(super) fn fail_pending(&mut self, status: &str, why: &str) {
         for recipient in std::mem::take(&mut self.progress.pending) {
-            let (status, diagnostic) = (status.to_owned(), why.to_owned());
-            self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
+            self.progress.done.push(Done::failed(recipient, status, why));
         }
     }
 
@@ -98,11 +104,11 @@ impl Work {
     /// The same mail for those who are pending, to be decided anew and sealed to `partner`.
     pub(super) fn draft(&self, partner: &Partner, vault: &Vault, now: UnixMillis) -> NewRow {
         let pending = self.progress.pending.clone();
-        let envelope = MailEnvelope { forward_paths: pending.clone(), ..self.mail.envelope.clone() };
+        let envelope = self.mail.envelope.narrowed(&pending);
         let from = envelope.reverse_path.clone();
         let body = vault.seal(purpose::MAIL, &Mail { envelope, octets: self.mail.octets.clone() }.encode());
         let slip = self.due.slip.as_ref().and_then(|slip| Slip::open(vault, slip).ok());
-        let slip = slip.map(|slip| Slip { recipients: pending.clone(), ..slip }.seal(vault));
+        let slip = slip.map(|slip| slip.narrowed(&pending).seal(vault));
         let message_id =
             Summary::open(vault, &self.due.row.summary).ok().and_then(|summary| summary.message_id);
         let id = RowId::fresh();

@@ -8,8 +8,8 @@ use super::writer::Demand;
 use super::{NewRow, Note, RowId, Spool, SpoolError, Stage, UnixMillis, journal, time};
 
 impl Spool {
-    /// Outgoing mail that was accepted before `before`, still waits for somebody else, and whose sender was not told; the
-    /// oldest first, at most `limit`. What has expired by `now` is left out: its sender is told that, and nothing before.
+    /// Mail that came by SMTP and was accepted before `before`, still waits for another server, and whose sender was not told;
+    /// the oldest first, at most `limit`. What has expired by `now` is left out: its sender is told that, and nothing before.
     ///
     /// # Errors
     /// Temporary ones.
@@ -21,10 +21,11 @@ impl Spool {
     ) -> Result<Vec<RowId>, SpoolError> {
         let (before, now, limit) = (time::to_sql(before), time::to_sql(now), time::len_to_sql(limit));
         self.read(move |database| {
-            // Queued or sent: what is held waits for our own people. Mail to partners and to the outside world.
+            // Queued or sent: what is held waits for our own people. Mail to partners, to the outside world, and from there.
             let mut late = database.prepare_cached(
-                "SELECT id FROM rows
-                 WHERE direction = 0 AND state < 2 AND kind IN (0, 5) AND accepted_at < ?1 AND expires_at > ?2
+                "SELECT id FROM rows INDEXED BY rows_waiting
+                 WHERE state < 3 AND state <> 2 AND (direction = 0 AND kind IN (0, 5) OR kind = 6)
+                   AND accepted_at < ?1 AND expires_at > ?2
                    AND NOT EXISTS (SELECT 1 FROM journal WHERE row = rows.seq AND stage = ?3)
                  ORDER BY seq LIMIT ?4",
             )?;
@@ -33,12 +34,18 @@ impl Spool {
         .await
     }
 
-    /// Keeps a report about a row that goes on waiting, and notes in its journal that it was told. A row that ended in the
-    /// meantime needs none.
+    /// Keeps a report about a row that goes on waiting where it stands, and notes in its journal that it was told;
+    /// `remaining` says for whom it waits, if that has changed. A row that ended in the meantime needs none.
     ///
     /// # Errors
     /// [`SpoolError::UnknownRow`], [`SpoolError::RowExists`], or temporary ones.
-    pub async fn tell(&self, about: RowId, report: Option<NewRow>, note: Note) -> Result<(), SpoolError> {
+    pub async fn tell(
+        &self,
+        about: RowId,
+        report: Option<NewRow>,
+        remaining: Option<Vec<u8>>,
+        notes: Vec<Note>,
+    ) -> Result<(), SpoolError> {
         let bytes = report.as_ref().map_or(0, weight) + MOVE_BYTES;
         self.submit(bytes, Demand::Housework, move |desk| {
             let row = desk.standing(about)?;
@@ -48,7 +55,12 @@ impl Spool {
             if let Some(report) = &report {
                 desk.insert(report, [])?.ok_or(SpoolError::RowExists(report.id))?;
             }
-            journal::append(desk.conn, row.seq, [&note])?;
+            if let Some(remaining) = &remaining {
+                desk.conn
+                    .prepare_cached("UPDATE rows SET remaining = ?2 WHERE seq = ?1")?
+                    .execute(params![row.seq, remaining])?;
+            }
+            journal::append(desk.conn, row.seq, &notes)?;
             Ok(())
         })
         .await

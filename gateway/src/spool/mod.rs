@@ -71,8 +71,8 @@ pub use look::{Backlog, Count, Counts, Trouble};
 pub use orders::{Act, Declined, Order};
 pub use purge::Purged;
 pub use row::{
-    Arrival, Direction, DueRow, Kind, Lane, Learned, Moved, NewRow, PendingReceipt, Row, RowId, Settlement,
-    Source, State, Turn, Waiting,
+    Arrival, Direction, DueRow, Kind, Lane, Learned, Moved, NewRow, Partly, PendingReceipt, Row, RowId,
+    Settlement, Source, State, Turn, Waiting,
 };
 pub use stats::{BATCH_BUCKETS, StatsSnapshot};
 

@@ -5,9 +5,10 @@ use rusqlite::{named_params, params};
 
 use super::config::MOVE_BYTES;
 use super::desk::{Desk, Standing};
+use super::entry::weight;
 use super::writer::Demand;
 use super::{
-    Direction, Kind, Learned, Moved, Note, RowId, Spool, SpoolError, State, UnixMillis, journal, time,
+    Direction, Kind, Learned, Moved, Note, Partly, RowId, Spool, SpoolError, State, UnixMillis, journal, time,
 };
 
 impl Spool {
@@ -16,7 +17,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::UnknownRow`], [`SpoolError::ImpossibleMove`], or temporary ones.
     pub async fn sent(&self, id: RowId, notes: Vec<Note>) -> Result<Moved, SpoolError> {
-        self.step(id, State::Sent, notes, move |desk, row, at| {
+        self.step(id, MOVE_BYTES, State::Sent, notes, move |desk, row, at| {
             desk.conn
                 .prepare_cached(
                     "UPDATE rows SET state = 1, progress_at = max(progress_at, ?2) WHERE seq = ?1",
@@ -32,7 +33,7 @@ impl Spool {
     /// # Errors
     /// As [`sent`](Self::sent).
     pub async fn defer(&self, id: RowId, next_at: UnixMillis, notes: Vec<Note>) -> Result<Moved, SpoolError> {
-        self.step(id, State::Queued, notes, move |desk, row, _at| {
+        self.step(id, MOVE_BYTES, State::Queued, notes, move |desk, row, _at| {
             desk.conn
                 .prepare_cached(
                     "UPDATE rows SET state = 0, next_at = ?2, attempts = attempts + 1 WHERE seq = ?1",
@@ -49,7 +50,7 @@ impl Spool {
     /// # Errors
     /// As [`sent`](Self::sent).
     pub async fn postpone(&self, id: RowId, next_at: UnixMillis) -> Result<Moved, SpoolError> {
-        self.step(id, State::Queued, Vec::new(), move |desk, row, _at| {
+        self.step(id, MOVE_BYTES, State::Queued, Vec::new(), move |desk, row, _at| {
             desk.conn
                 .prepare_cached("UPDATE rows SET state = 0, next_at = ?2 WHERE seq = ?1")?
                 .execute(params![row.seq, time::to_sql(next_at)])?;
@@ -58,26 +59,28 @@ impl Spool {
         .await
     }
 
-    /// Some recipients are done, `remaining` says which are not. Handed out again from `next_at`.
+    /// Some recipients are done, and whoever is to know of them is told. Handed out again from `next_at`.
     ///
     /// # Errors
-    /// As [`sent`](Self::sent).
+    /// As [`sent`](Self::sent), and [`SpoolError::RowExists`].
     pub async fn progress(
         &self,
         id: RowId,
-        remaining: Vec<u8>,
         next_at: UnixMillis,
-        learned: Option<Learned>,
+        partly: Partly,
         notes: Vec<Note>,
     ) -> Result<Moved, SpoolError> {
-        self.step(id, State::Queued, notes, move |desk, row, at| {
+        let bytes = MOVE_BYTES + partly.report.as_ref().map_or(0, weight);
+        self.step(id, bytes, State::Queued, notes, move |desk, row, at| {
             desk.conn
                 .prepare_cached(
                     "UPDATE rows SET state = 0, next_at = ?2, remaining = ?3, attempts = attempts + 1,
                                      progress_at = max(progress_at, ?4) WHERE seq = ?1",
                 )?
-                .execute(params![row.seq, time::to_sql(next_at), remaining, at])?;
-            desk.learn(row.seq, learned.as_ref())
+                .execute(params![row.seq, time::to_sql(next_at), partly.remaining, at])?;
+            desk.learn(row.seq, partly.learned.as_ref())?;
+            desk.owe(partly.receipt.as_ref())?;
+            desk.beget(id, partly.report.as_slice())
         })
         .await
     }
@@ -92,7 +95,7 @@ impl Spool {
         learned: Option<Learned>,
         notes: Vec<Note>,
     ) -> Result<Moved, SpoolError> {
-        self.step(id, State::Held, notes, move |desk, row, at| {
+        self.step(id, MOVE_BYTES, State::Held, notes, move |desk, row, at| {
             desk.conn
                 .prepare_cached(
                     "UPDATE rows SET state = 2, progress_at = max(progress_at, ?2) WHERE seq = ?1",
@@ -126,11 +129,18 @@ impl Spool {
     }
 
     /// A move between states that are not final: checks it, does it, and lets the row out of the caller's hands.
-    async fn step<W>(&self, id: RowId, to: State, notes: Vec<Note>, change: W) -> Result<Moved, SpoolError>
+    async fn step<W>(
+        &self,
+        id: RowId,
+        bytes: usize,
+        to: State,
+        notes: Vec<Note>,
+        change: W,
+    ) -> Result<Moved, SpoolError>
     where
         W: FnOnce(&mut Desk<'_>, &Standing, i64) -> Result<(), SpoolError> + Send + 'static,
     {
-        self.submit(MOVE_BYTES, Demand::Housework, move |desk| {
+        self.submit(bytes, Demand::Housework, move |desk| {
             let row = desk.standing(id)?;
             if let Some(ended) = row.ended() {
                 desk.give_back(id);

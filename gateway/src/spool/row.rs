@@ -374,6 +374,27 @@ impl Settlement {
     }
 }
 
+/// A step forward of a row that goes on, and everything that must become durable with it or not at all.
+#[derive(Debug, Clone)]
+pub struct Partly {
+    /// Recipients that are still to be served, and what became of the others; sealed to ourselves.
+    pub remaining: Vec<u8>,
+    /// What opening the message taught us.
+    pub learned: Option<Learned>,
+    /// What the sender's gateway is told meanwhile.
+    pub receipt: Option<PendingReceipt>,
+    /// What the sender is told meanwhile.
+    pub report: Option<NewRow>,
+}
+
+impl Partly {
+    /// A step of which nobody is told.
+    #[must_use]
+    pub fn of(remaining: Vec<u8>) -> Self {
+        Self { remaining, learned: None, receipt: None, report: None }
+    }
+}
+
 /// What only opening a message tells: fills in the row that was kept before anybody could look inside.
 #[derive(Debug, Clone)]
 pub struct Learned {

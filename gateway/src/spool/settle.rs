@@ -8,7 +8,10 @@ use super::desk::Desk;
 use super::entry::weight;
 use super::moves::moment;
 use super::writer::Demand;
-use super::{Declined, Direction, Moved, Note, Settlement, Spool, SpoolError, Stage, time};
+use super::{
+    Declined, Direction, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage,
+    time,
+};
 
 impl Spool {
     /// The end of a row, with all that belongs to it: the body goes; the journal, the evidence, the replay key, the
@@ -68,7 +71,13 @@ impl Desk<'_> {
             let until = row.expires_at.max(moment(&end.notes)).saturating_add(time::count_to_sql(skew_ms));
             self.remember(key, until)?;
         }
-        self.beget(row.seq, end)?;
+        if let Some(evidence) = &end.evidence {
+            self.conn
+                .prepare_cached("INSERT INTO evidence (row, sealed) VALUES (?1, ?2)")?
+                .execute(params![row.seq, evidence])?;
+        }
+        self.owe(end.receipt.as_ref())?;
+        self.beget(end.id, &end.new_rows)?;
         self.finish_move(end.id, &row, end.state, &end.notes)
     }
 
@@ -80,21 +89,20 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// What the end leaves to be done and to be kept.
-    fn beget(&mut self, seq: i64, end: &Settlement) -> Result<(), SpoolError> {
-        if let Some(evidence) = &end.evidence {
-            self.conn
-                .prepare_cached("INSERT INTO evidence (row, sealed) VALUES (?1, ?2)")?
-                .execute(params![seq, evidence])?;
-        }
-        if let Some(receipt) = &end.receipt {
-            self.conn
-                .prepare_cached("INSERT INTO receipts (partner, sealed) VALUES (?1, ?2)")?
-                .execute(params![receipt.partner, receipt.sealed_receipt])?;
-            self.ring_for(Work::Receipts);
-        }
-        for new in &end.new_rows {
-            let note = Note::new(new.now, Stage::Queued, format!("begotten by {}", end.id));
+    /// The receipt waits for company from now on.
+    pub(super) fn owe(&mut self, receipt: Option<&PendingReceipt>) -> Result<(), SpoolError> {
+        let Some(receipt) = receipt else { return Ok(()) };
+        self.conn
+            .prepare_cached("INSERT INTO receipts (partner, sealed) VALUES (?1, ?2)")?
+            .execute(params![receipt.partner, receipt.sealed_receipt])?;
+        self.ring_for(Work::Receipts);
+        Ok(())
+    }
+
+    /// Rows that the row `id` leaves to be done.
+    pub(super) fn beget(&mut self, id: RowId, new_rows: &[NewRow]) -> Result<(), SpoolError> {
+        for new in new_rows {
+            let note = Note::new(new.now, Stage::Queued, format!("begotten by {id}"));
             self.insert(new, [&note])?.ok_or(SpoolError::RowExists(new.id))?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use gateway::spool::{
-    Direction, Moved, NewRow, Note, RowId, Settlement, SpoolConfig, SpoolError, Stage, State, Work,
+    Direction, Kind, Moved, NewRow, Note, RowId, Settlement, SpoolConfig, SpoolError, Stage, State, Work,
 };
 
 use crate::fixture::{GLOBEX, House, INITECH, NOW, TTL_MS, arrival, later, mail, note};
@@ -154,8 +154,18 @@ async fn who_will_hear_that_a_mail_expired_does_not_hear_first_that_it_is_late()
     assert!(house.spool.late(NOW, NOW, 10).await.unwrap().is_empty(), "accepted just now");
     assert_eq!(house.spool.late(later(1), later(TTL_MS - 1), 10).await, Ok(vec![id]));
     assert!(house.spool.late(later(1), later(TTL_MS), 10).await.unwrap().is_empty(), "it has expired");
-    house.spool.tell(id, None, note(Stage::Late).remove(0)).await.unwrap();
+    house.spool.tell(id, None, None, note(Stage::Late)).await.unwrap();
     assert!(house.spool.late(later(1), later(1), 10).await.unwrap().is_empty(), "told once");
+}
+
+#[tokio::test]
+async fn late_is_what_waits_for_another_server_and_has_a_sender_who_gave_it_to_us() {
+    let house = House::new();
+    let foreign = NewRow { direction: Direction::In, kind: Kind::Foreign, ..mail() };
+    let waits = house.keep(foreign.clone()).await;
+    house.keep(NewRow { id: RowId::fresh(), state: State::Held, ..foreign }).await;
+    house.spool.arrive(arrival(), vec![]).await.unwrap();
+    assert_eq!(house.spool.late(later(1), later(1), 10).await, Ok(vec![waits]));
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::spool::{
-    Arrival, Count, Counts, Direction, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, SpoolError,
-    Stage, State, UnixMillis,
+    Arrival, Count, Counts, Direction, Moved, NewRow, Note, Partly, PendingReceipt, RowId, Settlement,
+    SpoolError, Stage, State, UnixMillis,
 };
 use proptest::prelude::*;
 
@@ -183,7 +183,7 @@ async fn take(house: &mut House, model: &mut Model, now: &mut UnixMillis, step: 
             let next_at = now.saturating_add_ms(delay_ms);
             let expected = model.moves(id, State::Queued, Some(next_at));
             assert_eq!(
-                house.spool.progress(id, vec![1], next_at, None, note(Stage::HandedOver)).await,
+                house.spool.progress(id, next_at, Partly::of(vec![1]), note(Stage::HandedOver)).await,
                 expected
             );
         }

@@ -1,8 +1,8 @@
 //! Who may move a row where, and what becomes durable together.
 
 use gateway::spool::{
-    Count, Direction, Kind, Learned, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, SpoolError,
-    Stage, State,
+    Count, Direction, Kind, Learned, Moved, NewRow, Note, Partly, PendingReceipt, RowId, Settlement,
+    SpoolError, Stage, State,
 };
 
 /// What the sender calls its message.
@@ -20,7 +20,7 @@ async fn the_table_of_moves_is_the_whole_truth() {
             let moved = match verb {
                 "sent" => house.spool.sent(id, vec![]).await,
                 "defer" => house.spool.defer(id, NOW, vec![]).await,
-                "progress" => house.spool.progress(id, vec![], NOW, None, vec![]).await,
+                "progress" => house.spool.progress(id, NOW, Partly::of(vec![]), vec![]).await,
                 "hold" => house.spool.hold(id, None, vec![]).await,
                 _ => house.spool.settle(Settlement::plain(id, State::Failed, vec![])).await,
             };
@@ -71,7 +71,7 @@ async fn nobody_moves_a_row_that_is_not_there() {
     let unknown = Err(SpoolError::UnknownRow(id));
     assert_eq!(house.spool.sent(id, vec![]).await, unknown);
     assert_eq!(house.spool.defer(id, NOW, vec![]).await, unknown);
-    assert_eq!(house.spool.progress(id, vec![], NOW, None, vec![]).await, unknown);
+    assert_eq!(house.spool.progress(id, NOW, Partly::of(vec![]), vec![]).await, unknown);
     assert_eq!(house.spool.settle(Settlement::plain(id, State::Failed, vec![])).await, unknown);
 }
 
@@ -173,7 +173,7 @@ async fn recipients_that_are_done_stay_done() {
     house.spool.arrive(row.clone(), vec![]).await.unwrap();
     house
         .spool
-        .progress(row.id, b"bob is left".to_vec(), later(10), None, note(Stage::HandedOver))
+        .progress(row.id, later(10), Partly::of(b"bob is left".to_vec()), note(Stage::HandedOver))
         .await
         .unwrap();
     house.restart().await;
@@ -181,6 +181,48 @@ async fn recipients_that_are_done_stay_done() {
     let due = house.spool.due(Direction::In, None, later(10), 1, usize::MAX).await.unwrap();
     assert_eq!(due[0].row.remaining.as_deref(), Some(&b"bob is left"[..]));
     assert_eq!(due[0].body, row.body);
+}
+
+#[tokio::test]
+async fn who_is_told_meanwhile_is_told_in_the_same_step_or_not_at_all() {
+    let house = House::new();
+    let id = house.keep(mail()).await;
+    let report = NewRow { direction: Direction::In, kind: Kind::Report, ..mail() };
+    let told = report.id;
+    let receipt = PendingReceipt { partner: GLOBEX.to_owned(), sealed_receipt: vec![7] };
+    let partly =
+        Partly { report: Some(report), receipt: Some(receipt), ..Partly::of(b"eve is left".to_vec()) };
+    house.spool.progress(id, later(10), partly.clone(), note(Stage::Reported)).await.unwrap();
+    assert_eq!(house.due_ids(Direction::In, NOW).await, [told]);
+    assert_eq!(house.spool.receipts_pending(GLOBEX, 10).await.unwrap().len(), 1);
+    assert_eq!(
+        house.spool.waiting(id).await.unwrap().unwrap().row.remaining.as_deref(),
+        Some(&b"eve is left"[..])
+    );
+
+    let again = house.spool.progress(id, later(20), partly.clone(), note(Stage::Reported)).await;
+    assert_eq!(again, Err(SpoolError::RowExists(told)), "and nothing else of the step is kept");
+    assert_eq!(house.spool.receipts_pending(GLOBEX, 10).await.unwrap().len(), 1);
+    house.spool.settle(Settlement::plain(id, State::Delivered, note(Stage::Delivered))).await.unwrap();
+    let late = house.spool.progress(id, later(20), partly, note(Stage::Reported)).await;
+    assert_eq!(late, Ok(Moved::AlreadyFinal(State::Delivered)));
+    assert_eq!(house.spool.receipts_pending(GLOBEX, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_receipt_can_be_told_of_without_moving() {
+    let house = House::new();
+    let id = house.keep(mail()).await;
+    house.bring_to(id, State::Sent).await;
+    let report = NewRow { direction: Direction::In, kind: Kind::Report, ..mail() };
+    let told = report.id;
+    house.spool.tell(id, Some(report), Some(b"bob was told".to_vec()), note(Stage::Reported)).await.unwrap();
+    let waiting = house.spool.waiting(id).await.unwrap().unwrap();
+    assert_eq!(
+        (waiting.row.state, waiting.row.remaining.as_deref()),
+        (State::Sent, Some(&b"bob was told"[..]))
+    );
+    assert_eq!(house.due_ids(Direction::In, NOW).await, [told]);
 }
 
 #[tokio::test]

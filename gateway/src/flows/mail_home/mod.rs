@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dccp::UnixMillis;
-use dccp::mail::{Mail, MailEnvelope};
+use dccp::mail::Mail;
 use federation::Recognition;
 use policies::{
     Authenticity, Client, Decision, Destination, Direction as Way, MailFacts, Marks, Permit, RecipientFacts,
@@ -38,7 +38,7 @@ use crate::aliases::MEMBERS_MAX;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::flows::records::{Slip, queue_id_of};
-use crate::flows::{Knowledge, Snapshot, loops, replies, words};
+use crate::flows::{Knowledge, Snapshot, envelope, loops, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
 use crate::spool::{Note, RowId, Spool, Stage, State};
@@ -74,7 +74,7 @@ pub struct Transaction {
     snapshot: Snapshot,
     client: smtp::server::Client,
     from: MailFrom,
-    recipients: Vec<Address>,
+    recipients: Vec<RcptTo>,
 }
 
 impl MailHome {
@@ -96,15 +96,16 @@ impl MailHome {
                 let asked = call_ahead.ask(&to.address, (self.clock)()).await;
                 asked.map_err(|reply| self.turn_away("recipient-unknown", reply))?;
             }
-            tx.recipients.push(to.address);
+            tx.recipients.push(to);
             return Ok(());
         };
         if tx.recipients.len() + members.len() > MEMBERS_MAX {
             return Err(self.turn_away("recipients", replies::too_many_recipients()));
         }
         members.iter().try_for_each(|member| self.decide_recipient(tx, member))?;
-        let known: HashSet<Address> = tx.recipients.iter().cloned().collect();
-        tx.recipients.extend(members.into_iter().filter(|member| !known.contains(member)));
+        let known: HashSet<Address> = tx.recipients.iter().map(|known| known.address.clone()).collect();
+        let fresh = members.into_iter().filter(|member| !known.contains(member));
+        tx.recipients.extend(fresh.map(|address| RcptTo { address, ..to.clone() }));
         Ok(())
     }
 
@@ -290,6 +291,7 @@ impl Transaction {
     }
 
     fn received(&self, by: &str, queue_id: &str, at: UnixMillis) -> String {
+        let named: Vec<Address> = self.recipients.iter().map(|to| to.address.clone()).collect();
         let facts = smtp::trace::Received {
             from: &self.client.hello,
             address: Some(self.client.address.ip()),
@@ -297,20 +299,13 @@ impl Transaction {
             by,
             with: smtp::trace::protocol(&self.client, self.from.smtputf8),
             id: queue_id,
-            recipients: &self.recipients,
+            recipients: &named,
         };
         smtp::trace::received(&facts, system_time(at))
     }
 
     fn mail(&self, octets: Bytes) -> Mail {
-        let envelope = MailEnvelope {
-            reverse_path: self.from.reverse_path.to_string(),
-            forward_paths: self.recipients.iter().map(ToString::to_string).collect(),
-            body_8bit: self.from.body_8bit,
-            smtputf8: self.from.smtputf8,
-            ..MailEnvelope::default()
-        };
-        Mail { envelope, octets }
+        Mail { envelope: envelope::taken(&self.from, &self.recipients), octets }
     }
 }
 

@@ -3,11 +3,12 @@
 
 use dccp::UnixMillis;
 use dccp::mail::Mail;
+use dccp::receipt;
 use smtp::client::Outcome;
 
 use crate::custody::Vault;
 use crate::flows::records::{Done, Progress, Summary, purpose};
-use crate::spool::{Kind, Learned, Note, RowId, Stage};
+use crate::spool::{Kind, Learned, Note, Partly, RowId, Stage};
 
 /// One mail in the hands of one attempt.
 pub(super) struct Attempt {
@@ -63,6 +64,7 @@ impl Attempt {
                     delivered: accepted,
                     status,
                     diagnostic: words,
+                    told: false,
                 });
             }
         }
@@ -80,9 +82,33 @@ impl Attempt {
             self.given_up = Some(why.to_owned());
         }
         for recipient in std::mem::take(&mut self.progress.pending) {
-            let (status, diagnostic) = (status.to_owned(), why.to_owned());
-            self.progress.done.push(Done { recipient, delivered: false, status, diagnostic });
+            self.progress.done.push(Done::failed(recipient, status, why));
         }
+    }
+
+    /// Whether somebody is still to be served, and there is time.
+    pub(super) fn goes_on(&self, now: UnixMillis) -> bool {
+        !self.progress.pending.is_empty() && now < self.leg.expires
+    }
+
+    /// Whether somebody was refused whom the sender's gateway does not know of yet.
+    pub(super) fn has_news_of_failure(&self) -> bool {
+        self.progress.done.iter().any(|done| !done.delivered && !done.told)
+    }
+
+    /// What a receipt says of a mail that goes on: of everybody, as every receipt does.
+    pub(super) fn outcomes_so_far(&self) -> Vec<receipt::Outcome> {
+        let waits = |recipient: &String| receipt::Outcome {
+            recipient: recipient.clone(),
+            action: receipt::Action::Delayed,
+            status: "4.0.0".to_owned(),
+            diagnostic: "our mail server has not taken it yet".to_owned(),
+        };
+        self.progress.outcomes().into_iter().chain(self.progress.pending.iter().map(waits)).collect()
+    }
+
+    pub(super) fn partly(&self, vault: &Vault) -> Partly {
+        Partly::of(self.progress.seal(vault))
     }
 
     pub(super) fn notes_for_hold(mut self, at: UnixMillis) -> Vec<Note> {

@@ -1,6 +1,7 @@
 //! Mail that came by SMTP for our own people, on the rest of its way to our mail server: the same steps as for a partner's,
 //! without a seal of somebody else's and without a receipt.
 
+use dccp::UnixMillis;
 use dccp::mail::Mail;
 use policies::Verdict;
 
@@ -9,7 +10,7 @@ use super::ask::{decide_foreign_mail, decide_foreign_recipient};
 use super::attempt::{Attempt, Leg};
 use crate::flows::records::purpose;
 use crate::flows::words;
-use crate::spool::{DueRow, Note, SpoolError, Stage, State};
+use crate::spool::{DueRow, Note, Partly, SpoolError, Stage, State, Waiting};
 
 impl MailIn {
     /// One attempt at handing over a mail that waits sealed to ourselves.
@@ -43,10 +44,17 @@ impl MailIn {
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
             }
         }
-        match self.conclude(&mut work, None).await? {
-            Some(state) => self.settle_foreign(work, state).await,
-            None => Ok(()),
+        let now = (self.clock)();
+        if !work.goes_on(now) {
+            let state = self.finish(&mut work, now);
+            return self.settle_foreign(work, state, now).await;
         }
+        let waiting = Waiting { row: due.row, slip: due.slip };
+        let untold = work.progress.untold();
+        let report = self.receipts.reporter.told(&waiting, &untold, &mut work.notes, now);
+        work.progress.tell();
+        let partly = Partly { report, ..work.partly(self.custody.vault()) };
+        self.try_again(work, partly, now).await
     }
 
     /// The end, with a report to the sender if something failed and it is certain enough who that is.
@@ -54,14 +62,18 @@ impl MailIn {
     /// A report to a forged sender is spam that we send in somebody else's name (RFC 3834 §2, RFC 5321 §6.2): where neither SPF
     /// nor DKIM stood for the sender, the row has no slip, and the journal alone keeps what became of the mail. Most of what
     /// can fail was refused at the door, where the client at the other end learned of it.
-    async fn settle_foreign(&self, mut work: Attempt, state: State) -> Result<(), SpoolError> {
-        let now = (self.clock)();
+    async fn settle_foreign(
+        &self,
+        mut work: Attempt,
+        state: State,
+        now: UnixMillis,
+    ) -> Result<(), SpoolError> {
         let Some(waiting) = self.spool.waiting(work.leg.id).await? else { return Ok(()) };
         if state != State::Delivered && waiting.slip.is_none() {
             let why = "told nobody: there is no sender, or it is not certain that the mail is the sender's";
             work.notes.push(Note::new(now, Stage::Failed, why));
         }
-        let outcomes = work.progress.outcomes();
+        let outcomes = work.progress.untold();
         let settlement = self.receipts.reporter.settlement(&waiting, state, &outcomes, work.notes, now);
         self.spool.settle(settlement).await?;
         Ok(())

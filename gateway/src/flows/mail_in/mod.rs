@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A temporary answer of the mail server is never final: what is still to be done is kept and tried again until the
-//! message expires. What cannot be opened is never acknowledged as delivered.
+//! message expires. Who is refused meanwhile is reported at once, by a receipt that says what the others still wait for. What
+//! cannot be opened is never acknowledged as delivered.
 
 mod ask;
 mod attempt;
@@ -25,14 +26,15 @@ use dccp::batch::RootCache;
 use dccp::kem::DecapsulationKey;
 use dccp::mail::{self, Mail};
 use dccp::message::{FsClass, Message};
-use dccp::receipt::{self, Receipt};
+use dccp::receipt::{self, Outcome, Receipt};
 use dccp::seal::{Opened, SealedMessage};
 use dccp::{Did, Suite, UnixMillis};
 use policies::{Decision, Permit, Purpose, Verdict};
-use smtp::client::{Envelope, Pool};
+use smtp::client::Pool;
 
 use crate::clock::{Clock, system_time};
 use crate::custody::{Custody, CustodyError};
+use crate::flows::envelope;
 use crate::flows::receipts::Receipts;
 use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
 use crate::flows::sealing::Suites;
@@ -43,7 +45,7 @@ use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
 use crate::schedule::Schedule;
 use crate::spool::{
-    ClaimedKey, Learned, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
+    ClaimedKey, Learned, Note, Partly, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
 };
 
 use ask::{decide_mail, decide_recipient};
@@ -235,20 +237,29 @@ impl MailIn {
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
             }
         }
-        let Some(state) = self.conclude(&mut work, Some(&learned)).await? else { return Ok(()) };
-        let receipt = Receipt {
-            message_id: id,
-            digest: row.sealed.digest(),
-            time: (self.clock)(),
-            outcomes: work.progress.outcomes(),
+        let now = (self.clock)();
+        let owed = |outcomes: Vec<Outcome>| {
+            let receipt = Receipt { message_id: id, digest: row.sealed.digest(), time: now, outcomes };
+            self.owed(partner.did(), receipt)
         };
-        let sealed_receipt =
-            self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(std::slice::from_ref(&receipt)));
-        let receipt = Some(PendingReceipt { partner: partner.did().to_string(), sealed_receipt });
+        if work.goes_on(now) {
+            let receipt = work.has_news_of_failure().then(|| owed(work.outcomes_so_far()));
+            work.progress.tell();
+            let partly = Partly { learned: Some(learned), receipt, ..work.partly(self.custody.vault()) };
+            return self.try_again(work, partly, now).await;
+        }
+        let state = self.finish(&mut work, now);
+        let receipt = Some(owed(work.progress.outcomes()));
         let plain = Settlement::plain(row.id, state, work.notes);
         let (learned, replay_key) = (Some(learned), Some(key));
         self.spool.settle(Settlement { learned, receipt, replay_key, ..plain }).await?;
         Ok(())
+    }
+
+    /// Our word, to be sent to the gateway of `partner` with others.
+    fn owed(&self, partner: &Did, receipt: Receipt) -> PendingReceipt {
+        let sealed_receipt = self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(&[receipt]));
+        PendingReceipt { partner: partner.to_string(), sealed_receipt }
     }
 
     async fn hold(&self, work: Attempt, learned: Option<Learned>) -> Result<(), SpoolError> {
@@ -279,12 +290,8 @@ impl MailIn {
                     self.metrics
                         .refused(decision.reasons.first().map_or("none", |reason| reason.rule.as_str()));
                     refusals.insert(reason);
-                    work.progress.done.push(Done {
-                        recipient: recipient.clone(),
-                        delivered: false,
-                        status: refusal.enhanced,
-                        diagnostic: refusal.text,
-                    });
+                    let failed = Done::failed(recipient.clone(), &refusal.enhanced, &refusal.text);
+                    work.progress.done.push(failed);
                 }
             }
         }
@@ -300,13 +307,7 @@ impl MailIn {
         if *permit.purpose() != Purpose::HandOver {
             return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
         }
-        let envelope = Envelope {
-            reverse_path: work.mail.envelope.reverse_path.clone(),
-            forward_paths: work.progress.pending.clone(),
-            body_8bit: work.mail.envelope.body_8bit,
-            smtputf8: work.mail.envelope.smtputf8,
-            ..Envelope::default()
-        };
+        let envelope = envelope::handed_over(&work.mail.envelope, &work.progress.pending);
         let result = self.pool.hand_over(&envelope, &segments).await;
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
         match result {
@@ -329,27 +330,22 @@ impl MailIn {
         smtp::trace::received(&facts, system_time((self.clock)()))
     }
 
-    /// Everything final: gives how it ended. Something pending: keeps what is known for the next attempt, or gives up at
-    /// the deadline.
-    async fn conclude(
-        &self,
-        work: &mut Attempt,
-        learned: Option<&Learned>,
-    ) -> Result<Option<State>, SpoolError> {
-        let (now, leg) = ((self.clock)(), work.leg);
-        if !work.progress.pending.is_empty() && now < leg.expires {
-            let next = self.schedule.next(leg.attempts + 1, now, leg.expires, rand::random());
-            self.metrics.deferred.inc();
-            let (remaining, notes) =
-                (work.progress.seal(self.custody.vault()), std::mem::take(&mut work.notes));
-            self.spool.progress(leg.id, remaining, next, learned.cloned(), notes).await?;
-            return Ok(None);
-        }
+    /// Keeps what is known for the next attempt.
+    async fn try_again(&self, work: Attempt, partly: Partly, now: UnixMillis) -> Result<(), SpoolError> {
+        let leg = work.leg;
+        let next = self.schedule.next(leg.attempts + 1, now, leg.expires, rand::random());
+        self.metrics.deferred.inc();
+        self.spool.progress(leg.id, next, partly, work.notes).await?;
+        Ok(())
+    }
+
+    /// How it ended; whoever is still pending at the deadline is given up.
+    fn finish(&self, work: &mut Attempt, now: UnixMillis) -> State {
         work.fail_pending("4.4.7", "our mail server did not take it before the message expired");
         let delivered = work.progress.done.iter().all(|done| done.delivered);
         work.note(now, if delivered { Stage::Delivered } else { Stage::Failed }, work.counts());
-        self.metrics.settled_in(delivered, leg.arrived, now);
-        Ok(Some(if delivered { State::Delivered } else { State::Failed }))
+        self.metrics.settled_in(delivered, work.leg.arrived, now);
+        if delivered { State::Delivered } else { State::Failed }
     }
 
     /// The message cannot be opened or understood: never delivered, never acknowledged as delivered; the partner's
@@ -362,15 +358,14 @@ impl MailIn {
             message_id: uuid::Uuid::nil(),
             digest: row.sealed.digest(),
             time: now,
-            outcomes: vec![receipt::Outcome {
+            outcomes: vec![Outcome {
                 recipient: String::new(),
                 action: receipt::Action::Failed,
                 status: "5.6.5".to_owned(),
                 diagnostic: format!("the receiving gateway cannot deliver it: {reason}"),
             }],
         };
-        let sealed_receipt = self.custody.vault().seal(purpose::RECEIPT, &receipt::encode(&[receipt]));
-        let receipt = Some(PendingReceipt { partner: row.from.to_string(), sealed_receipt });
+        let receipt = Some(self.owed(&row.from, receipt));
         let plain =
             Settlement::plain(row.id, State::Failed, vec![Note::new(now, Stage::Failed, reason.to_string())]);
         self.spool.settle(Settlement { receipt, ..plain }).await?;

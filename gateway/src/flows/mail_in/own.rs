@@ -1,9 +1,10 @@
 //! Reports of our own on their way to our own mail server.
 
 use dccp::mail::Mail;
-use smtp::client::{Envelope, HandedOver, Outcome};
+use smtp::client::{HandedOver, Outcome};
 
 use super::MailIn;
+use crate::flows::envelope;
 use crate::flows::records::purpose;
 use crate::spool::{DueRow, Note, Settlement, SpoolError, Stage, State};
 
@@ -18,13 +19,7 @@ impl MailIn {
             Ok(Ok(mail)) => mail,
             _ => return self.drop_unreadable(due).await,
         };
-        let envelope = Envelope {
-            reverse_path: mail.envelope.reverse_path,
-            forward_paths: mail.envelope.forward_paths,
-            body_8bit: mail.envelope.body_8bit,
-            smtputf8: mail.envelope.smtputf8,
-            ..Envelope::default()
-        };
+        let envelope = envelope::handed_over(&mail.envelope, &mail.envelope.forward_paths);
         let given_up = now >= due.row.expires_at;
         let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
             Ok(HandedOver { outcomes, .. }) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {

@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 use dccp::UnixMillis;
-use dccp::mail::{self, Mail, MailEnvelope, Return, Wish};
-use smtp::dsn::{Notify, Ret};
+use dccp::mail::Mail;
 use smtp::message::MessageFacts;
 use smtp::server::{MailFrom, RcptTo};
 
 use super::transaction::Transaction;
 use crate::clock::system_time;
+use crate::flows::envelope;
 use crate::flows::records::Slip;
 
 /// What all destinations of one mail share.
@@ -54,21 +54,7 @@ impl Letter {
 
     /// The mail for one group of recipients; the octets are shared, not copied.
     pub(super) fn mail(&self, from: &MailFrom, to: &[RcptTo]) -> Mail {
-        let wishes: Vec<Wish> = to.iter().map(wish).collect();
-        let said = wishes.iter().any(|wish| *wish != Wish::default());
-        Mail {
-            envelope: MailEnvelope {
-                reverse_path: from.reverse_path.to_string(),
-                forward_paths: to.iter().map(|to| to.address.to_string()).collect(),
-                body_8bit: from.body_8bit,
-                smtputf8: from.smtputf8,
-                require_tls: from.require_tls,
-                returns: from.ret.map(returns),
-                envelope_id: from.envid.clone().filter(|id| !id.is_empty()),
-                wishes: if said { wishes } else { Vec::new() },
-            },
-            octets: self.octets.clone(),
-        }
+        Mail { envelope: envelope::taken(from, to), octets: self.octets.clone() }
     }
 }
 
@@ -84,25 +70,4 @@ fn received(tx: &Transaction, hostname: &str, queue_id: &str, at: UnixMillis) ->
         recipients: &tx.named,
     };
     smtp::trace::received(&facts, system_time(at))
-}
-
-fn returns(ret: Ret) -> Return {
-    match ret {
-        Ret::Full => Return::Full,
-        Ret::Headers => Return::Headers,
-    }
-}
-
-/// What the client asked to be told, as it travels (RFC 3461).
-fn wish(to: &RcptTo) -> Wish {
-    let notify = match to.notify {
-        Notify::Unspecified => mail::Notify::Unspecified,
-        Notify::Never => mail::Notify::Never,
-        Notify::On { success, failure, delay } => mail::Notify::On { success, failure, delay },
-    };
-    let original = to.orcpt.as_ref().map(|original| mail::OriginalRecipient {
-        kind: original.kind.clone(),
-        address: original.address.clone(),
-    });
-    Wish { notify, original }
 }
