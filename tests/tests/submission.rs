@@ -81,6 +81,28 @@ fn every_client_logs_in_and_reaches_a_mailbox_at_a_partner() {
     house.sites.settled();
 }
 
+/// msmtp shows what it is given as password in the form that the mechanism asks for.
+#[test]
+fn a_program_with_a_token_needs_no_password_until_the_token_is_revoked() {
+    let house = House::open();
+    let issued = house.sites.acme.command(&["user", "token", "add", "alice", "laptop", "--days", "1"]);
+    let token = String::from_utf8_lossy(&issued.stdout).trim().to_owned();
+    assert!(issued.status.success() && token.starts_with("dgw_"), "{issued:?}");
+    let shows = |mechanism, implicit, token: &str| {
+        house.send(("msmtp", clients::msmtp_as, mechanism, implicit), ("alice", token), &LETTER)
+    };
+    shows("OAUTHBEARER", false, &token).expect_accepted();
+    shows("XOAUTH2", true, &token).expect_accepted();
+    house.mailboxes.await_mail("bob", 2, PATIENCE);
+    assert!(!shows("PLAIN", true, &token).accepted, "a token is no password");
+    assert!(!shows("XOAUTH2", true, "dgw_made-up").accepted);
+    let listed = house.sites.acme.command(&["user", "token", "list", "alice"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).starts_with("laptop  until 20"), "{listed:?}");
+    assert!(house.sites.acme.command(&["user", "token", "revoke", "alice", "laptop"]).status.success());
+    assert!(!shows("OAUTHBEARER", false, &token).accepted);
+    house.sites.settled();
+}
+
 #[test]
 fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
     let house = House::open();

@@ -33,12 +33,7 @@ impl Stream {
     }
 
     /// Encrypts a chunk where it lies and gives its tag.
-    pub(super) fn seal(
-        &self,
-        index: u32,
-        last: bool,
-        chunk: &mut [u8],
-    ) -> Result<Tag, Unspecified> {
+    pub(super) fn seal(&self, index: u32, last: bool, chunk: &mut [u8]) -> Result<Tag, Unspecified> {
         self.key.seal_in_place_separate_tag(self.nonce(index, last), Aad::empty(), chunk)
     }
 

@@ -1,4 +1,5 @@
-//! `user …`: people who may submit mail with a password. Passwords are asked for, never given on the command line.
+//! `user …`: people who may submit mail with a password, or with a token for each program that cannot keep one. Passwords are
+//! asked for, never given on the command line; tokens are told once.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,12 @@ use smtp::address::Address;
 use zeroize::Zeroizing;
 
 use super::Failure;
+use super::trace::utc;
+use crate::clock;
 use crate::config::Config;
 use crate::users::{Entry, PASSWORD_CHARACTERS_MIN, User, UserFile, UserFileError};
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -34,9 +39,38 @@ pub(super) enum UserCommand {
         /// The name.
         name: String,
     },
+    /// Tokens for single programs: what they show instead of the password (OAUTHBEARER, XOAUTH2).
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Ask for the password and say whether it is the right one.
     Test {
         /// The name.
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token and print it; nobody can be shown it again.
+    Add {
+        /// The user.
+        user: String,
+        /// What it is for: laptop, scanner.
+        name: String,
+        /// Days until it ends.
+        #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..=3650))]
+        days: u64,
+    },
+    /// Show the names of a user's tokens, and when each ends.
+    List {
+        /// The user.
+        user: String,
+    },
+    /// Take a token away: it counts no longer, at once.
+    Revoke {
+        /// The user.
+        user: String,
+        /// The token's name.
         name: String,
     },
 }
@@ -58,6 +92,7 @@ pub(super) fn user(command: UserCommand, path: &Path) -> Result<String, Failure>
             UserFile::change(&file, |users| users.remove(&name)).map_err(Failure::said)?;
             Ok(format!("{name} can log in no longer.\n"))
         }
+        UserCommand::Token(command) => token(command, &file),
         UserCommand::Test { name } => {
             let entry = known(&file, &name)?;
             match entry.has_password(&password(&name, Asked::Known)?) {
@@ -81,6 +116,28 @@ fn add(config: &Config, file: &Path, name: &str, addresses: Vec<String>) -> Resu
     let line = line_of(entry.user());
     UserFile::change(file, |users| users.add(entry)).map_err(Failure::said)?;
     Ok(line)
+}
+
+fn token(command: TokenCommand, file: &Path) -> Result<String, Failure> {
+    match command {
+        TokenCommand::Add { user, name, days } => {
+            let until = clock::system().saturating_add_ms(days * DAY_MS);
+            let issued = UserFile::change(file, |users| users.entry_mut(&user)?.issue(&name, until));
+            Ok(format!("{}\n", issued.map_err(Failure::said)?.as_str()))
+        }
+        TokenCommand::List { user } => {
+            let entry = known(file, &user)?;
+            let lines: String = entry
+                .tokens()
+                .map(|(name, until)| format!("{name}  until {}\n", utc(until.as_u64())))
+                .collect();
+            Ok(if lines.is_empty() { format!("{user} has no tokens.\n") } else { lines })
+        }
+        TokenCommand::Revoke { user, name } => {
+            UserFile::change(file, |users| users.entry_mut(&user)?.revoke(&name)).map_err(Failure::said)?;
+            Ok(format!("The token {name} of {user} counts no longer.\n"))
+        }
+    }
 }
 
 /// Nobody else's addresses: the rules would refuse each mail from them.

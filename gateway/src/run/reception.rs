@@ -38,7 +38,7 @@ impl Ground {
     /// Whoever can tell who our people are.
     pub(super) fn users(&self) -> Option<Arc<dyn Verifier>> {
         let file = self.config.users.file.clone()?;
-        Some(Arc::new(LocalUsers::new(file, self.custody.vault().clone())))
+        Some(Arc::new(LocalUsers::new(file, self.custody.vault().clone(), self.clock)))
     }
 
     fn mail_out(&self, couriers: &courier::Handle, room: &Room) -> MailOut {

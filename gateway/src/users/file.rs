@@ -6,6 +6,7 @@
 //!     addresses: [alice@acme.test, info@acme.test]
 //!     password: $argon2id$v=19$…
 //!     scram: SCRAM-SHA-256$600000:…
+//!     tokens: [{name: laptop, hash: sha256:…, until_ms: 1795435200000}]
 //! ```
 //!
 //! It is read whole and replaced whole, so that whoever reads it sees one state; those who change it wait for each other at a
@@ -16,35 +17,21 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use dccp::UnixMillis;
 use keystore::durable;
 use serde::{Deserialize, Serialize};
-use smtp::server::ScramKeys;
-use zeroize::Zeroizing;
 
 use super::User;
-use super::password::{NotAHash, PasswordHash, prepared};
-use super::scram::{self, NotKeys};
+use super::entry::{Entry, WrittenEntry};
+use super::token::TokenHash;
 
 /// Some ten thousand users; whoever has more has a directory.
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// The longest name, in octets: that of a mailbox (RFC 5321 §4.5.3.1.3).
-const NAME_BYTES_MAX: usize = 254;
 
 const HEAD: &str = "\
 # Who may submit mail, and as whom. Written by `dccp-gateway user`; the gateway reads it anew when it changes.
 # The passwords themselves are not in here, but whoever reads this file can begin to guess them: keep its mode 0600.
 ";
-
-/// One person in the file.
-#[derive(Clone)]
-pub struct Entry {
-    user: User,
-    /// For mechanisms in which the password is sent.
-    pub(super) password: PasswordHash,
-    /// For SCRAM-SHA-256, in which it is not.
-    scram: scram::Keys,
-}
 
 /// The file at one moment.
 #[derive(Clone, Default)]
@@ -70,7 +57,9 @@ pub enum UserFileError {
     #[error("there is no user {0}")]
     Nobody(String),
     /// A name that no client could send, or that could be read in two ways.
-    #[error("`{0}` is no name for a user: printable characters without spaces, at most 254 octets")]
+    #[error(
+        "`{0}` is no name for a user or a token: printable characters without spaces, at most 254 octets"
+    )]
     Name(String),
     /// Others on this machine may read it.
     #[error("{path} may be read by others (mode {mode:04o}); run `chmod 600 {path}`")]
@@ -87,6 +76,22 @@ pub enum UserFileError {
         path: PathBuf,
         /// What is wrong, and where.
         why: String,
+    },
+    /// The person has a token of this name.
+    #[error("{user} has a token {token} already; give this one another name, or revoke that one")]
+    TokenTaken {
+        /// The person.
+        user: String,
+        /// The name of the token.
+        token: String,
+    },
+    /// The person has no token of this name.
+    #[error("{user} has no token {token}; `user token list {user}` shows all")]
+    NoToken {
+        /// The person.
+        user: String,
+        /// The name of the token.
+        token: String,
     },
     /// The operating system refused.
     #[error("{path}: {source}")]
@@ -158,13 +163,13 @@ impl UserFile {
     /// [`UserFileError::Nobody`].
     pub fn entry(&self, name: &str) -> Result<&Entry, UserFileError> {
         let canonical = User::canonical(name);
-        let entry = self.entries.iter().find(|entry| entry.user.name() == canonical);
+        let entry = self.entries.iter().find(|entry| entry.user().name() == canonical);
         entry.ok_or_else(|| UserFileError::Nobody(name.to_owned()))
     }
 
     /// Everybody.
     pub fn users(&self) -> impl Iterator<Item = &User> {
-        self.entries.iter().map(|entry| &entry.user)
+        self.entries.iter().map(Entry::user)
     }
 
     /// Adds somebody.
@@ -172,8 +177,8 @@ impl UserFile {
     /// # Errors
     /// [`UserFileError::Taken`].
     pub fn add(&mut self, entry: Entry) -> Result<(), UserFileError> {
-        if self.entry(entry.user.name()).is_ok() {
-            return Err(UserFileError::Taken(entry.user.name().to_owned()));
+        if self.entry(entry.user().name()).is_ok() {
+            return Err(UserFileError::Taken(entry.user().name().to_owned()));
         }
         self.entries.push(entry);
         Ok(())
@@ -184,9 +189,26 @@ impl UserFile {
     /// # Errors
     /// [`UserFileError::Nobody`].
     pub fn set_password(&mut self, name: &str, password: &str) -> Result<(), UserFileError> {
-        let changed = Entry::new(self.entry(name)?.user.clone(), password);
-        self.remove(name)?;
-        self.add(changed)
+        self.entry_mut(name)?.set_password(password);
+        Ok(())
+    }
+
+    /// The person of this name, to be changed.
+    ///
+    /// # Errors
+    /// [`UserFileError::Nobody`].
+    pub fn entry_mut(&mut self, name: &str) -> Result<&mut Entry, UserFileError> {
+        let canonical = User::canonical(name);
+        let entry = self.entries.iter_mut().find(|entry| entry.user().name() == canonical);
+        entry.ok_or_else(|| UserFileError::Nobody(name.to_owned()))
+    }
+
+    /// Whoever has this token, if it counts at `now`.
+    pub(super) fn bearer(&self, token: &str, now: UnixMillis) -> Option<&User> {
+        let digest = TokenHash::of(token);
+        // All are compared: how long it takes tells nothing.
+        let holders = self.entries.iter().filter(|entry| entry.holds(&digest, now));
+        holders.last().map(Entry::user)
     }
 
     /// Removes somebody.
@@ -194,8 +216,8 @@ impl UserFile {
     /// # Errors
     /// [`UserFileError::Nobody`].
     pub fn remove(&mut self, name: &str) -> Result<(), UserFileError> {
-        let gone = self.entry(name)?.user.name().to_owned();
-        self.entries.retain(|entry| entry.user.name() != gone);
+        let gone = self.entry(name)?.user().name().to_owned();
+        self.entries.retain(|entry| entry.user().name() != gone);
         Ok(())
     }
 
@@ -220,31 +242,6 @@ impl UserFile {
     }
 }
 
-impl Entry {
-    /// Somebody with this password, hashed in both ways. Takes some 200 ms.
-    pub fn new(user: User, password: &str) -> Entry {
-        let password = prepared(password);
-        Entry { user, password: PasswordHash::of(&password), scram: scram::Keys::of(&password) }
-    }
-
-    /// Who it is.
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
-    /// Whether this is the password. Takes some 20 ms and 19 MiB.
-    pub fn has_password(&self, password: &str) -> bool {
-        self.password.is_of(&prepared(password))
-    }
-
-    /// What a SCRAM exchange needs.
-    pub(super) fn scram_keys(&self) -> ScramKeys {
-        let scram::Keys { salt, iterations, stored_key, server_key } = self.scram.clone();
-        let (stored_key, server_key) = (Zeroizing::new(stored_key), Zeroizing::new(server_key));
-        ScramKeys { user: self.user.name().to_owned(), salt, iterations, stored_key, server_key }
-    }
-}
-
 impl Stamp {
     /// Of the file as it is now; `None` if there is none.
     ///
@@ -266,55 +263,11 @@ impl Stamp {
     }
 }
 
-impl User {
-    /// A user of this name who may send as these addresses.
-    ///
-    /// # Errors
-    /// [`UserFileError::Name`].
-    pub fn new(name: &str, addresses: impl IntoIterator<Item = String>) -> Result<User, UserFileError> {
-        let canonical = User::canonical(name);
-        let plain = !canonical.is_empty() && canonical.len() <= NAME_BYTES_MAX;
-        if !plain || canonical.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(UserFileError::Name(name.to_owned()));
-        }
-        let addresses = addresses.into_iter().map(|address| address.to_lowercase()).collect();
-        Ok(User { name: canonical, addresses })
-    }
-}
-
 /// The file as YAML has it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     users: Vec<WrittenEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenEntry {
-    name: String,
-    addresses: Vec<String>,
-    password: String,
-    scram: String,
-}
-
-impl WrittenEntry {
-    fn of(entry: &Entry) -> WrittenEntry {
-        WrittenEntry {
-            name: entry.user.name().to_owned(),
-            addresses: entry.user.addresses().to_vec(),
-            password: entry.password.to_text(),
-            scram: entry.scram.to_text(),
-        }
-    }
-
-    fn read(self) -> Result<Entry, String> {
-        Ok(Entry {
-            user: User::new(&self.name, self.addresses).map_err(|error| error.to_string())?,
-            password: self.password.parse().map_err(|error: NotAHash| error.to_string())?,
-            scram: self.scram.parse().map_err(|error: NotKeys| error.to_string())?,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -390,8 +343,8 @@ mod tests {
         let entry = alice();
         std::thread::scope(|scope| {
             for number in 0..8 {
-                let (path, mut entry) = (&path, entry.clone());
-                entry.user = User::new(&format!("user{number}"), []).unwrap();
+                let (path, user) = (&path, User::new(&format!("user{number}"), []).unwrap());
+                let entry = entry.of_another(user);
                 scope.spawn(move || UserFile::change(path, |file| file.add(entry)).unwrap());
             }
         });

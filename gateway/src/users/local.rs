@@ -9,9 +9,11 @@ use smtp::server::{AuthRefusal, Credentials, Mechanism, Mechanisms, ScramKeys};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::file::{Entry, Stamp, UserFile, UserFileError};
+use super::entry::Entry;
+use super::file::{Stamp, UserFile, UserFileError};
 use super::password::{PasswordHash, prepared};
 use super::{User, Verifier, scram};
+use crate::clock::Clock;
 use crate::custody::Vault;
 
 /// Passwords checked at a time: each takes some 20 MB of memory and one core for some 20 ms. Others wait.
@@ -36,6 +38,7 @@ struct Store {
     decoy: PasswordHash,
     /// Makes up salts that stay the same over restarts.
     vault: Arc<Vault>,
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -46,10 +49,10 @@ struct Seen {
 
 impl LocalUsers {
     /// The users in the file at `path`, which need not exist yet.
-    pub fn new(path: PathBuf, vault: Arc<Vault>) -> LocalUsers {
+    pub fn new(path: PathBuf, vault: Arc<Vault>, clock: Clock) -> LocalUsers {
         let decoy = PasswordHash::of("");
         let (seen, checks) = (Mutex::default(), Semaphore::new(CHECKS_AT_ONCE_MAX));
-        LocalUsers(Arc::new(Store { path, seen, checks, decoy, vault }))
+        LocalUsers(Arc::new(Store { path, seen, checks, decoy, vault, clock }))
     }
 
     /// Asks the store on a thread that may block.
@@ -65,11 +68,16 @@ impl LocalUsers {
 #[async_trait]
 impl Verifier for LocalUsers {
     fn mechanisms(&self) -> Mechanisms {
-        [Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login].into_iter().collect()
+        Mechanism::ALL.into_iter().collect()
     }
 
     async fn authenticate(&self, credentials: Credentials) -> Result<User, AuthRefusal> {
-        let Credentials::Password { user, password } = credentials else { return Err(AuthRefusal::NotHere) };
+        let (user, password) = match credentials {
+            Credentials::Password { user, password } => (user, password),
+            Credentials::Token { user, token } => {
+                return self.ask(move |store| store.bearer(user.as_deref(), token.reveal())).await;
+            }
+        };
         let turn = tokio::time::timeout(WAIT_MAX, self.0.checks.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(AuthRefusal::Unavailable) };
         self.ask(move |store| store.check(&user, &prepared(password.reveal()))).await
@@ -95,6 +103,15 @@ impl Store {
         let entry = file.entry(user).ok();
         let right = entry.map_or(&self.decoy, |entry| &entry.password).is_of(password);
         entry.filter(|_| right).map(|entry| entry.user().clone()).ok_or(AuthRefusal::Wrong)
+    }
+
+    /// Whose token it is. A client that says another name than the token's (its own, or an address of its own) is mistaken
+    /// about who it is: it is not let in.
+    fn bearer(&self, said: Option<&str>, token: &str) -> Result<User, AuthRefusal> {
+        let file = self.file()?;
+        let user = file.bearer(token, (self.clock)()).ok_or(AuthRefusal::Wrong)?;
+        let agrees = said.is_none_or(|said| User::canonical(said) == user.name() || user.owns(said));
+        if agrees { Ok(user.clone()) } else { Err(AuthRefusal::Wrong) }
     }
 
     fn scram(&self, user: &str) -> Result<ScramKeys, AuthRefusal> {
@@ -136,9 +153,12 @@ impl Store {
 mod tests {
     use std::fs;
 
+    use dccp::UnixMillis;
     use smtp::server::Secret;
 
     use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
 
     struct Desk {
         folder: tempfile::TempDir,
@@ -151,7 +171,7 @@ mod tests {
             let path = folder.path().join("users.yaml");
             let alice = User::new("alice", ["alice@acme.test".to_owned()]).unwrap();
             UserFile::change(&path, |file| file.add(Entry::new(alice, "correct horse"))).unwrap();
-            let users = LocalUsers::new(path, Arc::new(Vault::new(Zeroizing::new([7; 32]))));
+            let users = LocalUsers::new(path, Arc::new(Vault::new(Zeroizing::new([7; 32]))), || NOW);
             Desk { folder, users }
         }
 
@@ -162,6 +182,11 @@ mod tests {
         async fn login(&self, user: &str, password: &str) -> Result<User, AuthRefusal> {
             let password = Secret::new(password.to_owned());
             self.users.authenticate(Credentials::Password { user: user.to_owned(), password }).await
+        }
+
+        async fn show(&self, user: Option<&str>, token: &str) -> Result<User, AuthRefusal> {
+            let token = Secret::new(token.to_owned());
+            self.users.authenticate(Credentials::Token { user: user.map(str::to_owned), token }).await
         }
     }
 
@@ -180,6 +205,31 @@ mod tests {
         {
             assert!(matches!(desk.login(user, password).await, Err(AuthRefusal::Wrong)), "{user}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_token_lets_in_whose_it_is_until_it_ends_or_is_revoked() {
+        let desk = Desk::with_alice();
+        let (mut laptop, mut ended) = (None, None);
+        desk.change(|file| {
+            let alice = file.entry_mut("alice")?;
+            laptop = Some(alice.issue("Laptop", NOW.saturating_add_ms(1))?);
+            ended = Some(alice.issue("phone", NOW)?);
+            assert!(matches!(alice.issue("laptop", NOW), Err(UserFileError::TokenTaken { .. })));
+            Ok(())
+        });
+        let (laptop, ended) = (laptop.unwrap(), ended.unwrap());
+        for said in [None, Some("alice"), Some("ALICE"), Some("Alice@acme.test")] {
+            assert_eq!(desk.show(said, &laptop).await.unwrap().name(), "alice");
+        }
+        assert!(matches!(desk.show(Some("bob"), &laptop).await, Err(AuthRefusal::Wrong)));
+        assert!(matches!(desk.show(None, &ended).await, Err(AuthRefusal::Wrong)), "it counts until then");
+        assert!(matches!(desk.show(None, "correct horse").await, Err(AuthRefusal::Wrong)));
+        assert!(desk.login("alice", &laptop).await.is_err(), "a token is no password");
+        desk.change(|file| file.set_password("alice", "another horse"));
+        desk.show(None, &laptop).await.unwrap();
+        desk.change(|file| file.entry_mut("alice")?.revoke("LAPTOP"));
+        assert!(desk.show(None, &laptop).await.is_err());
     }
 
     #[tokio::test]

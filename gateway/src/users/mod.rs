@@ -3,11 +3,11 @@
 //! ```text
 //! smtp session ─ AUTH ─► flows::reception ─► Verifier ─► User
 //!                                               ▲
-//!                                          LocalUsers ◄── users.yaml ◄── dccp-gateway user add | passwd | remove
+//!                                          LocalUsers ◄── users.yaml ◄── dccp-gateway user add | passwd | token | remove
 //! ```
 //!
-//! Words of this room: a *user* is a name with a proof, and the addresses that the user may send as; the *verifier* is whoever
-//! can tell. [`LocalUsers`] reads a file; directories and identity providers can stand in its place.
+//! Words of this room: a *user* is a name with proofs (a password, and tokens for single programs), and the addresses that the
+//! user may send as; the *verifier* is whoever can tell. [`LocalUsers`] reads a file; directories and identity providers can stand in its place.
 //!
 //! Invariants:
 //! - A verifier that cannot tell says so ([`AuthRefusal::Unavailable`]): a broken file is never a wrong password.
@@ -16,15 +16,18 @@
 //!
 //! Deliberately absent: the mechanisms (`smtp::sasl`), people's mailboxes (the mail server behind us).
 
+mod entry;
 mod file;
 mod local;
 mod password;
 mod scram;
+mod token;
 
 use async_trait::async_trait;
 use smtp::server::{AuthRefusal, Credentials, Mechanisms, ScramKeys};
 
-pub use file::{Entry, UserFile, UserFileError};
+pub use entry::Entry;
+pub use file::{UserFile, UserFileError};
 pub use local::LocalUsers;
 pub use password::PASSWORD_CHARACTERS_MIN;
 
