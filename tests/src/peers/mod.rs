@@ -23,6 +23,7 @@ mod postfix;
 mod process;
 mod sink;
 mod softhsm;
+mod thunderbird;
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ pub use port::free_port;
 pub use postfix::{Postfix, PostfixConfig};
 pub use sink::{SmtpSink, smtp_source};
 pub use softhsm::SoftHsm;
+pub use thunderbird::Thunderbird;
 
 /// How often a thing is asked that offers nothing to wait on.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
