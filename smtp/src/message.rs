@@ -20,6 +20,9 @@ const FACT_OCTETS_MAX: usize = 998;
 pub struct Limits {
     /// Octets of one header section; the largest honest ones (many Received and ARC fields) have about 100 KiB.
     pub header_octets_max: usize,
+    /// Octets of one `Content-Type` value. A file name of 255 characters in percent signs has one thousand, and it takes the
+    /// square of the length to put the pieces of its parameters together (RFC 2231 §3).
+    pub content_type_octets_max: usize,
     /// MIME nesting; forwarded as attachment a dozen times is already rare.
     pub depth_max: usize,
     /// MIME parts; a photo album has hundreds.
@@ -30,7 +33,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { header_octets_max: 256 * 1024, depth_max: 32, parts_max: 1_000, received_max: 100 }
+        Self {
+            header_octets_max: 256 * 1024,
+            content_type_octets_max: 4 * 1024,
+            depth_max: 32,
+            parts_max: 1_000,
+            received_max: 100,
+        }
     }
 }
 
@@ -132,6 +141,12 @@ pub enum MessageError {
     /// The header section of the message or of a part is too long.
     #[error("a header section has more than {max} octets")]
     HeaderTooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// The `Content-Type` of the message or of a part is too long.
+    #[error("a Content-Type has more than {max} octets")]
+    ContentTypeTooLong {
         /// The limit.
         max: usize,
     },

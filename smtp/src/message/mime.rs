@@ -1,5 +1,7 @@
 //! The MIME structure (RFC 2046 §5.1), walked once from top to bottom, without recursion and without decoding.
 //!
+//! No input costs more than a few looks at each of its octets, and one for each multipart that is open where it stands.
+//!
 //! ```text
 //! enter(entity) ── multipart ──► push its boundary ──┐
 //!      ▲        ── message/rfc822 ─► enter what is in it
@@ -21,30 +23,27 @@ pub(super) struct Structure {
     pub(super) depth: usize,
 }
 
+/// How often the walk looks at an octet besides the comparisons with open boundaries: as a header or when a part turns out
+/// to have none, while it looks for dashes, and as the rest of a line that begins with them.
+const LOOKS_PER_OCTET_MAX: usize = 4;
+
 /// Walks the message whose header section is `top`.
 pub(super) fn walk(octets: &[u8], top: &Top<'_>, limits: &Limits) -> Result<Structure, MessageError> {
-    // What cannot be read is plain text (RFC 2045 §5.2).
-    let content_type = media_type(&top.entity).map_or_else(|| "text/plain".to_owned(), |media| media.name);
-    let structure = Structure { content_type, parts: 0, depth: 0 };
-    let mut walk = Walk { octets, limits, open: Vec::new(), structure, dashes: Finder::new(b"\n--") };
-    let mut at = walk.enter(top.entity, top.body, Context { depth: 0, enclosed: false, digest: false })?;
-    while let Some(delimiter) = walk.next_delimiter(at)? {
-        at = delimiter.behind;
-        if let Some(context) = delimiter.begins {
-            let (entity, body) = walk.part_header(at)?;
-            at = walk.enter(entity, body, context)?;
-        }
-    }
-    walk.close_to(0)?;
-    Ok(walk.structure)
+    let mut walk = Walk::new(octets, limits);
+    let result = walk.run(top);
+    debug_assert!(walk.looks <= octets.len().saturating_mul(LOOKS_PER_OCTET_MAX + limits.depth_max));
+    result.map(|content_type| Structure { content_type, parts: walk.parts, depth: walk.depth })
 }
 
 struct Walk<'a> {
     octets: &'a [u8],
     limits: &'a Limits,
     open: Vec<Multipart>,
-    structure: Structure,
     dashes: Finder<'static>,
+    parts: usize,
+    depth: usize,
+    /// Octets looked at, each as often as it was: what the walk has cost.
+    looks: usize,
 }
 
 /// A multipart whose closing delimiter has not come.
@@ -72,13 +71,36 @@ struct Delimiter {
 }
 
 impl<'a> Walk<'a> {
+    fn new(octets: &'a [u8], limits: &'a Limits) -> Self {
+        let dashes = Finder::new(b"\n--");
+        Self { octets, limits, open: Vec::new(), dashes, parts: 0, depth: 0, looks: 0 }
+    }
+
+    /// From the top to the bottom; gives the type of the whole.
+    fn run(&mut self, top: &Top<'a>) -> Result<String, MessageError> {
+        // What cannot be read is plain text (RFC 2045 §5.2).
+        let media = self.media_type(&top.entity)?;
+        let content_type = media.map_or_else(|| "text/plain".to_owned(), |media| media.name);
+        let mut at =
+            self.enter(top.entity, top.body, Context { depth: 0, enclosed: false, digest: false })?;
+        while let Some(delimiter) = self.next_delimiter(at)? {
+            at = delimiter.behind;
+            if let Some(context) = delimiter.begins {
+                let (entity, body) = self.part_header(at)?;
+                at = self.enter(entity, body, context)?;
+            }
+        }
+        self.close_to(0)?;
+        Ok(content_type)
+    }
+
     /// Counts an entity and what is encapsulated in it; returns where to scan on for delimiters.
     fn enter(&mut self, entity: Entity<'a>, body: usize, context: Context) -> Result<usize, MessageError> {
         let (mut entity, mut body, mut context) = (entity, body, context);
         loop {
             self.count(context)?;
             let inner = Context { depth: context.depth + 1, ..context };
-            let encapsulates = match media_type(&entity) {
+            let encapsulates = match self.media_type(&entity)? {
                 None => context.digest,
                 Some(media) if media.name.starts_with("multipart/") => {
                     self.open_multipart(media, inner)?;
@@ -96,9 +118,9 @@ impl<'a> Walk<'a> {
 
     fn count(&mut self, context: Context) -> Result<(), MessageError> {
         let (parts_max, depth_max) = (self.limits.parts_max, self.limits.depth_max);
-        self.structure.parts += 1;
-        self.structure.depth = self.structure.depth.max(context.depth);
-        if self.structure.parts > parts_max {
+        self.parts += 1;
+        self.depth = self.depth.max(context.depth);
+        if self.parts > parts_max {
             return Err(MessageError::TooManyParts { max: parts_max });
         }
         if context.depth > depth_max { Err(MessageError::TooDeep { max: depth_max }) } else { Ok(()) }
@@ -123,7 +145,9 @@ impl<'a> Walk<'a> {
         while !self.open.is_empty() {
             let rest = self.octets.get(at..).unwrap_or_default();
             if !rest.starts_with(b"--") {
-                match self.dashes.find(rest) {
+                let found = self.dashes.find(rest);
+                self.looks += found.unwrap_or(rest.len());
+                match found {
                     Some(lf) => at += lf + 1,
                     None => return Ok(None),
                 }
@@ -132,6 +156,7 @@ impl<'a> Walk<'a> {
             let length = memchr(b'\n', line).map_or(line.len(), |lf| lf + 1);
             let text = line.get(2..length).unwrap_or_default().trim_ascii_end();
             at += length;
+            self.looks += length + text.len() * self.open.len();
             if let Some((level, closes)) = self.match_boundary(text) {
                 return self.reach(level, closes, at).map(Some);
             }
@@ -172,13 +197,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads the header section of a part, forgiving: it ends where no field stands.
-    fn part_header(&self, at: usize) -> Result<(Entity<'a>, usize), MessageError> {
+    fn part_header(&mut self, at: usize) -> Result<(Entity<'a>, usize), MessageError> {
         let max = self.limits.header_octets_max;
         let mut entity = Entity::default();
         let mut fields = Fields::new(self.octets.get(at..).unwrap_or_default());
         loop {
             let start = fields.position();
-            match fields.next() {
+            let field = fields.next();
+            self.looks += fields.position() - start;
+            match field {
                 Some(field) if field.name.starts_with(b"--") => return Ok((entity, at + start)), // a delimiter
                 Some(field) => entity.note(&field),
                 None => break,
@@ -192,10 +219,15 @@ impl<'a> Walk<'a> {
             End::Garbage => Ok((entity, at + fields.position())),
         }
     }
-}
 
-fn media_type(entity: &Entity<'_>) -> Option<MediaType> {
-    entity.content_type.and_then(header::media_type)
+    /// `None` where nothing is said, or nothing that could be read.
+    fn media_type(&self, entity: &Entity<'_>) -> Result<Option<MediaType>, MessageError> {
+        let max = self.limits.content_type_octets_max;
+        match entity.content_type {
+            Some(value) if value.len() > max => Err(MessageError::ContentTypeTooLong { max }),
+            value => Ok(value.and_then(header::media_type)),
+        }
+    }
 }
 
 fn is_message(media: &MediaType) -> bool {

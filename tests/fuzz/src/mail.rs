@@ -138,7 +138,13 @@ pub(crate) fn address(octets: &[u8]) -> bool {
 
 /// The facts of a message are bounded texts of one line.
 pub(crate) fn message(octets: &[u8]) -> bool {
-    let limits = Limits { header_octets_max: 4096, depth_max: 8, parts_max: 32, received_max: 8 };
+    let limits = Limits {
+        header_octets_max: 4096,
+        content_type_octets_max: 512,
+        depth_max: 8,
+        parts_max: 32,
+        received_max: 8,
+    };
     let Ok(facts) = read(octets, &limits) else { return false };
     assert!(facts.header_len <= octets.len().min(limits.header_octets_max));
     assert!((1..=limits.parts_max).contains(&facts.parts) && facts.depth <= limits.depth_max);
