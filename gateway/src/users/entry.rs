@@ -92,7 +92,7 @@ impl Entry {
 
     /// Whether this is one of the person's tokens, and counts at `now`.
     pub(super) fn holds(&self, token: &TokenHash, now: UnixMillis) -> bool {
-        self.tokens.iter().filter(|held| held.hash.is(token) && now < held.until).count() > 0
+        self.tokens.iter().any(|held| held.hash.is(token) && now < held.until)
     }
 
     /// The same proofs for somebody else.

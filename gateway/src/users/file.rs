@@ -206,9 +206,7 @@ impl UserFile {
     /// Whoever has this token, if it counts at `now`.
     pub(super) fn bearer(&self, token: &str, now: UnixMillis) -> Option<&User> {
         let digest = TokenHash::of(token);
-        // All are compared: how long it takes tells nothing.
-        let holders = self.entries.iter().filter(|entry| entry.holds(&digest, now));
-        holders.last().map(Entry::user)
+        self.entries.iter().find(|entry| entry.holds(&digest, now)).map(Entry::user)
     }
 
     /// Removes somebody.
