@@ -3,7 +3,7 @@
 //! | every | what |
 //! |---|---|
 //! | start | decide anew what is held for partners who are not in doubt |
-//! | second | notice partners that another process imported; give up what has expired |
+//! | second | notice partners that another process imported; give up what has expired; free the large bodies that are over |
 //! | minute | keep the epoch prekeys current and present them to partners; tell senders what is late; wake sleeping workers |
 //! | hour | purge the journal and old contacts |
 
@@ -61,6 +61,7 @@ impl Housekeeping {
                 _ = second.tick() => {
                     self.acquaintance.follow().await;
                     complain("give up what has expired", self.give_up_expired().await);
+                    complain("free large bodies", self.spool.sweep((self.clock)()).await);
                 }
                 _ = minute.tick() => {
                     self.acquaintance.rotate((self.clock)()).await;

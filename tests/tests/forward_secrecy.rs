@@ -388,6 +388,7 @@ fn arriving(from: &Did, sealed: &SealedMessage) -> NewRow {
         partner: Some(from.to_string()),
         partner_domain: "acme.test".to_owned(),
         body: sealed.bytes().clone(),
+        large: None,
         slip: None,
         summary: Vec::new(),
         message_id_tag: None,

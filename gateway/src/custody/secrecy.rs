@@ -85,6 +85,7 @@ fn arrival(key_id: &KeyId) -> NewRow {
         partner: Some(GLOBEX.to_owned()),
         partner_domain: "globex.test".to_owned(),
         body: Bytes::from_static(b"sealed"),
+        large: None,
         slip: None,
         summary: Vec::new(),
         message_id_tag: None,

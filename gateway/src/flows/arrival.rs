@@ -147,6 +147,7 @@ impl Arrivals {
             partner: Some(from.to_string()),
             partner_domain: domain,
             body: Bytes::clone(sealed.bytes()),
+            large: None,
             slip: None,
             summary: Summary::unread().seal(self.custody.vault()),
             message_id_tag: None,

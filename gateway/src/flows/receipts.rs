@@ -313,6 +313,7 @@ impl Answering {
             sealed_to: None,
             size: sealed.bytes().len() as u64,
             body: sealed.bytes().clone(),
+            large: None,
             slip: None,
             summary: Summary::unread().seal(self.sealer.custody.vault()),
             message_id_tag: None,

@@ -183,6 +183,7 @@ impl Reporter {
             partner: None,
             partner_domain,
             body: vault.seal(purpose::MAIL, &mail.encode()).into(),
+            large: None,
             slip: None,
             summary: Summary { from: String::new(), to, message_id: None }.seal(vault),
             message_id_tag: None,

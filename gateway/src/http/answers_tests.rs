@@ -66,6 +66,7 @@ impl Gateway {
             partner: None,
             partner_domain: domain.into(),
             body: Bytes::from_static(b"sealed"),
+            large: None,
             slip: None,
             summary: summary.seal(vault),
             message_id_tag: Some(vault.tag(purpose::MESSAGE_ID, b"budget@acme.example")),

@@ -109,6 +109,7 @@ impl TlsReporting {
             partner: None,
             partner_domain: to.domain().to_owned(),
             body: vault.seal(purpose::MAIL, &mail.encode()).into(),
+            large: None,
             slip: None,
             summary: Summary { from: String::new(), to: vec![to.to_string()], message_id: None }.seal(vault),
             message_id_tag: None,

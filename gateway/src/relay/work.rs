@@ -120,6 +120,7 @@ impl Work {
             partner: Some(partner.did().to_string()),
             partner_domain: partner.domain().to_owned(),
             body: body.into(),
+            large: None,
             slip,
             summary: Summary { from, to: pending, message_id }.seal(vault),
             message_id_tag: self.due.row.message_id_tag,

@@ -38,6 +38,28 @@ pub const BATCH_BYTES_MAX: usize = 16 << 20;
 /// in their own tasks, where SMTP and overlay limits see them.
 pub const JOBS_WAITING_MAX: usize = 4 * BATCH_JOBS_MAX;
 
+/// Bytes of jobs that may wait for the writer or be in its hands: two full batches, so that one gathers while the other is
+/// synced. Whoever brings more waits with it, and does not make more.
+pub const JOBS_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+
+/// Chunks of one large body that wait for the writer: 2 MiB share a sync, and no mail waits long behind one.
+pub const CHUNKS_UNANSWERED_MAX: usize = 8;
+
+/// Bytes of large bodies that came from one partner before their message: four of the largest mails.
+pub const STAGED_BYTES_PER_PARTNER_MAX: u64 = 256 << 20;
+
+/// Bodies of one partner that are not whole; with the chunks of one body bounded this bounds rows too, however small they are.
+pub const STAGED_BODIES_PER_PARTNER_MAX: u64 = 64;
+
+/// Bytes of large bodies that came from all partners before their messages.
+pub const STAGED_BYTES_MAX: u64 = 1 << 30;
+
+/// How long a body that stopped arriving is kept (one hour): four times the longest pause between two attempts of a sender.
+pub const STAGED_MS_MAX: u64 = 3_600_000;
+
+/// Chunks that are deleted in one step: freeing their pages reads 4 MiB.
+pub const SWEEP_CHUNKS_MAX: usize = 16;
+
 /// Connections for look-ups. Readers never wait for the writer; this only bounds threads and page caches.
 pub const READERS_MAX: usize = 4;
 
@@ -70,7 +92,7 @@ pub const WRITER_CACHE_KIB: u32 = 64 << 10;
 pub const READER_CACHE_KIB: u32 = 8 << 10;
 
 /// Prepared statements that a connection keeps; above the number of distinct statements in this module.
-pub const STATEMENTS_KEPT: usize = 96;
+pub const STATEMENTS_KEPT: usize = 128;
 
 /// Rows that one purge or release moves in one job, so that mail never waits long behind housekeeping.
 pub const SWEEP_ROWS_MAX: usize = 500;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::bell::{Bells, Work};
 use super::claim::Wipe;
 use super::lease::Leases;
-use super::{Direction, Kind, NewRow, Note, RowId, SpoolError, State, journal, time};
+use super::{Direction, Kind, LargeBody, NewRow, Note, RowId, SpoolError, State, journal, time};
 
 /// Where a job does its work. Everything here is undone if the job or its batch fails.
 pub(super) struct Desk<'a> {
@@ -25,6 +25,7 @@ pub(super) struct Effects {
     rings: Vec<Work>,
     tallies: Tallies,
     wipe: Option<Wipe>,
+    passes_through: bool,
 }
 
 /// Differences to the counts, per direction and state: (rows, bytes).
@@ -39,6 +40,7 @@ pub(super) struct Standing {
     pub(super) kind: Kind,
     pub(super) state: State,
     pub(super) body_bytes: i64,
+    pub(super) large: Option<LargeBody>,
     pub(super) expires_at: i64,
 }
 
@@ -90,6 +92,9 @@ impl Desk<'_> {
         self.conn
             .prepare_cached("INSERT INTO bodies (row, slip, body) VALUES (?1, ?2, ?3)")?
             .execute(params![seq, new.slip, new.body.as_ref()])?;
+        if let Some(large) = new.large {
+            self.refer(seq, large, new.partner.as_deref())?;
+        }
         journal::append(self.conn, seq, notes)?;
         self.effects.tallies.add(new.direction, new.state, 1, time::len_to_sql(new.body.len()));
         self.announce(new);
@@ -111,7 +116,7 @@ impl Desk<'_> {
     pub(super) fn standing(&self, id: RowId) -> Result<Standing, SpoolError> {
         self.conn
             .prepare_cached(
-                "SELECT seq, queue_id, direction, kind, state, body_bytes, expires_at FROM rows WHERE id = ?1",
+                "SELECT seq, queue_id, direction, kind, state, body_bytes, large, expires_at FROM rows WHERE id = ?1",
             )?
             .query_row([id], |row| {
                 Ok(Standing {
@@ -121,7 +126,8 @@ impl Desk<'_> {
                     kind: row.get(3)?,
                     state: row.get(4)?,
                     body_bytes: row.get(5)?,
-                    expires_at: row.get(6)?,
+                    large: row.get(6)?,
+                    expires_at: row.get(7)?,
                 })
             })
             .optional()?
@@ -200,6 +206,15 @@ impl Effects {
 
     pub(super) fn wipe(&self) -> Option<Wipe> {
         self.wipe
+    }
+
+    /// What this job writes is large and is not looked at again soon: its pages need not stay in memory.
+    pub(super) fn pass_through(&mut self) {
+        self.passes_through = true;
+    }
+
+    pub(super) fn passes_through(&self) -> bool {
+        self.passes_through
     }
 
     pub(super) fn tallies(&self) -> &Tallies {

@@ -17,6 +17,12 @@ pub enum SpoolError {
     /// The disk answered with an error. The batch was rolled back; the writer goes on.
     #[error("the spool's disk failed: {0}")]
     Io(String),
+    /// Too much of what a partner's gateway sends, or all of them send, is not whole yet.
+    #[error("too many large bodies have begun to arrive and are not whole")]
+    StagedEnough,
+    /// The large body that a row names is not here, or not all of it.
+    #[error("the large body is not here as a whole")]
+    BodyMissing,
     /// Another process (the command line) kept the database locked for longer than we wait.
     #[error("the spool is locked by another process")]
     Busy,
@@ -106,7 +112,10 @@ impl SpoolError {
     /// Whether the same request may succeed later: SMTP answers `4xx`, the overlay "not now".
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Full | Self::Io(_) | Self::Busy | Self::Closed)
+        matches!(
+            self,
+            Self::Full | Self::Io(_) | Self::StagedEnough | Self::BodyMissing | Self::Busy | Self::Closed
+        )
     }
 
     /// Whether the whole batch is lost with the job that met this error, because the disk and not the job is at fault.

@@ -12,13 +12,13 @@ macro_rules! row_columns {
     () => {
         "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag, digest, size, \
          body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining, lane, next_hop, \
-         held_by"
+         held_by, large"
     };
 }
 pub(super) use row_columns;
 
 /// How many columns that is: the next one stands at this index.
-pub(super) const COLUMNS: usize = 23;
+pub(super) const COLUMNS: usize = 24;
 
 /// How many rows stand in one state, and the bytes that rest for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -338,6 +338,7 @@ pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         lane: row.get(20)?,
         next_hop: row.get(21)?,
         held_by: row.get(22)?,
+        large: row.get(23)?,
     })
 }
 

@@ -20,6 +20,7 @@
 //! - An `Ok` is durable: after it, no crash loses or undoes what was asked.
 //! - All of a job is kept, or nothing of it. A failing job does not touch the jobs beside it.
 //! - A row that has not ended has a body; a row that has ended has none, and never moves again.
+//! - A row that names a large body is kept only with all of it; the body stays until the last such row has ended.
 //! - A row is in at most one worker's hands. Leases live in memory: after a crash every row is simply due again.
 //! - Nothing clear rests: the spool stores what others sealed, private keys among them, and opens none of it.
 //!
@@ -37,6 +38,7 @@ mod due;
 mod entry;
 mod error;
 mod journal;
+mod large;
 mod late;
 mod lease;
 mod look;
@@ -57,7 +59,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use audit::{AuditEntry, AuditFault, Audited};
 pub use bell::Work;
@@ -67,6 +69,7 @@ pub use database::Lock;
 pub use dccp::UnixMillis;
 pub use error::SpoolError;
 pub use journal::{Note, Stage};
+pub use large::{Draft, Large, LargeBody, LargeCounts};
 pub use look::{Backlog, Count, Counts, Trouble};
 pub use orders::{Act, Declined, Order};
 pub use purge::Purged;
@@ -77,8 +80,9 @@ pub use row::{
 pub use stats::{BATCH_BUCKETS, StatsSnapshot};
 
 use bell::Bells;
-use config::JOBS_WAITING_MAX;
+use config::{JOBS_BYTES_MAX, JOBS_WAITING_MAX};
 use desk::Desk;
+use large::Drafts;
 use lease::Leases;
 use readers::Readers;
 use stats::Stats;
@@ -91,11 +95,14 @@ pub struct Spool(Arc<Shared>);
 
 struct Shared {
     jobs: mpsc::Sender<Command>,
+    /// Bytes that jobs may hold.
+    room: Arc<Semaphore>,
     readers: Arc<Readers>,
     leases: Arc<Leases>,
     bells: Arc<Bells>,
     stats: Arc<Stats>,
     turns: Arc<Turns>,
+    drafts: Drafts,
     config: SpoolConfig,
 }
 
@@ -210,11 +217,13 @@ impl Spool {
         let stop = jobs.clone().try_reserve_owned().ok();
         let shared = Shared {
             jobs,
+            room: Arc::new(Semaphore::new(JOBS_BYTES_MAX)),
             readers: Arc::new(Readers::new(path.to_path_buf())),
             leases: Arc::new(Leases::new(config.lease)),
             bells: Arc::new(Bells::new()),
             stats: Arc::new(Stats::default()),
             turns: Arc::new(Turns::default()),
+            drafts: Drafts::default(),
             config,
         };
         let writer = Writer {
@@ -243,10 +252,24 @@ impl Spool {
         demand: Demand,
         work: impl FnOnce(&mut Desk<'_>) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
-        let (reply, answer) = oneshot::channel();
-        let job = Errand { bytes, demand, work: Some(work), done: None, reply };
-        self.0.jobs.send(Command::Do(Box::new(job))).await.map_err(|_closed| SpoolError::Closed)?;
+        let answer = self.hand_in(bytes, demand, work).await?;
         answer.await.unwrap_or(Err(SpoolError::Closed))
+    }
+
+    /// Gives the writer a job; the answer comes when it is durable.
+    async fn hand_in<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        demand: Demand,
+        work: impl FnOnce(&mut Desk<'_>) -> Result<T, SpoolError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, SpoolError>>, SpoolError> {
+        let share = u32::try_from(bytes.min(JOBS_BYTES_MAX)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.0.room).acquire_many_owned(share).await;
+        let room = room.map_err(|_closed| SpoolError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Errand { bytes, demand, work: Some(work), done: None, reply, _room: room };
+        self.0.jobs.send(Command::Do(Box::new(job))).await.map_err(|_closed| SpoolError::Closed)?;
+        Ok(answer)
     }
 
     async fn look_up<T: Send + 'static>(
@@ -262,6 +285,10 @@ impl Spool {
 
     fn bells(&self) -> &Bells {
         &self.0.bells
+    }
+
+    fn drafts(&self) -> &Drafts {
+        &self.0.drafts
     }
 
     fn config(&self) -> &SpoolConfig {

@@ -1,41 +1,50 @@
 //! The words of the spool: a row, its kind, its state, and how a row enters and leaves.
 
-use std::fmt;
-
 use bytes::Bytes;
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
-use super::{ClaimedKey, Note, Order, UnixMillis};
+use super::{ClaimedKey, Large, LargeBody, Note, Order, UnixMillis};
 
-/// Names one row: a UUIDv7, which for outgoing mail is also the DCCP message id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowId(pub Uuid);
+/// Declares a name that is a UUID and stored as its octets.
+macro_rules! uuid_name {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Uuid);
 
-impl RowId {
-    /// A fresh id for a row that begins now.
-    #[must_use]
-    pub fn fresh() -> Self {
-        Self(Uuid::now_v7())
-    }
+        impl $name {
+            /// A fresh one, for what begins now.
+            #[must_use]
+            pub fn fresh() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl rusqlite::types::ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                let octets = rusqlite::types::ValueRef::Blob(self.0.as_bytes());
+                Ok(rusqlite::types::ToSqlOutput::Borrowed(octets))
+            }
+        }
+
+        impl rusqlite::types::FromSql for $name {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                <[u8; 16]>::column_result(value).map(|bytes| Self(Uuid::from_bytes(bytes)))
+            }
+        }
+    };
 }
+pub(in crate::spool) use uuid_name;
 
-impl fmt::Display for RowId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl ToSql for RowId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.0.as_bytes())))
-    }
-}
-
-impl FromSql for RowId {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        <[u8; 16]>::column_result(value).map(|bytes| Self(Uuid::from_bytes(bytes)))
-    }
+uuid_name! {
+    /// Names one row: a UUIDv7, which for outgoing mail is also the DCCP message id.
+    RowId
 }
 
 /// Declares an enum that is stored as a small number and shown as a word. Numbers are for ever.
@@ -210,6 +219,8 @@ pub struct NewRow {
     pub partner_domain: String,
     /// The sealed octets.
     pub body: Bytes,
+    /// The large body that it names.
+    pub large: Option<Large>,
     /// The return slip, sealed to ourselves: what a failure report needs. Dropped with the body.
     pub slip: Option<Vec<u8>>,
     /// What a trace shows, sealed to ourselves. Kept after the end.
@@ -272,8 +283,10 @@ pub struct Row {
     pub digest: [u8; 32],
     /// Bytes of the message as people count them.
     pub size: u64,
-    /// Bytes that rest on disk for it; 0 after the end.
+    /// Bytes that rest on disk for it alone; 0 after the end.
     pub body_bytes: u64,
+    /// The large body that it names, until the end.
+    pub large: Option<LargeBody>,
     /// How often it was put off.
     pub attempts: u32,
     /// When it was accepted.

@@ -78,6 +78,9 @@ impl Desk<'_> {
         }
         self.owe(end.receipt.as_ref())?;
         self.beget(end.id, &end.new_rows)?;
+        if let Some(body) = row.large {
+            self.leave(row.seq, body)?; // after what was begotten, which may refer to it
+        }
         self.finish_move(end.id, &row, end.state, &end.notes)
     }
 

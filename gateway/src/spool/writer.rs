@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::SpoolError;
 use super::bell::Bells;
@@ -21,6 +21,7 @@ use super::claim::Wipe;
 use super::config::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, BUSY_TIMEOUT, PAGE_BYTES, WIPE_DELAY, WIPE_PATIENCE};
 use super::desk::{Desk, Effects, Tallies};
 use super::disk;
+use super::large::forget_pages;
 use super::lease::Leases;
 use super::stats::Stats;
 
@@ -69,6 +70,8 @@ pub(super) struct Errand<W, T> {
     pub(super) work: Option<W>,
     pub(super) done: Option<T>,
     pub(super) reply: oneshot::Sender<Result<T, SpoolError>>,
+    /// What it holds of the bytes that may wait.
+    pub(super) _room: OwnedSemaphorePermit,
 }
 
 impl<W, T> Job for Errand<W, T>
@@ -164,6 +167,7 @@ impl Writer {
         match self.transact(batch, &mut performed) {
             Ok(()) => {
                 self.wipe(&performed);
+                self.forget(&performed);
                 self.answer_durable(performed);
             }
             Err(error) => self.answer_lost(performed, &error),
@@ -181,6 +185,15 @@ impl Writer {
         let overdue = self.unwiped_since.is_some_and(|since| since.elapsed() >= WIPE_DELAY);
         if (overdue || wipe == Some(Wipe::Now)) && self.fold_back_within(WIPE_PATIENCE) {
             self.unwiped_since = None;
+        }
+    }
+
+    /// Lets go of the pages of large bodies: they passed through, and the page cache is for the indexes.
+    fn forget(&self, performed: &[Performed]) {
+        let mut durable = performed.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
+        if durable.any(Effects::passes_through) {
+            // Nothing but memory depends on it.
+            _ = forget_pages(&self.conn);
         }
     }
 

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateway::spool::{
-    Direction, NewRow, Note, PendingReceipt, RowId, Settlement, Spool, SpoolConfig, Stage, State, UnixMillis,
+    Direction, Large, NewRow, Note, PendingReceipt, RowId, Settlement, Spool, SpoolConfig, Stage, State,
+    UnixMillis,
 };
 use uuid::Uuid;
 
@@ -16,6 +17,9 @@ use crate::fixture::{GLOBEX, NOW, arrival, mail};
 const CHILD: &str = "SPOOL_CRASH_CHILD";
 
 const KILLS: u64 = 6;
+
+/// Of each large body.
+const CHUNKS: usize = 20;
 
 #[tokio::test]
 async fn whatever_was_answered_survives_a_kill_at_any_moment() {
@@ -70,6 +74,13 @@ async fn check(path: &Path, answered: &[Answer]) {
     assert_eq!(halves(unkeyed).await, 0, "each end has its replay key");
     let miscounted = "SELECT (SELECT count(*) FROM rows) - (SELECT sum(rows) FROM tallies)";
     assert_eq!(halves(miscounted).await, 0, "the counters are true");
+    let torn = "SELECT count(*) FROM rows WHERE large IS NOT NULL
+                AND (SELECT count(*) FROM chunks WHERE body = large) <> 20";
+    assert_eq!((halves(torn).await, CHUNKS), (0, 20), "a row has all of its large body");
+    spool.sweep(NOW).await.unwrap();
+    let orphans =
+        "SELECT count(*) FROM chunks WHERE body NOT IN (SELECT large FROM rows WHERE large IS NOT NULL)";
+    assert_eq!(halves(orphans).await, 0, "a large body has a row");
     guard.close().await;
 }
 
@@ -116,7 +127,9 @@ async fn the_child_that_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let config = SpoolConfig { free_bytes_min: 0, ..SpoolConfig::default() };
     let (spool, _guard) = Spool::open(path, config).unwrap();
-    let workers: Vec<_> = (0..8).map(|worker| tokio::spawn(work(spool.clone(), worker % 2 == 0))).collect();
+    let mut workers: Vec<_> =
+        (0..8).map(|worker| tokio::spawn(work(spool.clone(), worker % 2 == 0))).collect();
+    workers.push(tokio::spawn(work_on_large_mail(spool.clone())));
     for worker in workers {
         worker.await.unwrap();
     }
@@ -146,6 +159,21 @@ async fn work(spool: Spool, accepts: bool) {
             spool.settle(end).await.unwrap();
             println!("settled {id}");
         }
+    }
+}
+
+/// Writes large bodies for ever, each with its row, and says so only after the row is kept.
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
+async fn work_on_large_mail(spool: Spool) {
+    loop {
+        let mut draft = spool.draft();
+        for _ in 0..CHUNKS {
+            draft.put(vec![3; 9_000].into()).await.unwrap();
+        }
+        let row = NewRow { large: Some(Large::Kept(draft.whole().await.unwrap())), ..mail() };
+        let (id, note) = (row.id, Note::new(NOW, Stage::Received, ""));
+        spool.accept(vec![row], vec![(id, note)]).await.unwrap();
+        println!("accepted {id}");
     }
 }
 

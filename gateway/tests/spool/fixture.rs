@@ -117,6 +117,7 @@ pub(crate) fn mail() -> NewRow {
         partner: Some(GLOBEX.to_owned()),
         partner_domain: "globex.example".to_owned(),
         body: Bytes::from(vec![0xAB; 12_000]),
+        large: None,
         slip: Some(b"a sealed slip".to_vec()),
         summary: b"a sealed summary".to_vec(),
         message_id_tag: None,

@@ -163,7 +163,7 @@ async fn a_real_disk_that_is_full_loses_nothing_that_was_promised() {
     guard.close().await;
 }
 
-async fn limit_pages(spool: &Spool, pages: u32) {
+pub(crate) async fn limit_pages(spool: &Spool, pages: u32) {
     spool
         .write(move |conn| {
             conn.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))

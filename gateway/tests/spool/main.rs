@@ -7,6 +7,7 @@ mod files;
 mod fixture;
 mod full;
 mod keeping;
+mod large;
 mod model;
 mod moves;
 mod orders;

@@ -44,6 +44,7 @@ pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
         partner: None,
         partner_domain: sender_domain,
         body: vault.seal(purpose::MAIL, &mail.encode()).into(),
+        large: None,
         slip: slip.map(|slip| slip.seal(vault)),
         summary: Summary { from, to, message_id: message_id.map(str::to_owned) }.seal(vault),
         message_id_tag: message_id.map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),

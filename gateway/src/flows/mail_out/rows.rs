@@ -187,6 +187,7 @@ impl MailOut {
             partner,
             partner_domain: domain,
             body,
+            large: None,
             slip: Some(slip(letter, mail).seal(vault)),
             summary: Summary { from, to, message_id: letter.message_id.clone() }.seal(vault),
             message_id_tag: letter
