@@ -16,8 +16,10 @@
 //! (`policies`).
 
 pub mod acquaintance;
+pub mod agents;
 pub mod alarm;
 pub mod aliases;
+mod allowance;
 pub mod certificates;
 pub mod cli;
 pub mod clock;

@@ -34,6 +34,7 @@
 pub mod address;
 pub mod authenticity;
 pub mod client;
+pub mod compose;
 pub mod dsn;
 pub mod message;
 pub mod reply;

@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | user … | keys … | dkim … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | agent … | user … | keys … | dkim … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -10,6 +10,7 @@
 //! | 3 | the configuration has problems; standard error lists all of them |
 //! | 4 | `partner import`: the domain is pinned to somebody else; the mail is held until a person decides |
 
+mod agent;
 mod ask;
 mod did;
 mod dkim;
@@ -40,6 +41,7 @@ use crate::clock;
 use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
+use agent::AgentCommand;
 use did::DidCommand;
 use dkim::DkimCommand;
 pub use init::InitArgs;
@@ -78,6 +80,9 @@ enum Command {
     /// Give people DIDs of their own, and decide who may learn of them.
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Software of ours: give it an address, a DID and a token.
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// People who may submit mail through this gateway with a password.
     #[command(subcommand)]
     User(UserCommand),
@@ -166,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Did(command) => did::did(command, &config, clock::system()),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
         Command::Person(command) => person::person(command, &config, clock::system()),
+        Command::Agent(command) => agent::agent(command, &config, clock::system()),
         Command::User(command) => user::user(command, &config),
         Command::Keys(command) => keys::keys(&command, &config),
         Command::Dkim(command) => dkim::dkim(&command, &config, clock::system()),

@@ -38,6 +38,7 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     retry_delays_are_in_order(leaves, problems);
     a_token_is_named_if_it_is_asked(leaves, problems);
     ours_and_others_are_told_apart(leaves, problems);
+    agents_live_in_domains_of_their_own(leaves, problems);
 }
 
 /// Values against the machine: files, their permissions and contents, the data folder.
@@ -186,6 +187,29 @@ fn ours_and_others_are_told_apart(leaves: &[Leaf], problems: &mut Vec<Problem>) 
             continue;
         };
         problems.push(Problem::at(leaf.at, &leaf.path, format!("{} {what}", text(leaf)), advice));
+    }
+}
+
+/// In the main domain people live, and mail for others is not ours to take.
+fn agents_live_in_domains_of_their_own(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let also: Vec<_> =
+        leaves.iter().filter(|leaf| leaf.path.starts_with("organisation.also")).map(text).collect();
+    let named: Vec<_> = leaves.iter().filter(|leaf| leaf.path.starts_with("agents.domains")).collect();
+    for leaf in &named {
+        if !also.iter().any(|domain| domain.eq_ignore_ascii_case(text(leaf))) {
+            let what = format!("{} is no domain of `organisation.also`.", text(leaf));
+            let advice = "Add it there, and run `dccp-gateway did update` so that partners know it.";
+            problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
+        }
+    }
+    if let Some(door) = leaf(leaves, "agents.listen").filter(|_| named.is_empty()) {
+        let what = "is a door for agents, but there is no domain that they could be in.";
+        problems.push(Problem::at(
+            door.at,
+            &door.path,
+            what,
+            "Add `domains: [agents.your.domain]` below `agents:`.",
+        ));
     }
 }
 

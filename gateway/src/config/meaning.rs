@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::agents::Agents;
 use super::master::{Master, MasterFrom};
 use super::model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,
@@ -117,13 +118,14 @@ impl Config {
             },
             outside: Outside::example(),
             aliases: Some("aliases.yaml".into()),
+            agents: Agents::example(),
             control: Control::default(),
             log: Log::default(),
             shutdown_grace_s: Config::shutdown_grace_s_default(),
         }
     }
 
-    /// The example without what a new gateway has none of: rules, marks, aliases, doors for people and the outside, an
+    /// The example without what a new gateway has none of: rules, marks, aliases, agents, doors for people and the outside, an
     /// HTTPS door, trust anchors and roots of its own, a token, users.
     pub fn fresh() -> Config {
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
@@ -132,6 +134,7 @@ impl Config {
             smtp: Smtp::fresh(),
             policies: Policies::default(),
             aliases: None,
+            agents: Agents::default(),
             publication: None,
             finding: Finding::default(),
             users: Users::default(),

@@ -18,6 +18,7 @@
 //!
 //! Deliberately absent: environment variables, includes, hot reload, secrets in the file.
 
+mod agents;
 mod checks;
 mod fit;
 mod master;
@@ -36,6 +37,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use agents::Agents;
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::agents::Agents;
 use super::master::Master;
 use super::outside::{MustEncrypt, Outside};
 use super::smtp::Smtp;
@@ -64,6 +65,9 @@ pub struct Config {
     #[serde(default)]
     #[schemars(with = "Option<text::File>")]
     pub aliases: Option<PathBuf>,
+    /// Software of ours that has an address, and takes and sends mail over HTTP.
+    #[serde(default)]
+    pub agents: Agents,
     /// The console, the control API, health and metrics.
     #[serde(default)]
     pub control: Control,

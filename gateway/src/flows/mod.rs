@@ -5,9 +5,11 @@
 //! reception  smtp session   ─► mail_out | mail_home, by the door
 //! mail_out   smtp session   ─► seal per partner        ─► spool ─► 250            (origin)
 //!                           └► outside: to ourselves    ─► spool ─► 250
+//! agent_out  an agent, HTTP ─► mail_out
 //! mail_home  smtp session   ─► who sent it, decide     ─► spool ─► 250            (from the outside world)
 //! arrival    overlay stream ─► spool                   ─► overlay acknowledgement (destination)
 //! mail_in    spool          ─► open, decide, hand over ─► receipt                 (destination)
+//!                                           └► agents: into their inboxes
 //! receipts   spool          ─► settle the originals    ─► report on failure       (origin)
 //! report     final failure  ─► RFC 3464 report         ─► spool, for our own mail server
 //! ```
@@ -21,12 +23,16 @@ use dccp::message::FsClass;
 use dccp::seal::SealedMessage;
 use federation::Directory;
 use policies::{Decision, Rules};
+use smtp::address::Address;
+use smtp::reply::Reply;
 use tokio::sync::watch;
 
+use crate::agents::Agents;
 use crate::aliases::Aliases;
 use crate::partners::Partners;
 use crate::queue::standing::Standing;
 
+pub mod agent_out;
 pub mod arrival;
 pub mod envelope;
 pub mod loops;
@@ -88,6 +94,21 @@ impl Knowledge {
             aliases: self.aliases.borrow().clone(),
             rules: self.rules.clone(),
             standing: self.standing.borrow().clone(),
+        }
+    }
+}
+
+/// Whether a recipient that was named may be one: in an agents' domain only agents are. The error is the reply.
+async fn expect_agent(agents: &Agents, to: &Address) -> Result<(), Reply> {
+    if !agents.own(to.as_str()) {
+        return Ok(());
+    }
+    match agents.knows(to.as_str()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(replies::no_such_agent()),
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be found out who is an agent; the client was told to try again");
+            Err(replies::not_ready())
         }
     }
 }

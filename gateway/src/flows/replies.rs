@@ -31,6 +31,11 @@ pub(super) fn too_many_recipients() -> Reply {
     )
 }
 
+/// RFC 3463 §3.2: X.1.1, bad destination mailbox address.
+pub(super) fn no_such_agent() -> Reply {
+    Reply::new(550, Enhanced(5, 1, 1), "No agent has this address")
+}
+
 /// Something of ours is not in order; the mail is welcome later.
 pub(super) fn not_ready() -> Reply {
     Reply::new(451, Enhanced(4, 3, 0), "The gateway cannot take this mail at the moment, please try again")

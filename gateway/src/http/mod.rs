@@ -29,12 +29,15 @@ mod traces;
 pub(crate) mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
 use control::{Control, Queue};
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::metrics::Metrics;
@@ -57,6 +60,20 @@ pub struct HttpState {
     pub token: Zeroizing<String>,
     /// Names beside the loopback ones under which this server may be asked, without port.
     pub hosts: Vec<String>,
+}
+
+/// Serves the routes of another room, which has a token and bounds of bodies of its own, on a loopback listener: behind the
+/// same Host check, with the same headers, and with `patience` for answers that take their time.
+pub(crate) async fn serve_room(
+    listener: TcpListener,
+    routes: Router,
+    patience: Duration,
+    stop: CancellationToken,
+) {
+    let app = routes
+        .layer(from_fn_with_state(guard::Hosts::new(Vec::new()), guard::host))
+        .layer(from_fn(guard::security_headers));
+    server::serve_within(listener, app, stop, server::Limits::patient(patience)).await;
 }
 
 /// All routes with their guards. [`serve`] puts them on a listener; tests call them directly.

@@ -46,6 +46,17 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For a room whose answers may take as long as `patience`, for many who wait at once.
+    pub(super) fn patient(patience: Duration) -> Self {
+        let grace = patience + Self::default().grace;
+        Self { connections_max: PATIENT_CONNECTIONS_MAX, grace, ..Self::default() }
+    }
+}
+
+/// Connections of clients that wait: each costs a task and a few kilobytes.
+const PATIENT_CONNECTIONS_MAX: usize = 1_024;
+
 /// Pause after a failed `accept` (mostly: out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

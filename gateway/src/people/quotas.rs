@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dccp::{Did, UnixMillis};
 
 use super::Asker;
+use crate::allowance::{Allowance, Bucket};
 
 /// A partner writes to new people in bursts: one mail may have 1,000 recipients.
 const PARTNER: Allowance = Allowance { burst: 1000, per_minute: 300 };
@@ -14,20 +15,6 @@ const STRANGER: Allowance = Allowance { burst: 20, per_minute: 6 };
 const ALL_STRANGERS: Allowance = Allowance { burst: 200, per_minute: 120 };
 /// Strangers that are remembered: about 1 MB. A stranger that is forgotten had a full allowance.
 const STRANGERS_MAX: usize = 8192;
-
-/// A bucket of tokens.
-#[derive(Clone, Copy)]
-struct Allowance {
-    burst: u32,
-    per_minute: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Bucket {
-    /// In thousandths of a question.
-    left: u64,
-    filled_at: UnixMillis,
-}
 
 /// Who asked how much. Only partners are kept without limit: there are as many as the administrator pinned.
 pub(super) struct Quotas {
@@ -63,38 +50,6 @@ impl Quotas {
         let known = self.strangers.contains_key(peer);
         let room = known || self.strangers.len() < STRANGERS_MAX;
         room.then(|| self.strangers.entry(peer.to_vec()).or_insert(Bucket::full(STRANGER, now)))
-    }
-}
-
-/// Thousandths of a question, so that a slow trickle is not rounded away.
-const WHOLE: u64 = 1000;
-
-impl Bucket {
-    fn full(allowance: Allowance, now: UnixMillis) -> Bucket {
-        Bucket { left: u64::from(allowance.burst) * WHOLE, filled_at: now }
-    }
-
-    /// A clock that goes back fills nothing and takes nothing away.
-    fn fill(&mut self, allowance: Allowance, now: UnixMillis) {
-        let passed_ms = now.as_u64().saturating_sub(self.filled_at.as_u64());
-        let gained = passed_ms.saturating_mul(u64::from(allowance.per_minute)) * WHOLE / 60_000;
-        if gained > 0 {
-            let most = u64::from(allowance.burst) * WHOLE;
-            *self = Bucket { left: self.left.saturating_add(gained).min(most), filled_at: now };
-        }
-    }
-
-    fn is_full(&self, allowance: Allowance, now: UnixMillis) -> bool {
-        let mut filled = *self;
-        filled.fill(allowance, now);
-        filled.left >= u64::from(allowance.burst) * WHOLE
-    }
-
-    fn take(&mut self, allowance: Allowance, now: UnixMillis) -> bool {
-        self.fill(allowance, now);
-        let left = self.left.checked_sub(WHOLE);
-        self.left = left.unwrap_or(self.left);
-        left.is_some()
     }
 }
 
@@ -144,7 +99,7 @@ mod tests {
     fn a_full_table_forgets_only_those_who_have_their_whole_allowance_back() {
         let mut quotas = Quotas::new(NOW);
         for number in 0..u32::try_from(STRANGERS_MAX).unwrap() {
-            let spent = Bucket { left: 0, filled_at: NOW };
+            let spent = Bucket::empty(NOW);
             quotas.strangers.insert(number.to_be_bytes().to_vec(), spent);
         }
         assert!(!quotas.take(&stranger(1_000_000), NOW), "there is no room");

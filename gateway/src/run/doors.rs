@@ -10,11 +10,13 @@ use tokio::net::TcpListener;
 
 use super::ground::Ground;
 use super::{Error, Stops};
+use crate::agents::door::{self, Door, SendRates};
 use crate::certificates::Certificates;
 use crate::config::tls::TlsError;
 use crate::config::{self, MailDoor, Network, SmtpLimits, Tls};
 use crate::courier;
 use crate::exchange::Exchange;
+use crate::flows::agent_out::AgentOut;
 use crate::flows::reception::Reception;
 use crate::http::HttpState;
 use crate::introductions::Room;
@@ -34,6 +36,7 @@ impl Ground {
         let mut certificates = Certificates::watched(&mut registry);
         self.open_mail_doors(&reception, &mut certificates, stops).await?;
         self.open_publication(room, &mut certificates, stops).await?;
+        self.open_to_agents(&reception, stops).await?;
         stops.doors.spawn(certificates.follow(stops.front.clone()));
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
@@ -106,6 +109,26 @@ impl Ground {
     fn mechanisms(&self, role: Role) -> Mechanisms {
         let users = if role == Role::Submission { self.users() } else { None };
         users.map_or_else(Mechanisms::new, |users| users.mechanisms())
+    }
+
+    /// The door for agents, if the configuration has one.
+    async fn open_to_agents(&self, reception: &Arc<Reception>, stops: &Stops) -> Result<(), Error> {
+        let configured = &self.config.agents;
+        let Some(address) = configured.listen else { return Ok(()) };
+        let listener = listen(address, "agents.listen").await?;
+        let door = Door {
+            agents: self.agents.clone(),
+            out: AgentOut::new(reception.clone()),
+            rates: SendRates {
+                per_minute: configured.sends_per_minute,
+                per_recipient_per_minute: configured.sends_per_recipient_per_minute,
+            },
+            message_bytes_max: configured.message_bytes_max,
+            stop: stops.front.clone(),
+            clock: self.clock,
+        };
+        stops.doors.spawn(door::serve(listener, door));
+        Ok(())
     }
 
     /// The HTTPS door, if the configuration has one.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Error, mail_server};
 use crate::acquaintance::{Acquaintance, Presented, hello};
+use crate::agents::{Agents, Bounds};
 use crate::aliases::{self, Aliases};
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -56,6 +57,7 @@ pub(super) struct Ground {
     pub(super) custody: Arc<Custody>,
     pub(super) knowledge: Knowledge,
     pub(super) partners: watch::Receiver<Arc<Partners>>,
+    pub(super) agents: Agents,
     pub(super) standing: watch::Sender<Arc<Standing>>,
     pub(super) suites: Suites,
     pub(super) sealer: Sealer,
@@ -90,6 +92,7 @@ impl Ground {
         let standing = watch::Sender::new(Arc::new(Standing::load(&spool, custody.vault()).await?));
         let rules = Arc::new(rules(&config)?);
         let knowledge = Knowledge::new(directory, seen.clone(), aliases, rules, standing.subscribe());
+        let agents = agents(&config, &spool, &custody);
         let metrics = Metrics::new(registry);
         let (suites, shelf) = (suites(&config), Shelf::default());
         let (gossip, heard) = Gossip::new(clock);
@@ -101,6 +104,7 @@ impl Ground {
             custody,
             knowledge,
             partners: seen,
+            agents,
             standing,
             suites,
             sealer,
@@ -263,6 +267,7 @@ impl Ground {
             custody: self.custody.clone(),
             spool: self.spool.clone(),
             pool: smtp::client::Pool::new(mail_server::target(&self.config)?),
+            agents: self.agents.clone(),
             receipts,
             roots: RootCache::default(),
             suites: self.suites.clone(),
@@ -355,6 +360,10 @@ impl Ground {
             clock: self.clock,
         }
     }
+}
+
+fn agents(config: &Config, spool: &Spool, custody: &Custody) -> Agents {
+    Agents::new(spool.clone(), custody.vault().clone(), &config.agents.domains, Bounds::of(&config.agents))
 }
 
 pub(super) fn spool_config(config: &Config) -> SpoolConfig {

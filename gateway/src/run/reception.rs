@@ -50,6 +50,7 @@ impl Ground {
         };
         MailOut {
             knowledge: self.knowledge.clone(),
+            agents: self.agents.clone(),
             sealer: self.sealer.clone(),
             spool: self.spool.clone(),
             courier: couriers.clone(),
@@ -71,6 +72,7 @@ impl Ground {
             knowledge: self.knowledge.clone(),
             verifier,
             recipients: inquiries.map(|target| CallAhead::new(Pool::new(target))),
+            agents: self.agents.clone(),
             custody: self.custody.clone(),
             spool: self.spool.clone(),
             metrics: self.metrics.clone(),

@@ -26,6 +26,7 @@ pub(super) const LADDER: &[&str] = &[
     include_str!("schema_queue.sql"),
     include_str!("schema_exchange.sql"),
     include_str!("schema_large.sql"),
+    include_str!("schema_agents.sql"),
 ];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.

@@ -34,11 +34,12 @@ use smtp::message::MessageFacts;
 use smtp::reply::Reply;
 use smtp::server::{MailFrom, RcptTo};
 
+use crate::agents::Agents;
 use crate::aliases::MEMBERS_MAX;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::flows::records::{Slip, queue_id_of};
-use crate::flows::{Knowledge, Snapshot, envelope, loops, replies, words};
+use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, loops, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
 use crate::spool::{Note, RowId, Spool, Stage, State};
@@ -51,6 +52,8 @@ pub struct MailHome {
     pub verifier: Verifier,
     /// Asks our mail server about recipients, if the configuration says so.
     pub recipients: Option<CallAhead>,
+    /// Which of our addresses are agents'.
+    pub agents: Agents,
     /// Seals to ourselves.
     pub custody: Arc<Custody>,
     /// Keeps.
@@ -91,8 +94,12 @@ impl MailHome {
     pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
         let Some(members) = tx.snapshot.aliases.expand(&to.address) else {
             self.decide_recipient(tx, &to.address)?;
-            // After the judge: our mail server hears of our own domains only.
-            if let Some(call_ahead) = &self.recipients {
+            let expected = expect_agent(&self.agents, &to.address).await;
+            expected.map_err(|reply| self.turn_away("agent-unknown", reply))?;
+            // After the judge: our mail server hears of our own domains only, and nothing of agents.
+            if let Some(call_ahead) =
+                self.recipients.as_ref().filter(|_| !self.agents.own(to.address.as_str()))
+            {
                 let asked = call_ahead.ask(&to.address, (self.clock)()).await;
                 asked.map_err(|reply| self.turn_away("recipient-unknown", reply))?;
             }

@@ -6,6 +6,7 @@ use dccp::mail::Mail;
 use policies::Verdict;
 
 use super::MailIn;
+use super::agents::Origin;
 use super::ask::{decide_foreign_mail, decide_foreign_recipient};
 use super::attempt::{Attempt, Leg};
 use crate::flows::records::purpose;
@@ -38,7 +39,8 @@ impl MailIn {
                 // The trace was prepended when it came in, while it was known where from.
                 Verdict::Allow(permit) => {
                     let segments = vec![work.mail.octets.clone()];
-                    self.hand_over(permit, segments, &mut work).await;
+                    let origin = Origin::clear(work.leg.id.0);
+                    self.hand_over(permit, origin, segments, &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, None).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
@@ -81,7 +83,7 @@ impl MailIn {
 }
 
 impl Leg {
-    fn of(due: &DueRow) -> Self {
+    pub(super) fn of(due: &DueRow) -> Self {
         let row = &due.row;
         Self { id: row.id, attempts: row.attempts, arrived: row.accepted_at, expires: row.expires_at }
     }

@@ -5,6 +5,7 @@
 //! recognise  sender → partner, recipients → our people                  (partners, federation)
 //! decide     per recipient, then for the whole mail                     (policies)
 //! act        hand over by SMTP or LMTP, octets untouched                (smtp::client)
+//!            agents: into their inboxes                                 (agents)
 //! note       body dropped, journal, receipt in one durable commit       (spool)
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! message expires. Who is refused meanwhile is reported at once, by a receipt that says what the others still wait for. What
 //! cannot be opened is never acknowledged as delivered.
 
+mod agents;
 mod ask;
 mod attempt;
 mod foreign;
@@ -32,6 +34,7 @@ use dccp::{Did, Suite, UnixMillis};
 use policies::{Decision, Permit, Purpose, Verdict};
 use smtp::client::Pool;
 
+use crate::agents::Agents;
 use crate::clock::{Clock, system_time};
 use crate::custody::{Custody, CustodyError};
 use crate::flows::envelope;
@@ -48,6 +51,7 @@ use crate::spool::{
     ClaimedKey, Learned, Note, Partly, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage, State,
 };
 
+use agents::Origin;
 use ask::{decide_mail, decide_recipient};
 use attempt::{Attempt, Leg};
 
@@ -61,6 +65,8 @@ pub struct MailIn {
     pub spool: Spool,
     /// Our mail server.
     pub pool: Pool,
+    /// Who does not have a mailbox there.
+    pub agents: Agents,
     /// What to do when the message turns out to be receipts.
     pub receipts: Receipts,
     /// Signatures of batches that were verified lately.
@@ -231,7 +237,8 @@ impl MailIn {
                     let trace = self.received(&work, partner.domain()) + &status;
                     let mut segments = vec![Bytes::from(trace)];
                     segments.extend(status::without_forgeries(&work.mail.octets, &self.hostname));
-                    self.hand_over(permit, segments, &mut work).await;
+                    let origin = Origin::sealed(&message, partner);
+                    self.hand_over(permit, origin, segments, &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, Some(learned)).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
@@ -300,17 +307,24 @@ impl MailIn {
         }
     }
 
-    /// The mail leaves the house in clear, towards our own mail server only: `permit` is the judge's word for it.
-    /// `segments` are what it reads, one after the other.
-    async fn hand_over(&self, permit: Permit, segments: Vec<Bytes>, work: &mut Attempt) {
+    /// The mail leaves the house in clear, towards our own mail server and our own agents only: `permit` is the judge's word
+    /// for it. `segments` are what they read, one after the other.
+    async fn hand_over(&self, permit: Permit, origin: Origin, segments: Vec<Bytes>, work: &mut Attempt) {
         let started = (self.clock)();
         if *permit.purpose() != Purpose::HandOver {
             return work.fail_pending("5.7.1", "the permit at hand does not allow handing over");
         }
-        let envelope = envelope::handed_over(&work.mail.envelope, &work.progress.pending);
-        let result = self.pool.hand_over(&envelope, &segments).await;
+        let again = self.hand_to_agents(origin, &segments, work).await;
+        if !work.progress.pending.is_empty() {
+            self.hand_to_people(&segments, work).await;
+        }
+        work.progress.pending.extend(again);
         self.metrics.stage_since(metrics::Stage::HandOver, started, (self.clock)());
-        match result {
+    }
+
+    async fn hand_to_people(&self, segments: &[Bytes], work: &mut Attempt) {
+        let envelope = envelope::handed_over(&work.mail.envelope, &work.progress.pending);
+        match self.pool.hand_over(&envelope, segments).await {
             Ok(handed_over) => work.apply(handed_over.outcomes, self.custody.vault(), (self.clock)()),
             Err(error) if error.is_permanent() => work.fail_pending("5.6.0", &error.to_string()),
             Err(error) => work.put_off(&error.to_string(), self.custody.vault(), (self.clock)()),

@@ -1,9 +1,10 @@
-//! Reports of our own on their way to our own mail server.
+//! Reports of our own on their way to our own mail server, or to the agent whose mail failed.
 
 use dccp::mail::Mail;
 use smtp::client::{HandedOver, Outcome};
 
 use super::MailIn;
+use super::attempt::{Attempt, Leg};
 use crate::flows::envelope;
 use crate::flows::records::purpose;
 use crate::spool::{DueRow, Note, Settlement, SpoolError, Stage, State};
@@ -19,6 +20,11 @@ impl MailIn {
             Ok(Ok(mail)) => mail,
             _ => return self.drop_unreadable(due).await,
         };
+        if mail.envelope.forward_paths.iter().any(|to| self.agents.own(to)) {
+            let mut work = Attempt::new(Leg::of(&due), mail);
+            work.progress.pending = work.mail.envelope.forward_paths.clone();
+            return self.report_to_agent(due, work).await;
+        }
         let envelope = envelope::handed_over(&mail.envelope, &mail.envelope.forward_paths);
         let given_up = now >= due.row.expires_at;
         let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {

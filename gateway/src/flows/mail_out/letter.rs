@@ -65,7 +65,7 @@ fn received(tx: &Transaction, hostname: &str, queue_id: &str, at: UnixMillis) ->
         address: Some(tx.client.address.ip()),
         tls: tx.client.tls.as_ref(),
         by: hostname,
-        with: smtp::trace::protocol(&tx.client, tx.from.smtputf8),
+        with: tx.carrier,
         id: queue_id,
         recipients: &tx.named,
     };

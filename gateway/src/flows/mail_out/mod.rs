@@ -26,6 +26,7 @@ use smtp::address::Address;
 use smtp::reply::Reply;
 use smtp::server::{Client, MailFrom, RcptTo};
 
+use crate::agents::Agents;
 use crate::aliases::MEMBERS_MAX;
 use crate::clock::Clock;
 use crate::courier;
@@ -33,7 +34,7 @@ use crate::custody::Vault;
 use crate::flows::marks::Marking;
 use crate::flows::records::queue_id_of;
 use crate::flows::sealing::Sealer;
-use crate::flows::{Knowledge, Snapshot, loops, replies};
+use crate::flows::{Knowledge, Snapshot, expect_agent, loops, replies};
 use crate::introductions::Whereabouts;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
@@ -49,6 +50,8 @@ pub use transaction::Transaction;
 pub struct MailOut {
     /// People, partners, aliases, rules.
     pub knowledge: Knowledge,
+    /// Which of our addresses are agents'.
+    pub agents: Agents,
     /// Seals.
     pub sealer: Sealer,
     /// Keeps.
@@ -92,7 +95,9 @@ impl MailOut {
     /// # Errors
     /// The reply.
     pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
-        let members = tx.snapshot.aliases.expand(&to.address).unwrap_or_else(|| vec![to.address.clone()]);
+        let expanded = tx.snapshot.aliases.expand(&to.address);
+        let is_alias = expanded.is_some();
+        let members = expanded.unwrap_or_else(|| vec![to.address.clone()]);
         if tx.recipients.len() + members.len() > MEMBERS_MAX {
             return Err(self.turn_away("recipients", replies::too_many_recipients()));
         }
@@ -102,6 +107,10 @@ impl MailOut {
             let decision = tx.decide_recipient(&address, &place, self.law());
             if let Verdict::Refuse(refusal) = decision.verdict {
                 return Err(self.refuse(&refusal, &decision.reasons));
+            }
+            if !is_alias {
+                let expected = expect_agent(&self.agents, &address).await;
+                expected.map_err(|reply| self.turn_away("agent-unknown", reply))?;
             }
             found.push(Recipient { to: RcptTo { address, ..to.clone() }, place });
         }
@@ -134,7 +143,7 @@ impl MailOut {
     }
 
     /// From the last dot to the durable commit. The error is the reply.
-    async fn accept(&self, tx: Transaction, octets: Bytes) -> Result<String, Reply> {
+    pub(in crate::flows) async fn accept(&self, tx: Transaction, octets: Bytes) -> Result<String, Reply> {
         let arrived = (self.clock)();
         let facts = loops::read(&octets, &self.hostname)
             .map_err(|malformed| self.turn_away(malformed.rule, malformed.reply))?;

@@ -18,6 +18,8 @@ pub struct Transaction {
     pub(super) snapshot: Snapshot,
     pub(super) client: server::Client,
     pub(super) from: MailFrom,
+    /// What carried the mail to us, for the trace.
+    pub(super) carrier: &'static str,
     /// The reverse-path is one of the user's own addresses.
     pub(super) owns_sender: bool,
     /// As the client named them: what a trace field may tell.
@@ -39,7 +41,13 @@ pub(super) struct Law<'a> {
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, client: server::Client, from: MailFrom, owns_sender: bool) -> Self {
         let (named, recipients, seen) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { snapshot, client, from, owns_sender, named, recipients, seen }
+        let carrier = smtp::trace::protocol(&client, from.smtputf8);
+        Self { snapshot, client, from, carrier, owns_sender, named, recipients, seen }
+    }
+
+    /// Of a mail that came by something else than SMTP.
+    pub(in crate::flows) fn carried_by(self, carrier: &'static str) -> Self {
+        Self { carrier, ..self }
     }
 
     /// Takes a recipient in, unless it is there already.
