@@ -3,6 +3,7 @@
 
 mod certificates;
 mod faults;
+mod hostile;
 mod inquiry;
 mod login;
 mod reports;

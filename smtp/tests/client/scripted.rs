@@ -20,8 +20,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// What the server does next.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Writes these octets as they are.
+    /// Writes this as it is.
     Say(String),
+    /// Writes these octets, which are no text.
+    SayOctets(&'static [u8]),
     /// Reads one line, which must start like this.
     Read(&'static str),
     /// The same, and nothing may have come with it.
@@ -56,8 +58,8 @@ pub(crate) fn say(text: impl Into<String>) -> Step {
 }
 
 pub(crate) use Step::{
-    Abort, AnswerScram, Await, FailToSecure, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets,
-    Secure, Tell, Trickle,
+    Abort, AnswerScram, Await, FailToSecure, HalfClose, Hang, Read, ReadAlone, ReadMessage, ReadOctets, Say,
+    SayOctets, Secure, Tell, Trickle,
 };
 
 /// Greeting and EHLO or LHLO with these keywords.
@@ -176,6 +178,7 @@ async fn follow(stream: TcpStream, script: Vec<Step>) -> String {
     for step in script {
         match step {
             Step::Say(text) => peer.stream.write_all(text.as_bytes()).await.unwrap(),
+            Step::SayOctets(octets) => peer.stream.write_all(octets).await.unwrap(),
             Step::Read(start) => peer.line(start).await,
             Step::ReadAlone(start) => {
                 peer.line(start).await;
