@@ -1,5 +1,6 @@
 //! The receiving side over real sockets: what a client sees, and what the house is asked.
 
+mod bad_input;
 mod chunking;
 mod client;
 mod garbage;

@@ -223,7 +223,7 @@ pub(super) fn require_tls_needs_tls() -> Reply {
 }
 
 pub(super) fn require_tls_impossible() -> Reply {
-    Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS cannot be kept here, there is no TLS") // RFC 8689 §5
+    Reply::new(550, Enhanced(5, 7, 30), "REQUIRETLS cannot be kept here, there is no TLS") // RFC 8689 §4.2.1
 }
 
 // Who is it? (RFC 4954 §6)
