@@ -125,6 +125,27 @@ pub fn submitted(server: SocketAddr, from: &str, to: &[&str], octets: &[u8]) -> 
     reply.rsplit(' ').next().expect("a queue id").to_owned()
 }
 
+/// Sends one mail with parameters of `MAIL FROM` and `RCPT TO` (RFC 3461), which must be accepted; gives its queue id.
+pub fn submitted_asking(
+    server: SocketAddr,
+    (from, asked): (&str, &str),
+    to: &[(&str, &str)],
+    octets: &[u8],
+) -> String {
+    let mut talk = Talk::to(server);
+    let mut say = |command: String| {
+        let reply = talk.say(&command);
+        assert!(reply.starts_with(['2', '3']), "{command}: {reply}");
+    };
+    say(format!("MAIL FROM:<{from}> {asked}").trim_end().to_owned());
+    to.iter().for_each(|(to, asked)| say(format!("RCPT TO:<{to}> {asked}").trim_end().to_owned()));
+    say("DATA".to_owned());
+    talk.send(&stuffed(octets));
+    let reply = talk.reply();
+    assert!(reply.starts_with("250 "), "not accepted: {reply}");
+    reply.rsplit(' ').next().expect("a queue id").to_owned()
+}
+
 /// A plain mail from alice to bob with a Message-ID of its own.
 pub fn letter(message_id: &str, text: &str) -> Vec<u8> {
     format!(

@@ -6,5 +6,6 @@ mod outside {
     mod lab;
     mod protection;
     mod replies;
+    mod reports;
     mod tls_reports;
 }

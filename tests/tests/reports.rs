@@ -1,8 +1,8 @@
 //! What senders and recipients are told about a mail: delivered, late, and how it was protected.
 
-use tests::peers::Dovecot;
-use tests::site::{Site, TwoSites, eventually};
-use tests::submit::{Talk, letter, submitted};
+use tests::peers::{Dovecot, Postfix, PostfixConfig};
+use tests::site::{PATIENCE, Site, TwoSites, eventually, loopback};
+use tests::submit::{letter, submitted, submitted_asking};
 
 /// Alice's and bob's mail servers, and their gateways.
 struct House {
@@ -28,19 +28,7 @@ impl House {
 
 /// Alice writes to bob with these parameters of `MAIL FROM` and `RCPT TO`; the queue id.
 fn submitted_with(acme: &Site, mail: &str, rcpt: &str, octets: &[u8]) -> String {
-    let mut talk = Talk::to(acme.smtp);
-    for (command, wanted) in [
-        (format!("MAIL FROM:<alice@acme.test> {mail}"), "250"),
-        (format!("RCPT TO:<bob@globex.test> {rcpt}"), "250"),
-        ("DATA".to_owned(), "354"),
-    ] {
-        let reply = talk.say(&command);
-        assert!(reply.starts_with(wanted), "{command}: {reply}");
-    }
-    talk.send(octets);
-    let reply = talk.say(".");
-    assert!(reply.starts_with("250"), "{reply}");
-    reply.rsplit(' ').next().expect("a queue id").to_owned()
+    submitted_asking(acme.smtp, ("alice@acme.test", mail), &[("bob@globex.test", rcpt)], octets)
 }
 
 #[test]
@@ -82,6 +70,48 @@ fn a_sender_who_does_not_ask_hears_nothing_of_a_delivery() {
     house.sites.acme.await_state(&quiet, "delivered");
     house.sites.settled();
     assert!(house.alice.mailbox("alice").is_empty());
+}
+
+#[test]
+fn a_sender_hears_of_a_refused_recipient_while_the_partner_still_tries_another() {
+    let alice = Dovecot::start();
+    let access = "{nobody@globex.test=550 5.1.1 no such user}, {slow@globex.test=450 4.2.0 wait}";
+    let bobs = Postfix::start_with(
+        PostfixConfig {
+            domain: "globex.test".to_owned(),
+            relayhost: loopback(9),
+            lmtp: Some(alice.lmtp_port()),
+        },
+        &format!("smtpd_recipient_restrictions = check_recipient_access inline:{{{access}}}, permit"),
+    );
+    let deliver =
+        [format!("lmtp:127.0.0.1:{}", alice.lmtp_port()), format!("smtp:127.0.0.1:{}", bobs.port())];
+    let mut sites = TwoSites::found(&deliver[0], &deliver[1]);
+    sites.start();
+    let to = [("nobody@globex.test", ""), ("slow@globex.test", ""), ("bob@globex.test", "")];
+    let octets = letter("partly@acme.test", "hello");
+    let id = submitted_asking(sites.acme.smtp, ("alice@acme.test", ""), &to, &octets);
+    alice.await_mail("alice", 1, PATIENCE);
+    let trace = sites.acme.trace(&id).expect("a trace");
+    assert_eq!(trace["messages"][0]["state"], "sent");
+    assert!(trace.to_string().contains("1 recipient refused, others still wait"), "{trace}");
+
+    // The partner's administrator gives up on the other: alice hears of that one only.
+    eventually("the order is obeyed", || {
+        let order = ["queue", "expire", "--kind", "mail", "--why", "enough"];
+        sites.globex.command(&order).status.success().then_some(())
+    });
+    sites.acme.await_state(&id, "failed");
+    sites.settled();
+    let reports: Vec<String> = alice.await_mail("alice", 2, PATIENCE).into_iter().map(text).collect();
+    let of = |recipient: &str| reports.iter().filter(|report| report.contains(recipient)).count();
+    let [nobody, slow, bob] = ["nobody@globex.test", "slow@globex.test", "bob@globex.test"]
+        .map(|recipient| of(&format!("Final-Recipient: rfc822; {recipient}")));
+    assert_eq!((nobody, slow, bob, reports.len()), (1, 1, 0, 2), "{reports:?}");
+}
+
+fn text(octets: Vec<u8>) -> String {
+    String::from_utf8(octets).expect("a report is text")
 }
 
 #[test]

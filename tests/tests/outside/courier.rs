@@ -15,8 +15,13 @@ use super::replies::Greylist;
 const ALICE: &str = "alice@acme.test";
 
 /// Acme, whose people have their mail in the same Dovecot, and for whom clear text will do.
-fn acme(lab: &Lab) -> Site {
-    let site = Site::found("acme.test", &format!("lmtp:127.0.0.1:{}", lab.dovecot.lmtp_port()));
+pub(crate) fn acme(lab: &Lab) -> Site {
+    acme_with(lab, &format!("lmtp:127.0.0.1:{}", lab.dovecot.lmtp_port()))
+}
+
+/// The same with another mail server of its own.
+pub(crate) fn acme_with(lab: &Lab, deliver: &str) -> Site {
+    let site = Site::found("acme.test", deliver);
     site.set("dns_servers", &format!("[\"{}\"]", lab.dns.address()));
     site.set("dns_trust_anchor", lab.dns.trust_anchor().to_str().expect("a path"));
     site.set("extra_roots", roots(lab).to_str().expect("a path"));
@@ -38,7 +43,7 @@ fn write(smtp: SocketAddr, to: &[&str], subject: &str) -> String {
 }
 
 /// Everything the journal of a mail says.
-fn journal(site: &Site, id: &str) -> String {
+pub(crate) fn journal(site: &Site, id: &str) -> String {
     site.trace(id).map_or_else(String::new, |trace| trace.to_string())
 }
 
