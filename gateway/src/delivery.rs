@@ -143,6 +143,7 @@ impl Work {
                 attempts: due.row.attempts,
                 arrived: due.row.accepted_at,
                 expires: due.row.expires_at,
+                approved: due.row.approved_by.is_some(),
             }),
             _ => Self::Unreadable(due),
         }

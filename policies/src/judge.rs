@@ -13,15 +13,19 @@ const RULE_FAILED: &str = "rule-not-evaluated";
 /// The rules permit what cannot be carried safely. Our fault too.
 const NO_WAY: &str = "no-safe-way";
 
+/// A person released what the rules hold.
+const APPROVED: &str = "approved";
+
 /// Ids that the judge speaks under itself; no rule may borrow them.
-pub(crate) const RESERVED_IDS: [&str; 3] = [NO_RULE, RULE_FAILED, NO_WAY];
+pub(crate) const RESERVED_IDS: [&str; 4] = [NO_RULE, RULE_FAILED, NO_WAY, APPROVED];
 
 /// Judges a question. `allow` turns the names of the permitting rules into the value of a yes; `None` means that no safe
-/// way exists, whatever the rules say.
+/// way exists, whatever the rules say. Where a person has `approved` of the mail, a hold is a yes, if there is a safe way.
 pub(crate) fn judge<A>(
     rules: &Rules,
     asked: Result<Asked, Unaskable>,
     numbers: &Numbers,
+    approved: bool,
     allow: impl FnOnce(&[Reason]) -> Option<A>,
 ) -> Decision<A> {
     let (verdict, reasons) = match find(rules, asked) {
@@ -32,7 +36,14 @@ pub(crate) fn judge<A>(
                 None => our_fault(NO_WAY, "The rules allow this mail, but there is no safe way to carry it."),
             }
         }
-        Finding::Held(found) => (Verdict::Hold, reasons(&found, numbers)),
+        Finding::Held { law, holds } => {
+            let held = reasons(&holds, numbers);
+            let value = if approved { allow(&reasons(&law, numbers)) } else { None };
+            match value {
+                Some(value) => (Verdict::Allow(value), approval(held)),
+                None => (Verdict::Hold, held),
+            }
+        }
         Finding::Refused { decisive, reply, others } => {
             let mut found = vec![decisive];
             found.extend(others);
@@ -50,7 +61,7 @@ pub(crate) fn judge<A>(
 
 enum Finding<'r> {
     Allowed(Vec<&'r Rule>),
-    Held(Vec<&'r Rule>),
+    Held { law: Vec<&'r Rule>, holds: Vec<&'r Rule> },
     Refused { decisive: &'r Rule, reply: &'r Reply, others: Vec<&'r Rule> },
     NoRule,
     Failed,
@@ -69,7 +80,7 @@ fn find<'r>(rules: &'r Rules, asked: Result<Asked, Unaskable>) -> Finding<'r> {
     match evaluate(rules, &slice.holds, &asked) {
         None => Finding::Failed,
         Some((_, holds)) if holds.is_empty() => Finding::Allowed(found),
-        Some((_, holds)) => Finding::Held(holds),
+        Some((_, holds)) => Finding::Held { law: found, holds },
     }
 }
 
@@ -107,6 +118,12 @@ fn reasons(found: &[&Rule], numbers: &Numbers) -> Vec<Reason> {
 
 fn refusal(reply: &Reply, rule: &str, why: &str) -> Refusal {
     Refusal { code: reply.code, enhanced: reply.enhanced.clone(), text: format!("{why} (rule {rule})") }
+}
+
+/// The journal says what would have held the mail, and that it did not.
+fn approval(held: Vec<Reason>) -> Vec<Reason> {
+    let text = "A person released it from what follows.".to_owned();
+    std::iter::once(Reason { rule: APPROVED.to_owned(), text }).chain(held).collect()
 }
 
 /// A refusal that no rule text words.

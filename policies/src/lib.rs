@@ -53,7 +53,7 @@ use rules::Numbers;
 /// May this recipient be accepted? Outbound it is asked at `RCPT TO`, inbound per forward-path of an opened mail.
 pub fn decide_recipient(rules: &Rules, facts: &RecipientFacts<'_>) -> Decision<()> {
     let asked = rules.words.ask_recipient(facts);
-    judge::judge(rules, asked, &Numbers::default(), |_| {
+    judge::judge(rules, asked, &Numbers::default(), false, |_| {
         Purpose::of(&Course::of_recipient(facts)).map(|_purpose| ())
     })
 }
@@ -62,7 +62,7 @@ pub fn decide_recipient(rules: &Rules, facts: &RecipientFacts<'_>) -> Decision<(
 pub fn decide_mail(rules: &Rules, facts: &MailFacts<'_>) -> Decision<Permit> {
     let numbers = Numbers { size: facts.size, size_max: facts.size_max, recipients: facts.recipients as u64 };
     let asked = rules.words.ask_mail(facts);
-    judge::judge(rules, asked, &numbers, |reasons| {
+    judge::judge(rules, asked, &numbers, facts.approved, |reasons| {
         let purpose = Purpose::of(&Course::of_mail(facts))?;
         Some(Permit::new(purpose, reasons.iter().map(|reason| reason.rule.clone()).collect()))
     })

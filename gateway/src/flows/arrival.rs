@@ -120,6 +120,7 @@ impl Arrivals {
                     attempts: 0,
                     arrived: now,
                     expires,
+                    approved: false,
                 });
                 Kept::Durable
             }

@@ -1,7 +1,7 @@
 //! Release: a mail that was held before it was sealed (its partner's identity was in doubt) is decided anew and sealed.
 //!
 //! The clear mail existed on disk only sealed to ourselves; here it is opened, and goes the way of `mail_out` from
-//! *decide* on. While the doubt lasts the answer is *hold* again, and nothing moves.
+//! *decide* on. While the doubt lasts the answer is *hold* again, and nothing moves; what a rule held and a person released goes.
 
 use dccp::mail::Mail;
 use dccp::receipt::{Action, Outcome};
@@ -50,7 +50,7 @@ impl Release {
         let Some(partner) = did.and_then(|did| snapshot.partners.by_did(&did)) else {
             return self.refuse(due, "5.7.1", "the organisation is not a partner any more").await;
         };
-        let decision = decide_held(&snapshot, partner, &mail, self.size_max);
+        let decision = decide_held(&snapshot, partner, &mail, self.size_max, due.row.approved_by.is_some());
         let decided = Note::new((self.clock)(), Stage::Decided, words(&decision));
         match decision.verdict {
             Verdict::Hold => {

@@ -3,7 +3,7 @@
 //! | order | to what | becomes |
 //! |---|---|---|
 //! | hold | queued (or held by the judge) | held until a person releases it |
-//! | release | held | queued, due now; the judge is asked again where it was his hold |
+//! | release | held | queued, due now; the judge may still refuse it, but holds it no more |
 //! | retry | queued | due now |
 //! | reroute | what leaves by SMTP | the given next hop, or the way of its domain |
 //! | reroute | held before it was sealed | for the partner that its domain has now, decided anew |

@@ -33,6 +33,7 @@ impl Relay {
                 size: work.mail.octets.len() as u64,
                 size_max: self.size_max,
                 content_type: "",
+                approved: work.due.row.approved_by.is_some(),
             },
         )
     }

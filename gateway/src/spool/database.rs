@@ -27,6 +27,7 @@ pub(super) const LADDER: &[&str] = &[
     include_str!("schema_exchange.sql"),
     include_str!("schema_large.sql"),
     include_str!("schema_agents.sql"),
+    include_str!("schema_approval.sql"),
 ];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.

@@ -12,13 +12,13 @@ macro_rules! row_columns {
     () => {
         "seq, id, queue_id, direction, kind, state, partner, partner_domain, message_id, message_id_tag, digest, size, \
          body_bytes, attempts, accepted_at, progress_at, next_at, expires_at, summary, remaining, lane, next_hop, \
-         held_by, large"
+         held_by, large, approved_by"
     };
 }
 pub(super) use row_columns;
 
 /// How many columns that is: the next one stands at this index.
-pub(super) const COLUMNS: usize = 24;
+pub(super) const COLUMNS: usize = 25;
 
 /// How many rows stand in one state, and the bytes that rest for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -339,6 +339,7 @@ pub(super) fn row_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         next_hop: row.get(21)?,
         held_by: row.get(22)?,
         large: row.get(23)?,
+        approved_by: row.get(24)?,
     })
 }
 

@@ -27,7 +27,7 @@ pub struct Order {
 pub enum Act {
     /// Nobody works on it until a person releases it.
     Hold,
-    /// It goes on, whatever held it.
+    /// It goes on, whatever held it, and the judge does not hold it again.
     Release,
     /// It is due now.
     Retry,
@@ -176,11 +176,11 @@ impl Desk<'_> {
         };
         match act {
             Act::Hold => {
-                update("state = 2, held_by = ?3", Some(&order.by))?;
+                update("state = 2, held_by = ?3, approved_by = NULL", Some(&order.by))?;
                 Ok(State::Held)
             }
             Act::Release => {
-                update("state = 0, next_at = ?2, held_by = ?3", None)?;
+                update("state = 0, next_at = ?2, held_by = NULL, approved_by = ?3", Some(&order.by))?;
                 Ok(State::Queued)
             }
             Act::Retry => {
@@ -195,7 +195,11 @@ impl Desk<'_> {
                 Ok(row.state)
             }
             Act::Readdress(partner) => {
-                update("state = 0, next_at = ?2, held_by = NULL, partner = ?3", Some(partner))?;
+                // What was approved was the other way.
+                update(
+                    "state = 0, next_at = ?2, held_by = NULL, approved_by = NULL, partner = ?3",
+                    Some(partner),
+                )?;
                 Ok(State::Queued)
             }
         }

@@ -275,6 +275,8 @@ pub struct Row {
     pub next_hop: Option<String>,
     /// The person or the standing rule that holds it; `None` for the judge's hold, which ends with its reason.
     pub held_by: Option<String>,
+    /// The person who released it last: the judge's holds count no more for it.
+    pub approved_by: Option<String>,
     /// The DCCP message id: for outgoing rows the row's own, for arrived ones the sender's, once it was opened.
     pub message_id: Option<Uuid>,
     /// Keyed tag of the RFC 5322 Message-ID.

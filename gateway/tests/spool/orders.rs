@@ -101,6 +101,24 @@ async fn what_a_person_holds_is_released_by_a_person_only() {
 }
 
 #[tokio::test]
+async fn who_released_a_mail_is_known_until_somebody_holds_it_again() {
+    let mut house = House::new();
+    let id = house.keep(NewRow { state: State::Held, ..mail() }).await;
+    let approved = async |house: &House| house.spool.by_row_id(id).await.unwrap().unwrap().approved_by;
+    assert_eq!(approved(&house).await, None);
+    house.obeys(id, Act::Release).await.unwrap();
+    house.restart().await;
+    assert_eq!(approved(&house).await.as_deref(), Some("carol"));
+    house.obeys(id, Act::Hold).await.unwrap();
+    assert_eq!(approved(&house).await, None);
+    assert_eq!(house.spool.release_held("globex.example", later(8)).await, Ok(0), "hers to release");
+    // What goes on by itself was not looked at by anybody.
+    let doubt = house.keep(NewRow { state: State::Held, ..mail() }).await;
+    assert_eq!(house.spool.release_held("globex.example", later(8)).await, Ok(1));
+    assert_eq!(house.spool.by_row_id(doubt).await.unwrap().unwrap().approved_by, None);
+}
+
+#[tokio::test]
 async fn a_relayed_mail_remembers_the_way_that_was_chosen_for_it() {
     let mut house = House::new();
     let relay = NewRow { kind: Kind::Relay, partner: None, next_at: later(900_000), ..mail() };

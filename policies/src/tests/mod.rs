@@ -66,6 +66,7 @@ fn mail_of<'a>(recipient: &RecipientFacts<'a>) -> MailFacts<'a> {
         size: 4_096,
         size_max: 26_214_400,
         content_type: "text/plain",
+        approved: false,
     }
 }
 
@@ -243,6 +244,27 @@ fn a_local_rule_may_hold_what_the_standard_rules_allow() {
     assert_eq!(decision.verdict, Verdict::Hold);
     assert_eq!(decision.reasons[0].rule, "archives-wait");
     assert!(decide_mail(&rules, &mail_of(&alice_to(pinned(&did)))).verdict.is_allow());
+}
+
+#[test]
+fn what_a_person_approved_is_not_held_again_but_still_refused() {
+    let did = globex();
+    let local = r#"@id("archives-wait") @effect("hold") @why("Archives are looked at first.")
+        forbid (principal, action, resource) when { resource has content_type };"#;
+    let rules = Rules::with_local(local).unwrap();
+    for facts in [alice_to(pinned(&did)), bob_to(Destination::Ours)] {
+        let mail = mail_of(&facts);
+        assert_eq!(decide_mail(&rules, &mail).verdict, Verdict::Hold);
+        let decision = decide_mail(&rules, &MailFacts { approved: true, ..mail });
+        assert!(decision.verdict.is_allow(), "{decision:?}");
+        let named: Vec<_> = decision.reasons.iter().map(|reason| reason.rule.as_str()).collect();
+        assert_eq!(named, ["approved", "archives-wait"]);
+        let large = MailFacts { approved: true, size: u64::MAX, ..mail };
+        assert!(matches!(decide_mail(&rules, &large).verdict, Verdict::Refuse(_)), "never a refusal");
+    }
+    // Nobody can approve of a way that is not safe.
+    let doubtful = MailFacts { approved: true, ..mail_of(&alice_to(in_conflict(&did))) };
+    assert_eq!(decide_mail(&Rules::standard(), &doubtful).verdict, Verdict::Hold);
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub(super) fn decide_foreign_mail(
     mail: &Mail,
     recipients: usize,
     size_max: u64,
+    approved: bool,
 ) -> Decision<Permit> {
     let sender = &mail.envelope.reverse_path;
     policies::decide_mail(
@@ -65,6 +66,7 @@ pub(super) fn decide_foreign_mail(
             size: mail.octets.len() as u64,
             size_max,
             content_type: "",
+            approved,
         },
     )
 }
@@ -108,6 +110,7 @@ pub(super) fn decide_mail(
     mail: &Mail,
     recipients: usize,
     size_max: u64,
+    approved: bool,
 ) -> Decision<Permit> {
     policies::decide_mail(
         &snapshot.rules,
@@ -125,6 +128,7 @@ pub(super) fn decide_mail(
             size: mail.octets.len() as u64,
             size_max,
             content_type: "",
+            approved,
         },
     )
 }

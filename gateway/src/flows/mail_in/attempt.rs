@@ -30,6 +30,8 @@ pub(super) struct Leg {
     pub(super) arrived: UnixMillis,
     /// When it is given up.
     pub(super) expires: UnixMillis,
+    /// A person released it: the judge holds it no more.
+    pub(super) approved: bool,
 }
 
 impl Attempt {

@@ -33,7 +33,8 @@ impl MailIn {
         });
         if !work.progress.pending.is_empty() {
             let recipients = work.progress.pending.len();
-            let decision = decide_foreign_mail(&snapshot, &work.mail, recipients, self.size_max);
+            let decision =
+                decide_foreign_mail(&snapshot, &work.mail, recipients, self.size_max, work.leg.approved);
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 // The trace was prepended when it came in, while it was known where from.
@@ -85,6 +86,12 @@ impl MailIn {
 impl Leg {
     pub(super) fn of(due: &DueRow) -> Self {
         let row = &due.row;
-        Self { id: row.id, attempts: row.attempts, arrived: row.accepted_at, expires: row.expires_at }
+        Self {
+            id: row.id,
+            attempts: row.attempts,
+            arrived: row.accepted_at,
+            expires: row.expires_at,
+            approved: row.approved_by.is_some(),
+        }
     }
 }

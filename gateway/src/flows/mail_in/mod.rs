@@ -107,11 +107,14 @@ pub struct Arrived {
     pub arrived: UnixMillis,
     /// When it is given up.
     pub expires: UnixMillis,
+    /// A person released it: the judge holds it no more.
+    pub approved: bool,
 }
 
 impl Arrived {
     fn leg(&self) -> Leg {
-        Leg { id: self.id, attempts: self.attempts, arrived: self.arrived, expires: self.expires }
+        let Self { id, attempts, arrived, expires, approved, .. } = *self;
+        Leg { id, attempts, arrived, expires, approved }
     }
 }
 
@@ -229,8 +232,14 @@ impl MailIn {
             return self.hold(work, Some(learned)).await;
         }
         if !work.progress.pending.is_empty() {
-            let decision =
-                decide_mail(snapshot, partner, &work.mail, work.progress.pending.len(), self.size_max);
+            let decision = decide_mail(
+                snapshot,
+                partner,
+                &work.mail,
+                work.progress.pending.len(),
+                self.size_max,
+                row.approved,
+            );
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => {

@@ -215,7 +215,13 @@ impl MailOut {
 }
 
 /// Decides anew about a mail that was held before it was sealed: its client was believed when it was accepted.
-pub fn decide_held(snapshot: &Snapshot, partner: &Partner, mail: &Mail, size_max: u64) -> Decision<Permit> {
+pub fn decide_held(
+    snapshot: &Snapshot,
+    partner: &Partner,
+    mail: &Mail,
+    size_max: u64,
+    approved: bool,
+) -> Decision<Permit> {
     policies::decide_mail(
         &snapshot.rules,
         &MailFacts {
@@ -232,6 +238,7 @@ pub fn decide_held(snapshot: &Snapshot, partner: &Partner, mail: &Mail, size_max
             size: mail.octets.len() as u64,
             size_max,
             content_type: "",
+            approved,
         },
     )
 }

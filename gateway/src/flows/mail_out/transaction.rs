@@ -101,6 +101,7 @@ impl Transaction {
                 size: letter.size,
                 size_max: law.size_max,
                 content_type: &letter.content_type,
+                approved: false,
             },
         )
     }
