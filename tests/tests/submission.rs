@@ -87,7 +87,7 @@ fn a_program_with_a_token_needs_no_password_until_the_token_is_revoked() {
     let house = House::open();
     let issued = house.sites.acme.command(&["user", "token", "add", "alice", "laptop", "--days", "1"]);
     let token = String::from_utf8_lossy(&issued.stdout).trim().to_owned();
-    assert!(issued.status.success() && token.starts_with("dgw_"), "{issued:?}");
+    assert!(issued.status.success() && token.starts_with("dccp-user-"), "{issued:?}");
     let shows = |mechanism, implicit, token: &str| {
         house.send(("msmtp", clients::msmtp_as, mechanism, implicit), ("alice", token), &LETTER)
     };
@@ -95,7 +95,7 @@ fn a_program_with_a_token_needs_no_password_until_the_token_is_revoked() {
     shows("XOAUTH2", true, &token).expect_accepted();
     house.mailboxes.await_mail("bob", 2, PATIENCE);
     assert!(!shows("PLAIN", true, &token).accepted, "a token is no password");
-    assert!(!shows("XOAUTH2", true, "dgw_made-up").accepted);
+    assert!(!shows("XOAUTH2", true, "dccp-user-made-up").accepted);
     let listed = house.sites.acme.command(&["user", "token", "list", "alice"]);
     assert!(String::from_utf8_lossy(&listed.stdout).starts_with("laptop  until 20"), "{listed:?}");
     assert!(house.sites.acme.command(&["user", "token", "revoke", "alice", "laptop"]).status.success());

@@ -3,7 +3,7 @@
 //! A token is random, so nobody guesses it, and its digest alone is kept; a slow hash would protect nothing more.
 //!
 //! ```text
-//! token    dgw_<52 letters and digits: 256 bits in base32>       told once
+//! token    dccp-user-<52 letters and digits: 256 bits in base32>       told once
 //! at rest  sha256:<hex>
 //! ```
 
@@ -16,7 +16,7 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 /// Stands before every token, so that scanners for leaked secrets know one when they see it.
-const MARK: &str = "dgw_";
+const MARK: &str = "dccp-user-";
 const SECRET_BYTES: usize = 32;
 const FORM: &str = "sha256:";
 
@@ -78,7 +78,7 @@ mod tests {
         assert_ne!(*first, *second);
         assert!(TokenHash::of(&first).is(&kept) && !TokenHash::of(&first).is(&other));
         // RFC 6750 §2.1: a client must be able to send it.
-        assert!(first.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_'), "{}", *first);
+        assert!(first.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-'), "{}", *first);
     }
 
     #[test]
