@@ -1,9 +1,10 @@
 //! Frames: what travels on one message stream `/dccp/msg/1` between two nodes.
 //!
 //! ```text
-//! u32 length, big-endian │ one of: Hello │ Message │ Ack │ Goodbye
+//! u32 length, big-endian │ one of: Hello │ Chunk │ Message │ Ack │ Goodbye
 //! ```
 //!
+//! The chunks of a body travel in order before the message that names it; messages without one may pass between them.
 //! `Ack.upto` is cumulative: everything up to and including that sequence number is durable at the receiver, except
 //! what `refused` names.
 
@@ -12,8 +13,10 @@ use prost::encoding::{
     WireType, decode_key, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len,
 };
 
+use crate::body::{BodyDigest, CHUNK_SEALED_BYTES, is_chunk_len};
 use crate::limits::{
-    CONTROL_FRAME_BYTES_MAX, FRAME_BYTES_MAX, PREKEYS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX, REFUSALS_MAX,
+    CHUNKS_MAX, CONTROL_FRAME_BYTES_MAX, FRAME_BYTES_MAX, PREKEYS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX,
+    REFUSALS_MAX,
 };
 use crate::receipt::one_line;
 use crate::wire::{self, Malformed};
@@ -36,6 +39,15 @@ pub enum Frame {
         prekeys: Vec<Bytes>,
         /// The signed head record of the speaker's organisation, unverified; empty when it presents none.
         head: Bytes,
+    },
+    /// A sealed chunk of a body that a later message names.
+    Chunk {
+        /// Which body.
+        body: BodyDigest,
+        /// Its place in the body, from 0.
+        index: u32,
+        /// Ciphertext ‖ tag: 17 to [`CHUNK_SEALED_BYTES`] octets.
+        octets: Bytes,
     },
     /// A sealed message.
     Message {
@@ -60,7 +72,7 @@ pub enum Frame {
     },
 }
 
-/// A message that its receiver will never take.
+/// A message that its receiver does not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Which message.
@@ -71,7 +83,7 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// Why a message is refused for good.
+/// Why a message is refused: for good, but for two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalCode {
@@ -89,12 +101,14 @@ pub enum RefusalCode {
     Policy,
     /// Durable at the receiver since an earlier delivery: as good as acknowledged.
     Duplicate,
+    /// The receiver has not all of its body: for once not for good, the chunks and the message are to be sent again.
+    BodyMissing,
     /// A later version's code.
     Other(u32),
 }
 
 impl RefusalCode {
-    const NAMED: [(u32, Self); 7] = [
+    const NAMED: [(u32, Self); 8] = [
         (1, Self::Malformed),
         (2, Self::Unsupported),
         (3, Self::TooLarge),
@@ -102,6 +116,7 @@ impl RefusalCode {
         (5, Self::UnknownKey),
         (6, Self::Policy),
         (7, Self::Duplicate),
+        (8, Self::BodyMissing),
     ];
 
     /// The number on the wire.
@@ -186,14 +201,21 @@ const HELLO: u32 = 1;
 const DELIVERY: u32 = 2;
 const ACK: u32 = 3;
 const GOODBYE: u32 = 4;
+const CHUNK: u32 = 5;
+/// A chunk and the few octets around it.
+const CHUNK_FRAME_BYTES_MAX: usize = CHUNK_SEALED_BYTES + 64;
 
-/// Encodes a frame with its length in front. A sealed message is copied once; reasons are clipped to one line of
+/// Encodes a frame with its length in front. A chunk or a sealed message is copied once; reasons are clipped to one line of
 /// [`REASON_BYTES_MAX`] octets.
 pub fn encode(frame: &Frame) -> Bytes {
     match frame {
         Frame::Hello { version, node_record, prekeys, head } => {
             let (node_record, prekeys, head) = (node_record.clone(), prekeys.clone(), head.clone());
             encode_as(HELLO, &wire::Hello { version: *version, node_record, prekeys, head })
+        }
+        Frame::Chunk { body, index, octets } => {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            encode_as(CHUNK, &wire::Chunk { body, index: *index, octets: octets.clone() })
         }
         Frame::Message { seq, sealed } => {
             encode_as(DELIVERY, &wire::Delivery { seq: *seq, sealed: sealed.clone() })
@@ -225,7 +247,7 @@ fn encode_as<M: prost::Message>(kind: u32, message: &M) -> Bytes {
     out.freeze()
 }
 
-/// Decodes the body of one frame (without the length). A sealed message stays a slice of it.
+/// Decodes the body of one frame (without the length). A chunk or a sealed message stays a slice of it.
 ///
 /// # Errors
 /// Any [`FrameError`].
@@ -234,7 +256,12 @@ pub fn decode(body: Bytes) -> Result<Frame, FrameError> {
         return Err(FrameError::TooLarge(body.len()));
     }
     let (kind, message) = split_kind(body)?;
-    if kind != DELIVERY && message.len() > CONTROL_FRAME_BYTES_MAX {
+    let bytes_max = match kind {
+        DELIVERY => FRAME_BYTES_MAX,
+        CHUNK => CHUNK_FRAME_BYTES_MAX,
+        _ => CONTROL_FRAME_BYTES_MAX,
+    };
+    if message.len() > bytes_max {
         return Err(FrameError::TooLarge(message.len()));
     }
     match kind {
@@ -243,6 +270,7 @@ pub fn decode(body: Bytes) -> Result<Frame, FrameError> {
             let wire::Delivery { seq, sealed } = wire::decode(message, 2)?;
             Ok(Frame::Message { seq, sealed })
         }
+        CHUNK => decode_chunk(message),
         ACK => decode_ack(message),
         GOODBYE => {
             let wire::Goodbye { code, reason } = wire::decode(message, 2)?;
@@ -277,6 +305,18 @@ fn decode_hello(message: Bytes) -> Result<Frame, FrameError> {
         return Err(FrameError::OutOfBounds("head"));
     }
     Ok(Frame::Hello { version, node_record, prekeys, head })
+}
+
+fn decode_chunk(message: Bytes) -> Result<Frame, FrameError> {
+    let wire::Chunk { body, index, octets } = wire::decode(message, 3)?;
+    let body = body.as_ref().try_into().map_err(|_| FrameError::OutOfBounds("body"))?;
+    if index >= CHUNKS_MAX {
+        return Err(FrameError::OutOfBounds("index"));
+    }
+    if !is_chunk_len(octets.len()) {
+        return Err(FrameError::OutOfBounds("octets"));
+    }
+    Ok(Frame::Chunk { body: BodyDigest::from_bytes(body), index, octets })
 }
 
 fn decode_ack(message: Bytes) -> Result<Frame, FrameError> {

@@ -4,6 +4,9 @@
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A sealed message: the payload plus at most 3.2 % Padmé padding, the signature and the header.
 pub const SEALED_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 4 * 1024 * 1024;
+/// A sealed message at rest: before there were bodies, a mail of 64 MiB stood inside its message, and a spool may hold
+/// one that arrived then.
+pub const RESTING_BYTES_MAX: usize = 68 * 1024 * 1024;
 /// One frame of a message stream: a sealed message and the few octets around it.
 pub const FRAME_BYTES_MAX: usize = SEALED_BYTES_MAX + 64 * 1024;
 
@@ -107,7 +110,7 @@ pub const RECEIPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An enhanced status code in octets (RFC 3463 §2: at most `5.999.999`).
 pub const STATUS_BYTES_MAX: usize = 9;
 
-/// Any frame that carries no sealed message: the largest hello or acknowledgement.
+/// Any frame that carries neither a sealed message nor a chunk: the largest hello or acknowledgement.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 256 * 1024;
 /// Refusals in one acknowledgement frame: a sender with more to refuse sends another frame.
 pub const REFUSALS_MAX: usize = 256;

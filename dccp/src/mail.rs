@@ -1,4 +1,4 @@
-//! The payload of a mail: the SMTP envelope and the verbatim RFC 5322 octets.
+//! The payload of a mail: the SMTP envelope and the verbatim RFC 5322 octets, or where they are.
 //!
 //! Nothing of the octets is interpreted or changed here. Paths are bounded and free of control characters, so that a
 //! hostile partner cannot smuggle an SMTP command in one; their syntax is for `smtp` to judge.
@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
+use crate::body::{BodyOutline, BodyRef};
 use crate::limits::{ENVELOPE_ID_BYTES_MAX, FORWARD_PATHS_MAX, PATH_BYTES_MAX};
 use crate::wire::{self, Malformed};
 
@@ -22,7 +23,34 @@ pub struct Mail {
     /// Who sends to whom, as SMTP said it.
     pub envelope: MailEnvelope,
     /// The message, octet for octet.
-    pub octets: Bytes,
+    pub content: Content,
+}
+
+/// The octets of a mail (RFC 5322), or where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Few enough to travel inside: a sender keeps to [`INLINE_BYTES_MAX`](crate::limits::INLINE_BYTES_MAX).
+    Inline(Bytes),
+    /// They travel beside the message.
+    Body(BodyRef),
+}
+
+impl Content {
+    /// How many octets.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Inline(octets) => octets.len() as u64,
+            Self::Body(body) => body.size(),
+        }
+    }
+
+    /// The octets, if they are here.
+    pub fn inline(&self) -> Option<&Bytes> {
+        match self {
+            Self::Inline(octets) => Some(octets),
+            Self::Body(_) => None,
+        }
+    }
 }
 
 /// The SMTP envelope (RFC 5321 §2.3.1) and the extensions that the message needs.
@@ -62,14 +90,21 @@ pub enum MailError {
     /// What the sender asked to be told is out of bounds, or not said for each forward path.
     #[error("malformed request for reports in the envelope")]
     Wish,
+    /// The reference to a body is out of bounds, or there are octets beside it.
+    #[error("malformed reference to a body")]
+    Body,
 }
 
-/// A wish for each forward path, the envelope's six other fields and the octets.
+/// A wish for each forward path, the envelope's six other fields and the content.
 const FIELDS_MAX: usize = 2 * FORWARD_PATHS_MAX + 7;
 
 impl Mail {
     /// The payload. The octets are copied once. Receivers hold it to the limits of [`Mail::decode`].
     pub fn encode(&self) -> Bytes {
+        let (octets, body) = match &self.content {
+            Content::Inline(octets) => (octets.clone(), None),
+            Content::Body(body) => (Bytes::new(), Some(body.to_wire())),
+        };
         let MailEnvelope { reverse_path, forward_paths, body_8bit, smtputf8, .. } = self.envelope.clone();
         let mail = wire::Mail {
             reverse_path,
@@ -80,7 +115,8 @@ impl Mail {
             r#return: self.envelope.returns.map_or(0, |returns| returns as u32),
             envelope_id: self.envelope.envelope_id.clone().unwrap_or_default(),
             wishes: self.envelope.wishes.iter().map(Wish::to_wire).collect(),
-            octets: self.octets.clone(),
+            octets,
+            body,
         };
         mail.encode_to_vec().into()
     }
@@ -112,7 +148,14 @@ impl Mail {
             envelope_id: (!mail.envelope_id.is_empty()).then_some(mail.envelope_id),
             wishes: mail.wishes.into_iter().map(Wish::from_wire).collect::<Result<_, _>>()?,
         };
-        Ok(Self { envelope, octets: mail.octets })
+        let content = match mail.body {
+            None => Content::Inline(mail.octets),
+            Some(body) if mail.octets.is_empty() => {
+                Content::Body(BodyRef::from_wire(&body).ok_or(MailError::Body)?)
+            }
+            Some(_) => return Err(MailError::Body),
+        };
+        Ok(Self { envelope, content })
     }
 }
 
@@ -131,6 +174,14 @@ impl MailEnvelope {
             false => forward_paths.iter().map(wish).collect(),
         };
         Self { forward_paths: forward_paths.to_vec(), wishes, ..self.clone() }
+    }
+}
+
+/// What shows of the body that this payload refers to.
+pub(crate) fn outline_of(payload: &Bytes) -> Option<BodyOutline> {
+    match Mail::decode(payload.clone()).ok()?.content {
+        Content::Inline(_) => None,
+        Content::Body(body) => Some(body.outline()),
     }
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::body::BodyOutline;
 use crate::limits::{CONTENT_TYPE_BYTES_MAX, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX, RECIPIENTS_MAX};
+use crate::mail;
 use crate::tree::TreeHead;
 use crate::wire::{self, Malformed};
 use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
@@ -132,12 +134,25 @@ pub enum MessageError {
 const FIELDS_MAX: usize = 12 + RECIPIENTS_MAX;
 
 impl Message {
-    /// Checks what a signature cannot: bounds that both sides must agree on.
+    /// What shows of the body that the payload refers to; a mail may have one.
+    pub(crate) fn body(&self) -> Option<BodyOutline> {
+        if self.content_type == mail::CONTENT_TYPE { mail::outline_of(&self.payload) } else { None }
+    }
+
+    /// Checks a message of ours before it is sealed.
     pub(crate) fn check(&self) -> Result<(), MessageError> {
+        match self.payload.len() <= PAYLOAD_BYTES_MAX {
+            true => self.check_claims(),
+            false => Err(MessageError::OutOfBounds("payload")),
+        }
+    }
+
+    /// Checks what a signature cannot: bounds that both sides must agree on. How large the payload may be is decided
+    /// before it is read, by the octets of the sealed message.
+    fn check_claims(&self) -> Result<(), MessageError> {
         let within = |holds: bool, field| if holds { Ok(()) } else { Err(MessageError::OutOfBounds(field)) };
         let printable = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic() || octet == b' ');
         within(self.message_id.get_version_num() == 7, "message_id")?;
-        within(self.payload.len() <= PAYLOAD_BYTES_MAX, "payload")?;
         within((1..=RECIPIENTS_MAX).contains(&self.recipients.len()), "recipient_did")?;
         within((1..=CONTENT_TYPE_BYTES_MAX).contains(&self.content_type.len()), "content_type")?;
         within(printable(&self.content_type), "content_type")?;
@@ -184,7 +199,7 @@ impl Message {
             own_tree: tree_from_wire(from.own_tree, "own_tree")?,
             your_tree: tree_from_wire(from.your_tree, "your_tree")?,
         };
-        message.check()?;
+        message.check_claims()?;
         Ok(message)
     }
 }

@@ -1,13 +1,18 @@
 //! What messages carry (mails, receipts) and what carries messages (frames).
 
 use bytes::Bytes;
+use dccp::body::{BodyDigest, BodySealer, CHUNK_SEALED_BYTES};
 use dccp::frame::{self, Frame, FrameError, GoodbyeCode, LENGTH_BYTES, Refusal, RefusalCode};
-use dccp::limits::{CONTROL_FRAME_BYTES_MAX, DIAGNOSTIC_BYTES_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX};
-use dccp::mail::{Mail, MailEnvelope, MailError, Notify, OriginalRecipient, Return, Wish};
+use dccp::limits::{
+    CHUNKS_MAX, CONTROL_FRAME_BYTES_MAX, DIAGNOSTIC_BYTES_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX,
+};
+use dccp::mail::{Content, Mail, MailEnvelope, MailError, Notify, OriginalRecipient, Return, Wish};
 use dccp::receipt::{self, Action, Outcome, Receipt, ReceiptError};
 use dccp::{Malformed, UnixMillis};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use uuid::Uuid;
 
 fn wish(notify: Notify) -> Wish {
@@ -27,7 +32,7 @@ fn mail() -> Mail {
             wishes: vec![wish(Notify::On { success: true, failure: false, delay: true }), Wish::default()],
             ..MailEnvelope::default()
         },
-        octets: Bytes::from_static(b"Subject: hi\r\n\r\n\0\xff\r\n"),
+        content: Content::Inline(Bytes::from_static(b"Subject: hi\r\n\r\n\0\xff\r\n")),
     }
 }
 
@@ -36,7 +41,48 @@ fn a_mail_comes_out_octet_for_octet_without_a_copy() {
     let payload = mail().encode();
     let decoded = Mail::decode(payload.clone()).unwrap();
     assert_eq!(decoded, mail());
-    assert!(payload.as_ptr_range().contains(&decoded.octets.as_ptr()), "a slice of the payload");
+    let Content::Inline(octets) = decoded.content else { panic!("a body") };
+    assert!(payload.as_ptr_range().contains(&octets.as_ptr()), "a slice of the payload");
+}
+
+/// A mail of 300,000 octets, which travel beside it.
+fn large() -> Mail {
+    let mut sealer = BodySealer::new(300_000, &mut StdRng::seed_from_u64(1)).unwrap();
+    let mut octets = Bytes::from(vec![7; 300_000]);
+    while sealer.chunk(&mut octets).unwrap().is_some() {}
+    Mail { content: Content::Body(sealer.finish().unwrap()), ..mail() }
+}
+
+#[test]
+fn a_large_mail_says_where_its_octets_are() {
+    assert_eq!(large().content.size(), 300_000);
+    assert!(large().encode().len() < 500);
+    assert_eq!(Mail::decode(large().encode()), Ok(large()));
+}
+
+/// The payload of a large mail up to its last field, and then this.
+fn with_body(field: &[u8]) -> Result<Mail, MailError> {
+    let payload = Mail { content: Content::Inline(Bytes::new()), ..mail() }.encode();
+    Mail::decode([&payload[..], field].concat().into())
+}
+
+/// Field 16: key, digest and size.
+fn body_field(key: &[u8], digest: &[u8], size: u8) -> Vec<u8> {
+    let body = [&[0x0a, key.len() as u8], key, &[0x12, digest.len() as u8], digest, &[0x18, size]].concat();
+    [&[0x82, 0x01, body.len() as u8], &body[..]].concat()
+}
+
+#[test]
+fn a_mail_has_octets_or_one_reference_that_can_be() {
+    assert!(with_body(&body_field(&[1; 32], &[2; 32], 9)).is_ok());
+    assert_eq!(with_body(&body_field(&[1; 31], &[2; 32], 9)), Err(MailError::Body));
+    assert_eq!(with_body(&body_field(&[1; 32], &[2; 33], 9)), Err(MailError::Body));
+    assert_eq!(with_body(&[0x82, 0x01, 0]), Err(MailError::Body), "neither key nor digest nor size");
+    let octets = [0x7a, 1, b'x'];
+    let both = [&octets[..], &body_field(&[1; 32], &[2; 32], 9)].concat();
+    assert_eq!(with_body(&both), Err(MailError::Body));
+    let twice = body_field(&[1; 32], &[2; 32], 9).repeat(2);
+    assert_eq!(with_body(&twice), Err(MailError::Malformed(Malformed)));
 }
 
 #[test]
@@ -54,7 +100,7 @@ fn an_envelope_for_some_keeps_what_was_asked_for_each_of_them() {
     both.wishes = vec![wish(Notify::Never), wish(Notify::Unspecified)];
     let eves = both.narrowed(std::slice::from_ref(&eve));
     assert_eq!((&eves.forward_paths, &eves.wishes), (&vec![eve], &vec![wish(Notify::Unspecified)]));
-    assert!(Mail::decode(Mail { envelope: eves, octets: Bytes::new() }.encode()).is_ok());
+    assert!(Mail::decode(Mail { envelope: eves, content: Content::Inline(Bytes::new()) }.encode()).is_ok());
     both.wishes.clear();
     assert!(both.narrowed(&[bob]).wishes.is_empty());
 }
@@ -105,7 +151,7 @@ fn a_request_that_says_never_and_something_else_is_refused() {
     // Field 8, four octets or two: notify = …
     let with = |notify: u8| {
         let plain = MailEnvelope { forward_paths: vec!["b@g".into()], ..MailEnvelope::default() };
-        let mail = Mail { envelope: plain, octets: Bytes::new() };
+        let mail = Mail { envelope: plain, content: Content::Inline(Bytes::new()) };
         Mail::decode([&mail.encode()[..], &[0x42, 2, 8, notify]].concat().into())
     };
     for good in [1, 2, 4, 8, 14] {
@@ -203,6 +249,7 @@ fn frames() -> Vec<Frame> {
         },
         Frame::Message { seq: 1, sealed: vec![3; 100_000].into() },
         Frame::Message { seq: u64::MAX, sealed: Bytes::new() },
+        Frame::Chunk { body: BodyDigest::from_bytes([5; 32]), index: 255, octets: vec![6; 17].into() },
         Frame::Ack { upto: 0, refused: vec![] },
         Frame::Ack {
             upto: 9,
@@ -258,9 +305,25 @@ fn a_frame_is_one_known_kind_to_its_last_octet() {
         "a lying length"
     );
     assert_eq!(frame::decode(Bytes::new()), Err(Malformed.into()));
-    assert_eq!(frame::decode(Bytes::from_static(&[0x2a, 0])), Err(FrameError::UnknownKind(5)));
+    assert_eq!(frame::decode(Bytes::from_static(&[0x32, 0])), Err(FrameError::UnknownKind(6)));
     assert_eq!(frame::decode(Bytes::from_static(&[0x08, 1])), Err(Malformed.into()), "not length-delimited");
     assert_eq!(frame::decode(Bytes::from_static(&[0xa2, 0x00, 0])), Err(Malformed.into()), "overlong key");
+}
+
+#[test]
+fn chunks_that_no_body_has_are_refused() {
+    let chunk = |index, length| {
+        let octets = Bytes::from(vec![0; length]);
+        frame::decode(body(&Frame::Chunk { body: BodyDigest::from_bytes([5; 32]), index, octets }))
+    };
+    assert!(chunk(0, CHUNK_SEALED_BYTES).is_ok());
+    assert_eq!(chunk(CHUNKS_MAX, 1000), Err(FrameError::OutOfBounds("index")));
+    assert_eq!(chunk(0, 16), Err(FrameError::OutOfBounds("octets")), "a tag and nothing");
+    assert_eq!(chunk(0, CHUNK_SEALED_BYTES + 1), Err(FrameError::OutOfBounds("octets")));
+    assert!(matches!(chunk(0, CHUNK_SEALED_BYTES + 100), Err(FrameError::TooLarge(_))));
+    // A digest of one octet: field 5, length 3; field 1, length 1.
+    let short = Bytes::from_static(&[0x2a, 3, 0x0a, 1, 9]);
+    assert_eq!(frame::decode(short), Err(FrameError::OutOfBounds("body")));
 }
 
 #[test]
@@ -289,7 +352,7 @@ proptest! {
     }
 
     #[test]
-    fn decoders_never_panic_on_altered_payloads(at: prop::sample::Index, octet: u8, which in 0..9_usize) {
+    fn decoders_never_panic_on_altered_payloads(at: prop::sample::Index, octet: u8, which in 0..10_usize) {
         let mut bytes = match which {
             0 => mail().encode().to_vec(),
             1 => receipt::encode(&[receipt()]),
@@ -315,7 +378,7 @@ proptest! {
         let (body_8bit, smtputf8) = flags;
         let envelope =
             MailEnvelope { reverse_path, forward_paths, body_8bit, smtputf8, ..MailEnvelope::default() };
-        let mail = Mail { envelope, octets: octets.into() };
+        let mail = Mail { envelope, content: Content::Inline(octets.into()) };
         prop_assert_eq!(Mail::decode(mail.encode()), Ok(mail));
     }
 }

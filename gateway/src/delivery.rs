@@ -133,7 +133,7 @@ impl Work {
             _ => {}
         }
         let from = due.row.partner.as_deref().and_then(|did| did.parse::<Did>().ok());
-        match (from, SealedMessage::parse(Bytes::clone(&due.body))) {
+        match (from, SealedMessage::parse_resting(Bytes::clone(&due.body))) {
             (Some(from), Ok(sealed)) => Self::Arrived(Arrived {
                 id: due.row.id,
                 from,

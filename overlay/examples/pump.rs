@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use dccp::body::BodyDigest;
 use dccp::did::{Commitment, DidDocument, Founding, found};
 use dccp::keys::SigningKey;
 use dccp::message::{Class, FsClass, Message};
@@ -15,8 +16,8 @@ use dccp::seal::{RecipientKey, SealedMessage, seal};
 use dccp::{Did, Suite, UnixMillis, xwing};
 use futures::{StreamExt, stream};
 use overlay::{
-    Asker, Config, HeadVerdict, Hello, House, Kad, Kept, Limits, LinkState, Overlay, Partner, Topic,
-    peer_id_of, start,
+    Asker, ChunkKept, Config, HeadVerdict, Hello, House, Kad, Kept, Limits, LinkState, Overlay, Partner,
+    Topic, peer_id_of, start,
 };
 use prometheus_client::registry::Registry;
 use rand::SeedableRng;
@@ -29,6 +30,10 @@ struct Void;
 impl House for Void {
     async fn keep(&self, _: &Did, _: SealedMessage) -> Kept {
         Kept::Durable
+    }
+
+    async fn chunk(&self, _: &Did, _: BodyDigest, _: u32, _: Bytes) -> ChunkKept {
+        ChunkKept::Durable
     }
 
     fn prekeys(&self, _: &Did, _: Vec<Vec<u8>>) {}

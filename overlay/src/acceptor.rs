@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!           ┌ read loop: length ─ reserve window ─ body ─ parse ┐  channel
-//! partner ─►│                                                   ├─────────► ack loop ─► House::keep (many)
+//! partner ─►│            └ a chunk ─► House::chunk (one)        ├─────────► ack loop ─► House::keep (many)
 //!         ◄─┴──────────────── Ack(upto) ◄── in order ◄──────────┘                       │
 //!                                  └───────────────────── only after the durable write ◄┘
 //! ```
@@ -22,13 +22,14 @@ use libp2p::swarm::ConnectionId;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::arriving::Arriving;
 use crate::end::{End, Fault};
 use crate::flight::FIRST_SEQ;
 use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWriter, MESSAGES_BUFFER_BYTES};
 use crate::gate::Gate;
 use crate::greeting::{Caller, Known, claim, hello_gate, recognise};
 use crate::ground::{Ground, Report};
-use crate::house::{House, Kept, refusal_label};
+use crate::house::{ChunkKept, House, Kept, refusal_label};
 use crate::streams::Place;
 use crate::window::Room;
 
@@ -36,7 +37,16 @@ use crate::window::Room;
 struct Arrived {
     seq: u64,
     content: Result<SealedMessage, Refused>,
+    /// Why the house did not take its body, if it did not.
+    declined: Option<String>,
     room: Room,
+}
+
+/// What the read loop remembers between two frames.
+struct Reading {
+    expected: u64,
+    gate: Gate,
+    bodies: Arriving,
 }
 
 /// Who is at the other end, as far as the connection proves it.
@@ -156,15 +166,15 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
     visitor: Visitor,
     ground: &Ground<H>,
 ) -> End {
-    let mut expected = FIRST_SEQ;
-    let mut gate = hello_gate(Instant::now());
+    let mut reading =
+        Reading { expected: FIRST_SEQ, gate: hello_gate(Instant::now()), bodies: Arriving::default() };
     loop {
         let read = tokio::select! {
             biased;
             () = ground.draining.cancelled() => Err(End::ShuttingDown),
             () = known.removed.cancelled() => Err(End::Removed),
             () = known.superseded.cancelled() => Err(End::Superseded),
-            read = read_one(reader, &mut expected, &mut gate, known, visitor, ground) => read,
+            read = read_one(reader, &mut reading, known, visitor, ground) => read,
         };
         match read {
             Ok(None) => {}
@@ -178,11 +188,11 @@ async fn read_loop<H: House, R: AsyncRead + Unpin>(
     }
 }
 
-/// Reads one frame; room is reserved before its body is read, so a full window is back-pressure.
+/// Reads one frame; room is reserved before its body is read, so a full window is back-pressure. So is a house that
+/// takes its time over a chunk.
 async fn read_one<H: House, R: AsyncRead + Unpin>(
     reader: &mut FrameReader<R>,
-    expected: &mut u64,
-    gate: &mut Gate,
+    reading: &mut Reading,
     known: &Known,
     visitor: Visitor,
     ground: &Ground<H>,
@@ -191,17 +201,29 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
     let room = known.window.reserve(length).await.map_err(|_| End::Removed)?;
     match reader.frame(length).await? {
         Frame::Message { seq, sealed } => {
-            if seq != *expected {
-                return Err(Fault::OutOfOrder { expected: *expected, found: seq }.into());
+            if seq != reading.expected {
+                return Err(Fault::OutOfOrder { expected: reading.expected, found: seq }.into());
             }
-            *expected += 1;
+            reading.expected += 1;
             ground.metrics.messages_received.inc();
             ground.metrics.bytes_received.inc_by(sealed.len() as u64);
             let content = SealedMessage::parse(sealed).map_err(Refused::from);
-            Ok(Some(Arrived { seq, content, room }))
+            let body = content.as_ref().ok().and_then(SealedMessage::body);
+            let declined = body.and_then(|body| reading.bodies.close(body.digest));
+            Ok(Some(Arrived { seq, content, declined, room }))
+        }
+        Frame::Chunk { body, index, octets } => {
+            ground.metrics.chunks_received.inc();
+            ground.metrics.bytes_received.inc_by(octets.len() as u64);
+            if reading.bodies.admit(body, index)?
+                && let ChunkKept::Declined(reason) = ground.house.chunk(&known.did, body, index, octets).await
+            {
+                reading.bodies.decline(reason);
+            }
+            Ok(None)
         }
         hello @ Frame::Hello { .. } => {
-            if !gate.pass(Instant::now()) {
+            if !reading.gate.pass(Instant::now()) {
                 return Err(Fault::HelloFlood.into());
             }
             let mut caller = recognise(hello, &visitor.peer, &ground.book(), (ground.clock)())?;
@@ -243,10 +265,17 @@ async fn ack_loop<H: House, W: AsyncWrite + Unpin>(
 
 /// One message through the house. The room goes along and is given back once it is answered.
 async fn keep<H: House>(arrived: Arrived, known: Arc<Known>, ground: Arc<Ground<H>>) -> (u64, Kept, Room) {
-    let Arrived { seq, content, room } = arrived;
+    let Arrived { seq, content, declined, room } = arrived;
     let kept = match content {
         Ok(sealed) => ground.house.keep(&known.did, sealed).await,
         Err(Refused { code, reason }) => Kept::Refused { code, reason },
+    };
+    let kept = match kept {
+        Kept::BodyMissing => {
+            let reason = declined.unwrap_or_else(|| "its body is not whole here".to_owned());
+            Kept::Refused { code: RefusalCode::BodyMissing, reason }
+        }
+        kept => kept,
     };
     (seq, kept, room)
 }
@@ -288,7 +317,7 @@ async fn acknowledge<H: House, W: AsyncWrite + Unpin, F: Future<Output = (u64, K
 /// How the acknowledgement mentions this message, if it must.
 fn refusal<H: House>(seq: u64, kept: Kept, ground: &Ground<H>) -> Option<Refusal> {
     match kept {
-        Kept::Durable | Kept::NotNow(_) => {
+        Kept::Durable | Kept::NotNow(_) | Kept::BodyMissing => {
             ground.metrics.messages_kept.inc();
             None
         }

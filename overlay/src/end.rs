@@ -64,6 +64,8 @@ pub(crate) enum Fault {
     Misplaced(&'static str),
     #[error("message {found} came when {expected} was due")]
     OutOfOrder { expected: u64, found: u64 },
+    #[error("chunk {0} of a body came when it was not due")]
+    ChunkOutOfOrder(u32),
     #[error("it acknowledged up to {upto} when {acked} was acknowledged and {sent} was sent")]
     AckOutOfRange { upto: u64, acked: u64, sent: u64 },
     #[error("it stalled in the middle of a frame")]
@@ -127,6 +129,7 @@ impl Fault {
             Fault::Malformed(_) => "malformed_frame",
             Fault::Misplaced(_) => "misplaced_frame",
             Fault::OutOfOrder { .. } => "out_of_order",
+            Fault::ChunkOutOfOrder(_) => "chunk_out_of_order",
             Fault::AckOutOfRange { .. } => "ack_out_of_range",
             Fault::Stalled => "stalled",
             Fault::AckTimeout => "ack_timeout",

@@ -43,6 +43,12 @@ pub enum SendError {
         /// For people; text of the partner.
         reason: String,
     },
+    /// The partner has not all of the message's body, and why, if it says so: send both again later.
+    #[error("the partner has not all of the body: {0}")]
+    BodyMissing(String),
+    /// The chunks of the body could not be read on our side: the message was not sent.
+    #[error("the body cannot be sent: {0}")]
+    Body(String),
     /// There is no link to the partner now, and why. Nothing was sent: try again later.
     #[error("the partner cannot be reached: {0}")]
     Unreachable(String),

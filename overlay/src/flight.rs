@@ -58,6 +58,10 @@ impl Flight {
             let answer = match refused.next_if(|refusal| refusal.seq == seq) {
                 None => Ok(HopAck { duplicate: false }),
                 Some(Refusal { code: RefusalCode::Duplicate, .. }) => Ok(HopAck { duplicate: true }),
+                Some(Refusal { code: RefusalCode::BodyMissing, reason, .. }) => {
+                    landed.refused.push(RefusalCode::BodyMissing);
+                    Err(SendError::BodyMissing(reason))
+                }
                 Some(Refusal { code, reason, .. }) => {
                     landed.refused.push(code);
                     Err(SendError::Refused { code, reason })

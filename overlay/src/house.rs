@@ -4,6 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use dccp::Did;
+use dccp::body::BodyDigest;
 use dccp::frame::RefusalCode;
 use dccp::seal::SealedMessage;
 
@@ -14,7 +15,20 @@ pub trait House: Send + Sync + 'static {
     /// Takes a message that a verified partner sent. Must resolve only after the durable write:
     /// the acknowledgement goes out next. Called once per message, in order of arrival, many at a
     /// time; the future may be dropped when the stream is lost, and the message will come again.
+    /// A message that names a body comes after the last chunk of it, if they came on this stream.
     fn keep(&self, from: &Did, sealed: SealedMessage) -> impl Future<Output = Kept> + Send;
+
+    /// Takes a sealed chunk of a body that a later message of a verified partner will name, or never will: how much
+    /// of that is held, and for how long, is for the house to bound. Of one stream nothing more is read until this
+    /// resolves; the chunks of a body come in order, and index 0 begins it anew. The future may be dropped when the
+    /// stream is lost.
+    fn chunk(
+        &self,
+        from: &Did,
+        body: BodyDigest,
+        index: u32,
+        octets: Bytes,
+    ) -> impl Future<Output = ChunkKept> + Send;
 
     /// Takes prekey records that a verified partner presented. The records themselves are
     /// unverified: the house verifies them.
@@ -46,6 +60,8 @@ pub enum Kept {
     Durable,
     /// It was there already.
     Duplicate,
+    /// Its body is not whole here: the sender sends the chunks and the message again.
+    BodyMissing,
     /// Not now, for this reason: the stream ends and the sender tries again later.
     NotNow(String),
     /// Never: the sender must not send this message again.
@@ -55,6 +71,16 @@ pub enum Kept {
         /// Why, for people. Travels to the partner: no addresses, no content.
         reason: String,
     },
+}
+
+/// What became of a chunk that was given to the house.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChunkKept {
+    /// It is on durable storage, or was already.
+    Durable,
+    /// Not now, for this reason: the rest of the body is not given to the house, and the reason travels to the
+    /// partner when the message that names the body is [`Kept::BodyMissing`].
+    Declined(String),
 }
 
 /// One word for counters.
@@ -67,6 +93,7 @@ pub(crate) fn refusal_label(code: RefusalCode) -> &'static str {
         RefusalCode::UnknownKey => "unknown_key",
         RefusalCode::Policy => "policy",
         RefusalCode::Duplicate => "duplicate",
+        RefusalCode::BodyMissing => "body_missing",
         _ => "other",
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //!  Overlay::send ─► lane ─► opener ═══ /dccp/msg/1 ═══► acceptor ─► House::keep ─► durable
+//!  (body: Chunks) ──────────►  │        Chunk …        ►       │      ─► House::chunk ─► durable
 //!       ▲            (window)  ▲        Message(seq) ►       │ (window)                │
 //!       └──────── HopAck ──────┘        ◄ Ack(upto, refused) └◄────────────────────────┘
 //!
@@ -29,6 +30,8 @@
 //!   partners have separate means, so that strangers cannot keep partners from being answered.
 //! - No head record is stored before the house has verified it, none under another name than its own,
 //!   and nobody replaces the one that we publish. What is found is a candidate and nothing more.
+//! - Of a body one chunk is in memory at a time, on either side. The chunks of one body follow each other; messages
+//!   without a body pass between them.
 //! - What a peer can have us hold is bounded: connections, streams, frames, messages and bytes in
 //!   flight, questions and answers, records, per peer and in total ([`Limits`]). A full window is
 //!   back-pressure, not an error.
@@ -46,6 +49,7 @@
 )]
 
 mod acceptor;
+mod arriving;
 mod config;
 mod desk;
 mod directory;
@@ -56,6 +60,7 @@ mod frames;
 mod gate;
 mod greeting;
 mod ground;
+mod haul;
 mod house;
 mod link;
 mod metrics;
@@ -76,7 +81,8 @@ pub use config::{
 pub use dccp::frame::RefusalCode;
 pub use error::{AskError, PublishError, SendError, StartError};
 pub use greeting::Hello;
-pub use house::{House, Kept};
+pub use haul::Chunks;
+pub use house::{ChunkKept, House, Kept};
 pub use link::LinkState;
 pub use node::{Overlay, Partner, start};
 pub use opener::HopAck;

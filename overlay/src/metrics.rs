@@ -33,10 +33,12 @@ pub(crate) struct Unanswered {
 pub(crate) struct Metrics {
     pub(crate) messages_sent: Counter,
     pub(crate) bytes_sent: Counter,
+    pub(crate) chunks_sent: Counter,
     pub(crate) messages_acknowledged: Counter,
     pub(crate) messages_interrupted: Counter,
     pub(crate) messages_received: Counter,
     pub(crate) bytes_received: Counter,
+    pub(crate) chunks_received: Counter,
     pub(crate) messages_kept: Counter,
     pub(crate) messages_duplicate: Counter,
     pub(crate) messages_not_now: Counter,
@@ -62,6 +64,7 @@ impl Metrics {
         let r = registry.sub_registry_with_prefix("dccp_overlay");
         r.register("messages_sent", "Messages written to a partner's stream", m.messages_sent.clone());
         r.register("bytes_sent", "Sealed bytes written to partners' streams", m.bytes_sent.clone());
+        r.register("chunks_sent", "Chunks of bodies written to partners' streams", m.chunks_sent.clone());
         r.register(
             "messages_acknowledged",
             "Messages a partner acknowledged",
@@ -74,6 +77,11 @@ impl Metrics {
         );
         r.register("messages_received", "Messages read from partners' streams", m.messages_received.clone());
         r.register("bytes_received", "Sealed bytes read from partners' streams", m.bytes_received.clone());
+        r.register(
+            "chunks_received",
+            "Chunks of bodies read from partners' streams",
+            m.chunks_received.clone(),
+        );
         r.register("messages_kept", "Received messages that are durable here", m.messages_kept.clone());
         r.register(
             "messages_duplicate",

@@ -26,6 +26,7 @@ use crate::config::{Config, keypair_of, parse_multiaddr, parse_node_address};
 use crate::error::{SendError, StartError};
 use crate::greeting::Hello;
 use crate::ground::{Ground, Lanes};
+use crate::haul::Chunks;
 use crate::house::House;
 use crate::link::LinkState;
 use crate::metrics::Metrics;
@@ -154,11 +155,34 @@ pub async fn start<H: House>(
 impl Overlay {
     /// Sends one message and waits for the acknowledgement of the next hop. Many may be under way;
     /// waits while the window of the stream is full. When the future is dropped, the message may
-    /// be sent all the same.
+    /// be sent all the same. A message that names a body goes alone: the partner may have the body.
     ///
     /// # Errors
     /// See [`SendError`]; all but `Refused` are worth another try.
     pub async fn send(&self, to: &Did, sealed: SealedMessage) -> Result<HopAck, SendError> {
+        self.put(to, sealed, None).await
+    }
+
+    /// As [`send`](Self::send), and the chunks of the body that the message names go before it.
+    /// They are read one at a time, and only when they can be written.
+    ///
+    /// # Errors
+    /// See [`SendError`]; all but `Refused` are worth another try.
+    pub async fn send_with_body(
+        &self,
+        to: &Did,
+        sealed: SealedMessage,
+        chunks: Chunks,
+    ) -> Result<HopAck, SendError> {
+        self.put(to, sealed, Some(chunks)).await
+    }
+
+    async fn put(
+        &self,
+        to: &Did,
+        sealed: SealedMessage,
+        chunks: Option<Chunks>,
+    ) -> Result<HopAck, SendError> {
         if self.inner.draining.is_cancelled() {
             return Err(SendError::Closed);
         }
@@ -166,7 +190,7 @@ impl Overlay {
         let room = window.reserve(sealed.bytes().len()).await;
         let room = room.map_err(|_| self.lost_before_sending())?;
         let (answer, answered) = oneshot::channel();
-        let queued = queue.send(Outgoing { sealed, room, answer }).await;
+        let queued = queue.send(Outgoing { sealed, chunks, room, answer }).await;
         queued.map_err(|_| self.lost_before_sending())?;
         answered.await.unwrap_or(Err(SendError::Interrupted))
     }

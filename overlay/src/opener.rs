@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! send() ─reserve window─► queue ─► write loop ─► Message(seq) … ─►
+//!    (body) ──────────────────► hauls ─┘   Chunk, Chunk, …, Message(seq) ─►
 //!    ▲                                                              partner
 //!    └── oneshot ◄── flight (seq → answer) ◄── read loop ◄── Ack(upto) ◄─
 //! ```
@@ -26,6 +27,7 @@ use crate::frames::{ACKS_BUFFER_BYTES, CONTROL_BYTES_MAX, FrameReader, FrameWrit
 use crate::gate::Gate;
 use crate::greeting::{Caller, Hello, Known, hello_gate, recognise};
 use crate::ground::{Ground, Report};
+use crate::haul::{Chunk, Chunks, Hauled, Hauls};
 use crate::house::House;
 use crate::link::Attempt;
 use crate::window::{Room, Window};
@@ -51,9 +53,10 @@ pub(crate) struct Lane {
 }
 
 /// One message on its way to the write loop.
-#[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) sealed: SealedMessage,
+    /// Of a message that names a body, unless the partner is believed to have it.
+    pub(crate) chunks: Option<Chunks>,
     pub(crate) room: Room,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
@@ -161,19 +164,24 @@ async fn write_loop<H: House, W: AsyncWrite + Unpin>(
 ) -> End {
     let stop: &CancellationToken = &ground.draining;
     let mut batch = Vec::with_capacity(BATCH_MAX);
+    let mut hauls = Hauls::new(ground.limits.stall_timeout);
     loop {
         let written = tokio::select! {
             biased;
-            () = stop.cancelled() => return drain(outgoing, flight).await,
+            () = stop.cancelled() => {
+                drop(hauls);
+                return drain(outgoing, flight).await;
+            }
             () = known.removed.cancelled() => return End::Removed,
             () = known.superseded.cancelled() => return End::Superseded,
             Ok(()) = hello.changed() => {
                 let frame = hello.borrow_and_update().frame();
                 writer.put(&frame).await
             }
-            count = outgoing.recv_many(&mut batch, BATCH_MAX) => match count {
-                0 => return End::Closed,
-                _ => write_batch(writer, &mut batch, flight, ground).await,
+            due = next(&mut outgoing, &mut batch, &mut hauls) => match due {
+                Due::Nothing => return End::Closed,
+                Due::Messages => write_batch(writer, &mut batch, &mut hauls, flight, ground).await,
+                Due::Body(step) => write_step(writer, step, flight, ground).await,
             },
         };
         let flushed = match written {
@@ -186,22 +194,73 @@ async fn write_loop<H: House, W: AsyncWrite + Unpin>(
     }
 }
 
+/// What the write loop does next.
+enum Due {
+    /// Nothing: nobody can send any more.
+    Nothing,
+    /// To write the messages in the batch.
+    Messages,
+    /// A step with the first body.
+    Body(Hauled),
+}
+
+/// Messages and chunks take turns at random when both are there: neither waits long for the other.
+async fn next(outgoing: &mut mpsc::Receiver<Outgoing>, batch: &mut Vec<Outgoing>, hauls: &mut Hauls) -> Due {
+    tokio::select! {
+        count = outgoing.recv_many(batch, BATCH_MAX) => if count == 0 { Due::Nothing } else { Due::Messages },
+        step = hauls.next() => Due::Body(step),
+    }
+}
+
 async fn write_batch<H: House, W: AsyncWrite + Unpin>(
     writer: &mut FrameWriter<W>,
     batch: &mut Vec<Outgoing>,
+    hauls: &mut Hauls,
     flight: &Shared,
     ground: &Ground<H>,
 ) -> Result<(), End> {
-    for Outgoing { sealed, room, answer } in batch.drain(..) {
-        if answer.is_closed() {
-            continue; // The caller gave up before anything was sent.
+    for mut message in batch.drain(..) {
+        match (message.sealed.body(), message.chunks.take()) {
+            (Some(body), Some(chunks)) => hauls.add(message, body, chunks),
+            _ => write_message(writer, message, flight, ground).await?,
         }
-        ground.metrics.messages_sent.inc();
-        ground.metrics.bytes_sent.inc_by(sealed.bytes().len() as u64);
-        let seq = flight.lock().depart(room, answer, Instant::now());
-        writer.put(&Frame::Message { seq, sealed: sealed.bytes().clone() }).await?;
     }
     Ok(())
+}
+
+async fn write_step<H: House, W: AsyncWrite + Unpin>(
+    writer: &mut FrameWriter<W>,
+    step: Hauled,
+    flight: &Shared,
+    ground: &Ground<H>,
+) -> Result<(), End> {
+    match step {
+        Hauled::Chunk(Chunk { body, index, octets }) => {
+            ground.metrics.chunks_sent.inc();
+            ground.metrics.bytes_sent.inc_by(octets.len() as u64);
+            writer.put(&Frame::Chunk { body, index, octets }).await
+        }
+        Hauled::Whole(message) => write_message(writer, *message, flight, ground).await,
+        Hauled::Failed(message, reason) => {
+            let _ = message.answer.send(Err(SendError::Body(reason))); // The caller may have gone.
+            Ok(())
+        }
+    }
+}
+
+async fn write_message<H: House, W: AsyncWrite + Unpin>(
+    writer: &mut FrameWriter<W>,
+    Outgoing { sealed, room, answer, .. }: Outgoing,
+    flight: &Shared,
+    ground: &Ground<H>,
+) -> Result<(), End> {
+    if answer.is_closed() {
+        return Ok(()); // The caller gave up before anything was sent.
+    }
+    ground.metrics.messages_sent.inc();
+    ground.metrics.bytes_sent.inc_by(sealed.bytes().len() as u64);
+    let seq = flight.lock().depart(room, answer, Instant::now());
+    writer.put(&Frame::Message { seq, sealed: sealed.bytes().clone() }).await
 }
 
 /// Sends nothing more, waits for what is in flight. The caller's grace time bounds the waiting.
@@ -262,6 +321,7 @@ async fn read_one<H: House, R: AsyncRead + Unpin>(
             expect_partner(hello, errand, ground).map(|_| ())
         }
         Frame::Goodbye { code, reason } => Err(End::Goodbye { code, reason }),
+        Frame::Chunk { .. } => Err(Fault::Misplaced("Chunk").into()),
         Frame::Message { .. } => Err(Fault::Misplaced("Message").into()),
     }
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use dccp::body::BodyDigest;
 use dccp::frame::{Frame, decode, encode};
 use dccp::keys::DeviceSigner;
-use dccp::mail::{self, Mail, MailEnvelope};
+use dccp::mail::{self, Content, Mail, MailEnvelope};
 use dccp::message::{Class, FsClass, Message};
 use dccp::node::NodeRecord;
 use dccp::partner::{PartnerFile, VerifiedPartner};
@@ -29,7 +30,8 @@ use gateway::spool::{Spool, SpoolConfig};
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, tcp, tls, yamux};
 use overlay::{
-    Asker, HeadVerdict, Hello, HopAck, House, Kept, Limits, Overlay, Partner, SendError, Topic, peer_id_of,
+    Asker, ChunkKept, HeadVerdict, Hello, HopAck, House, Kept, Limits, Overlay, Partner, SendError, Topic,
+    peer_id_of,
 };
 use prometheus_client::registry::Registry;
 use tokio::runtime::Runtime;
@@ -301,6 +303,10 @@ impl House for Lair {
         Kept::Durable
     }
 
+    async fn chunk(&self, _: &Did, _: BodyDigest, _: u32, _: Bytes) -> ChunkKept {
+        ChunkKept::Durable
+    }
+
     fn prekeys(&self, _: &Did, _: Vec<Vec<u8>>) {}
 
     fn presented_head(&self, _: &Did, _: Vec<u8>) {}
@@ -372,7 +378,7 @@ pub fn payload(from: &str, to: &str, octets: &[u8]) -> Bytes {
         smtputf8: false,
         ..MailEnvelope::default()
     };
-    Mail { envelope, octets: Bytes::copy_from_slice(octets) }.encode()
+    Mail { envelope, content: Content::Inline(Bytes::copy_from_slice(octets)) }.encode()
 }
 
 /// Seals with any signing key, at any time.

@@ -20,6 +20,13 @@ impl Cut {
         }
     }
 
+    /// The cut of a body whose sealed chunks have so many octets together; `None` when no body has.
+    pub(super) fn of_sealed(sealed_bytes: u64) -> Option<Self> {
+        let tags = u64::from(chunks_of_sealed(sealed_bytes)) * TAG_BYTES as u64;
+        let cut = Self::of(sealed_bytes.checked_sub(tags)?).ok()?;
+        (cut.sealed_bytes() == sealed_bytes).then_some(cut)
+    }
+
     pub(super) fn chunks(self) -> u32 {
         u32::try_from(self.padded.div_ceil(CHUNK_BYTES)).unwrap_or(u32::MAX)
     }

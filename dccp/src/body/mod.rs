@@ -25,9 +25,11 @@ mod tally;
 
 use std::fmt;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::limits::BODY_BYTES_MAX;
+use crate::wire;
 use cut::Cut;
 
 pub use opener::BodyOpener;
@@ -42,6 +44,11 @@ pub const CHUNK_SEALED_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 const TAG_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 
+/// Is there a sealed chunk of so many octets?
+pub(crate) fn is_chunk_len(length: usize) -> bool {
+    (TAG_BYTES + 1..=CHUNK_SEALED_BYTES).contains(&length)
+}
+
 /// The key of one body. Zeroed on drop, never printed.
 #[derive(Clone, PartialEq, Eq)]
 struct BodyKey(Zeroizing<[u8; KEY_BYTES]>);
@@ -53,7 +60,7 @@ pub struct BodyDigest([u8; 32]);
 
 impl BodyDigest {
     /// The digest of these octets, as they were stored or travelled.
-    pub fn from_bytes(octets: [u8; 32]) -> Self {
+    pub const fn from_bytes(octets: [u8; 32]) -> Self {
         Self(octets)
     }
 
@@ -89,6 +96,18 @@ impl BodyOutline {
     pub fn chunks(&self) -> u32 {
         cut::chunks_of_sealed(self.sealed_bytes)
     }
+
+    pub(crate) fn to_wire(self) -> wire::BodyOutline {
+        let digest = Bytes::copy_from_slice(self.digest.as_bytes());
+        wire::BodyOutline { digest, sealed_bytes: self.sealed_bytes }
+    }
+
+    /// `None` when no body has such an outline.
+    pub(crate) fn from_wire(outline: &wire::BodyOutline) -> Option<Self> {
+        let digest = BodyDigest(outline.digest.as_ref().try_into().ok()?);
+        Cut::of_sealed(outline.sealed_bytes)?;
+        Some(Self { digest, sealed_bytes: outline.sealed_bytes })
+    }
 }
 
 /// Everything it takes to read a body whose sealed chunks are at hand. As secret as the octets; its `Debug` leaves the
@@ -115,6 +134,19 @@ impl BodyRef {
     pub fn outline(&self) -> BodyOutline {
         let sealed_bytes = Cut::of(self.size).map_or(0, |cut| cut.sealed_bytes());
         BodyOutline { digest: self.digest, sealed_bytes }
+    }
+
+    pub(crate) fn to_wire(&self) -> wire::BodyRef {
+        let [key, digest] = [self.key.0.as_slice(), self.digest.as_bytes()].map(Bytes::copy_from_slice);
+        wire::BodyRef { key, digest, size: self.size }
+    }
+
+    /// `None` when it refers to nothing that can be.
+    pub(crate) fn from_wire(body: &wire::BodyRef) -> Option<Self> {
+        let key = BodyKey(Zeroizing::new(body.key.as_ref().try_into().ok()?));
+        let digest = BodyDigest(body.digest.as_ref().try_into().ok()?);
+        Cut::of(body.size).ok()?;
+        Some(Self { key, digest, size: body.size })
     }
 }
 

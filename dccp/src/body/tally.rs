@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use super::{BodyDigest, BodyError, BodyOutline, CHUNK_SEALED_BYTES, TAG_BYTES};
+use super::{BodyDigest, BodyError, BodyOutline, CHUNK_SEALED_BYTES, is_chunk_len};
 use crate::digest::{finished, sha256};
 use crate::limits::CHUNKS_MAX;
 
@@ -53,7 +53,7 @@ impl Tally {
         if self.ended || self.chunks == CHUNKS_MAX {
             return Err(BodyError::Surplus(self.chunks));
         }
-        if !(TAG_BYTES + 1..=CHUNK_SEALED_BYTES).contains(&length) {
+        if !is_chunk_len(length) {
             return Err(BodyError::Length(self.chunks));
         }
         self.ended = length < CHUNK_SEALED_BYTES;

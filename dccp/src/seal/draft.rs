@@ -9,8 +9,10 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use rand::CryptoRng;
 
 use super::schedule::key_and_nonce;
-use super::{LENGTH_BYTES, RecipientKey, SealError, SealedMessage, TAG_BYTES, VERSION, mailbox, sealed};
+use super::sealed::Clear;
+use super::{LENGTH_BYTES, RecipientKey, SealError, SealedMessage, TAG_BYTES, VERSION, mailbox};
 use crate::batch::{self, Evidence};
+use crate::body::BodyOutline;
 use crate::keys::DeviceSigner;
 use crate::message::{Class, Message, MessageError};
 use crate::padding::padded_len;
@@ -24,6 +26,7 @@ pub struct Draft {
     pub(super) to: RecipientKey,
     class: Class,
     expires: UnixMillis,
+    beside: Option<BodyOutline>,
 }
 
 impl Draft {
@@ -40,7 +43,8 @@ impl Draft {
         agree(to.kem.algorithm() == to.suite.choices().kem, "kem")?;
         agree(to.key_id == to.kem.key_id(), "key_id")?;
         let body = message.to_wire().encode_to_vec();
-        Ok(Self { body, to: to.clone(), class: message.class, expires: message.expires })
+        let beside = message.body();
+        Ok(Self { body, to: to.clone(), class: message.class, expires: message.expires, beside })
     }
 
     /// What [`batch::sign`] puts in its tree for this message.
@@ -109,6 +113,7 @@ impl Draft {
             class: self.class.number(),
             ttl_s: u32::try_from(ttl_ms.div_ceil(1000)).unwrap_or(u32::MAX),
             ciphertext: Bytes::new(),
+            body: self.beside.map(BodyOutline::to_wire),
         }
     }
 
@@ -119,31 +124,29 @@ impl Draft {
         key: impl FnOnce(crate::Suite) -> Result<KeyAndNonce, aws_lc_rs::error::Unspecified>,
     ) -> Result<SealedMessage, SealError> {
         let (signature, batch) = evidence.to_wire();
-        let header_length = header.encoded_len();
         let signed_length = signed_len(self.body.len(), &signature, batch.as_ref());
         let plain_length = padded_len(LENGTH_BYTES + signed_length);
         let cipher_length = plain_length + TAG_BYTES;
-        let mut out =
-            Vec::with_capacity(header_length + delimited_len(sealed::CIPHERTEXT_FIELD, cipher_length));
-        header.encode_raw(&mut out);
-        encode_key(sealed::CIPHERTEXT_FIELD, WireType::LengthDelimited, &mut out);
-        encode_varint(cipher_length as u64, &mut out);
-
+        let clear = Clear::of(&header);
+        let mut out = clear.before(cipher_length);
         let plain_at = out.len();
+        out.reserve_exact(cipher_length + clear.behind().len());
+
         let length = u32::try_from(signed_length).map_err(|_| MessageError::OutOfBounds("payload"))?;
         out.extend_from_slice(&length.to_be_bytes());
         write_signed(&mut out, &self.body, &signature, batch.as_ref());
         out.resize(plain_at + plain_length, 0);
 
-        let (head, plain) = out.split_at_mut(plain_at);
-        let aad = head.get(..header_length).ok_or(SealError::Encryption)?;
+        let plain = out.get_mut(plain_at..).unwrap_or_default();
         let (key, nonce) = key(self.to.suite).map_err(|_| SealError::Encryption)?;
         let tag = key
-            .seal_in_place_separate_tag(nonce, Aad::from(aad), plain)
+            .seal_in_place_separate_tag(nonce, Aad::from(clear.octets()), plain)
             .map_err(|_| SealError::Encryption)?;
         out.extend_from_slice(tag.as_ref());
-        SealedMessage::from_parts(Bytes::from(out), header, header_length, plain_at)
-            .map_err(|_| SealError::Encryption)
+        out.extend_from_slice(clear.behind());
+        let bytes = Bytes::from(out);
+        let ciphertext = bytes.slice(plain_at..plain_at + cipher_length);
+        SealedMessage::from_parts(bytes, header, clear, ciphertext).map_err(|_| SealError::Encryption)
     }
 }
 

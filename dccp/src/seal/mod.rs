@@ -4,7 +4,7 @@
 //! Message ─ prepare ─► Draft ─ sign, or batch::sign ─► Evidence
 //!                      Draft ─ finish (pad, AEAD) ──────────────► SealedMessage
 //!                              key: HKDF-SHA256(KEM secret), in a session one per message
-//!                              aad: the header, octet for octet
+//!                              aad: everything but the ciphertext, octet for octet
 //! SealedMessage ─ parse (no keys) ─ unseal (our key) ─► Unverified ─ verify (their key) ─► Opened
 //! ```
 //!

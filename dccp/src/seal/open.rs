@@ -7,6 +7,7 @@ use super::draft::BATCH_FIELD;
 use super::schedule::key_and_nonce;
 use super::{LENGTH_BYTES, SealedMessage, TAG_BYTES};
 use crate::batch::{ClaimedPlace, PATH_HASHES_MAX, RootCache};
+use crate::body::BodyOutline;
 use crate::kem::{DecapsulationKey, KemError, SharedSecret};
 use crate::keys::{BadSignature, DeviceVerifier, Domain, KeyId};
 use crate::limits::CLOCK_SKEW_MS_MAX;
@@ -43,7 +44,7 @@ pub enum OpenError {
     /// Theirs or a forwarder's: the signed recipients do not contain us.
     #[error("message is not addressed to us")]
     NotForUs,
-    /// Theirs or a forger's: the signed suite or class is not the one outside.
+    /// Theirs or a forger's: the signed suite, class or body is not the one outside.
     #[error("header and signed message disagree about `{0}`")]
     Contradiction(&'static str),
     /// A clock's: it was made later than now.
@@ -96,6 +97,7 @@ pub struct Unverified {
     suite: Suite,
     class: Class,
     in_session: bool,
+    beside: Option<BodyOutline>,
 }
 
 impl Unverified {
@@ -119,6 +121,7 @@ impl Unverified {
             suite: sealed.suite(),
             class: sealed.class(),
             in_session: sealed.seq().is_some(),
+            beside: sealed.body(),
         })
     }
 
@@ -181,6 +184,9 @@ impl Unverified {
         if self.message.class != self.class {
             return Err(OpenError::Contradiction("class"));
         }
+        if self.message.body() != self.beside {
+            return Err(OpenError::Contradiction("body"));
+        }
         if self.in_session && self.message.fs_class == FsClass::OneTime {
             return Err(OpenError::Contradiction("session"));
         }
@@ -224,7 +230,7 @@ fn decrypt(sealed: &SealedMessage, secret: &SharedSecret) -> Result<Vec<u8>, Ope
     let plain_length = whole.len().checked_sub(TAG_BYTES).ok_or(OpenError::Decryption)?;
     let (ciphertext, tag) = whole.split_at_checked(plain_length).ok_or(OpenError::Decryption)?;
     let mut plain = vec![0; plain_length];
-    key.open_separate_gather(nonce, Aad::from(sealed.header()), ciphertext, tag, &mut plain)
+    key.open_separate_gather(nonce, Aad::from(sealed.aad()), ciphertext, tag, &mut plain)
         .map_err(|_| OpenError::Decryption)?;
     Ok(plain)
 }

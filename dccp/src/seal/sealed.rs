@@ -5,12 +5,12 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use bytes::Bytes;
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, message};
 
 use super::{TAG_BYTES, VERSION};
+use crate::body::BodyOutline;
 use crate::keys::KeyId;
-use crate::limits::SESSION_MESSAGES_MAX;
-use crate::limits::{LIFETIME_MS_MAX, SEALED_BYTES_MAX};
+use crate::limits::{LIFETIME_MS_MAX, RESTING_BYTES_MAX, SEALED_BYTES_MAX, SESSION_MESSAGES_MAX};
 use crate::message::Class;
 use crate::padding::is_padded_len;
 use crate::prekey::epoch_of;
@@ -20,10 +20,11 @@ use crate::{Did, Suite, UnixMillis, UnsupportedSuite};
 
 /// Octets of a mailbox tag.
 pub const MAILBOX_BYTES: usize = 16;
-pub(super) const CIPHERTEXT_FIELD: u32 = 10;
+const CIPHERTEXT_FIELD: u32 = 10;
+const BODY_FIELD: u32 = 11;
 
 const MAILBOX_LABEL: &[u8] = b"DCCP-MAILBOX-v1\0";
-const FIELDS_MAX: usize = 10;
+const FIELDS_MAX: usize = 11;
 
 /// A sealed message whose header is well formed. Nothing in it is trusted; cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub struct SealedMessage {
     ttl_s: u32,
     kem_ct: Bytes,
     session: Option<([u8; SESSION_ID_BYTES], u64)>,
-    header: Bytes,
+    body: Option<BodyOutline>,
+    aad: Bytes,
     ciphertext: Bytes,
 }
 
@@ -71,31 +73,41 @@ impl SealedMessage {
     /// # Errors
     /// Any [`SealedMessageError`].
     pub fn parse(bytes: Bytes) -> Result<Self, SealedMessageError> {
-        if bytes.len() > SEALED_BYTES_MAX {
+        Self::parse_within(SEALED_BYTES_MAX, bytes)
+    }
+
+    /// As [`parse`](Self::parse), of bytes that rest with us: they may have arrived before there were bodies.
+    ///
+    /// # Errors
+    /// Any [`SealedMessageError`].
+    pub fn parse_resting(bytes: Bytes) -> Result<Self, SealedMessageError> {
+        Self::parse_within(RESTING_BYTES_MAX, bytes)
+    }
+
+    fn parse_within(bytes_max: usize, bytes: Bytes) -> Result<Self, SealedMessageError> {
+        if bytes.len() > bytes_max {
             return Err(SealedMessageError::TooLarge(bytes.len()));
         }
         let mut header: wire::SealedMessage = wire::decode(bytes.clone(), FIELDS_MAX)?;
         let ciphertext = std::mem::take(&mut header.ciphertext);
         check(&header, &ciphertext)?;
 
-        let mut head = header.encode_to_vec();
-        let header_length = head.len();
-        encode_key(CIPHERTEXT_FIELD, WireType::LengthDelimited, &mut head);
-        encode_varint(ciphertext.len() as u64, &mut head);
         // The header is authenticated as bytes, and a digest names a message: so there is one encoding only.
-        if !bytes.starts_with(&head) || head.len() + ciphertext.len() != bytes.len() {
+        let clear = Clear::of(&header);
+        let front = clear.before(ciphertext.len());
+        let canonical = bytes.starts_with(&front) && bytes.ends_with(clear.behind());
+        if !canonical || front.len() + ciphertext.len() + clear.behind().len() != bytes.len() {
             return Err(SealedMessageError::NotCanonical);
         }
-        let ciphertext_at = head.len();
-        Self::from_parts(bytes, header, header_length, ciphertext_at)
+        Self::from_parts(bytes, header, clear, ciphertext)
     }
 
-    /// A sealed message of a header and bytes that are known to agree.
+    /// A sealed message of parts that are known to agree.
     pub(super) fn from_parts(
         bytes: Bytes,
         header: wire::SealedMessage,
-        header_length: usize,
-        ciphertext_at: usize,
+        clear: Clear,
+        ciphertext: Bytes,
     ) -> Result<Self, SealedMessageError> {
         let fixed = |field: &Bytes, name| {
             <[u8; 16]>::try_from(field.as_ref()).map_err(|_| SealedMessageError::OutOfBounds(name))
@@ -108,8 +120,9 @@ impl SealedMessage {
             ttl_s: header.ttl_s,
             session: (header.seq > 0).then(|| (session_id(&header.kem_ct), header.seq)),
             kem_ct: header.kem_ct,
-            header: bytes.slice(..header_length),
-            ciphertext: bytes.slice(ciphertext_at..),
+            body: header.body.as_ref().map(outline).transpose()?,
+            aad: clear.octets,
+            ciphertext,
             bytes,
         })
     }
@@ -161,13 +174,18 @@ impl SealedMessage {
         self.session.map(|(_, seq)| seq)
     }
 
+    /// What shows of the body that it claims to refer to; the signed reference inside must agree.
+    pub fn body(&self) -> Option<BodyOutline> {
+        self.body
+    }
+
     pub(super) fn kem_ct(&self) -> &[u8] {
         &self.kem_ct
     }
 
-    /// The additional authenticated data: the canonical bytes of everything before the ciphertext.
-    pub(super) fn header(&self) -> &[u8] {
-        &self.header
+    /// The additional authenticated data: the canonical bytes of everything but the ciphertext.
+    pub(super) fn aad(&self) -> &[u8] {
+        &self.aad
     }
 
     /// Ciphertext ‖ tag.
@@ -180,6 +198,43 @@ impl fmt::Debug for SealedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedMessage({} octets to key {})", self.bytes.len(), self.key_id)
     }
+}
+
+/// The canonical bytes of everything but the ciphertext: what stands before it, and what stands behind it.
+pub(super) struct Clear {
+    octets: Bytes,
+    before: usize,
+}
+
+impl Clear {
+    /// Those of a header without its ciphertext.
+    pub(super) fn of(header: &wire::SealedMessage) -> Self {
+        let octets = Bytes::from(header.encode_to_vec());
+        let behind = header.body.as_ref().map_or(0, |body| message::encoded_len(BODY_FIELD, body));
+        Self { before: octets.len() - behind, octets }
+    }
+
+    /// Everything in front of a ciphertext of this length.
+    pub(super) fn before(&self, ciphertext_length: usize) -> Vec<u8> {
+        let mut front = self.octets.get(..self.before).unwrap_or_default().to_vec();
+        encode_key(CIPHERTEXT_FIELD, WireType::LengthDelimited, &mut front);
+        encode_varint(ciphertext_length as u64, &mut front);
+        front
+    }
+
+    /// Everything behind it.
+    pub(super) fn behind(&self) -> &[u8] {
+        self.octets.get(self.before..).unwrap_or_default()
+    }
+
+    /// The additional authenticated data.
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+fn outline(body: &wire::BodyOutline) -> Result<BodyOutline, SealedMessageError> {
+    BodyOutline::from_wire(body).ok_or(SealedMessageError::OutOfBounds("body"))
 }
 
 /// The tag under which relays keep messages for an organisation, another one every UTC day:

@@ -19,6 +19,7 @@ use crate::padding::padded_len;
 use crate::{wire, xwing};
 
 mod batches;
+mod beside;
 mod sessions;
 mod suites;
 
@@ -350,13 +351,13 @@ fn a_message_has_one_encoding() {
     let refused = |bytes: Vec<u8>| SealedMessage::parse(bytes.into()).unwrap_err();
     let bytes = sealed.bytes().to_vec();
 
-    // A session number (7) out of order, an unknown field (11), the version twice, the version (two octets) moved to the end.
+    // A session number (7) out of order, an unknown field (12), the version twice, the version (two octets) moved to the end.
     let malformed = SealedMessageError::Malformed(crate::Malformed);
     assert_eq!(
         refused([bytes.clone(), vec![0x38, 0x01]].concat()),
         SealedMessageError::OutOfBounds("session")
     );
-    assert_eq!(refused([bytes.clone(), vec![0x58, 0x01]].concat()), malformed);
+    assert_eq!(refused([bytes.clone(), vec![0x60, 0x01]].concat()), malformed);
     assert_eq!(refused([vec![0x08, 0x01], bytes.clone()].concat()), malformed);
     assert_eq!(refused([&bytes[2..], &bytes[..2]].concat()), SealedMessageError::NotCanonical);
     // The version as a number of two octets.

@@ -1,10 +1,12 @@
-//! `vectors/primitives.json`, `sealed.json`, `receipts.json` and `manifests.json`: what another implementation must
+//! `vectors/primitives.json`, `bodies.json`, `sealed.json`, `receipts.json` and `manifests.json`: what another implementation must
 //! open and verify, and what it must refuse and why.
 //!
 //! The files are recorded: encapsulation, ML-DSA and FN-DSA draw randomness that nobody can give them, so the
 //! generator never writes the same bytes twice. After a change of bytes:
 //! `cargo test -p dccp --test vectors_messages -- --ignored`.
 
+mod beside;
+mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
 mod envelope;

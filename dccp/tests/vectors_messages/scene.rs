@@ -117,6 +117,15 @@ impl Scene {
         }
     }
 
+    /// A mail whose octets are the first body of `bodies.json`.
+    pub(crate) fn large_mail(&self) -> Message {
+        Message {
+            payload: super::bodies::first_mail(),
+            content_type: dccp::mail::CONTENT_TYPE.into(),
+            ..self.message(Suite::X0001)
+        }
+    }
+
     /// What Globex says of some octets: the message, or the error by its name.
     pub(crate) fn judge(&self, sealed: Vec<u8>) -> Result<Opened, String> {
         let sealed = SealedMessage::parse(sealed.into()).map_err(|error| format!("{error:?}"))?;

@@ -11,7 +11,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::envelope::{decode, decrypt, get, get_number, key_and_nonce, pad, session_id};
+use super::envelope::{decode, decrypt, encode, get, get_number, key_and_nonce, pad, session_id, with};
 use super::scene::Scene;
 use super::{base64, items, octets, read, spoiled, suite, text, write};
 use crate::common::NOW;
@@ -20,7 +20,7 @@ fn rng() -> StdRng {
     StdRng::seed_from_u64(8)
 }
 
-/// For each suite: by itself, second of a batch of three, second of a session.
+/// For each suite: by itself, second of a batch of three, second of a session. And one whose octets are a body.
 fn valid(scene: &Scene) -> Vec<(String, SealedMessage)> {
     let mut messages = Vec::new();
     for suite in Suite::ALL {
@@ -44,6 +44,9 @@ fn valid(scene: &Scene) -> Vec<(String, SealedMessage)> {
         let _first = next();
         messages.push((format!("{suite} second in a session"), next()));
     }
+    let (mail, to) = (scene.large_mail(), scene.recipient_key(Suite::X0001));
+    let beside = seal(&mail, &to, &scene.device, NOW, &mut rng()).unwrap();
+    messages.push(("a mail whose octets travel beside it".to_owned(), beside));
     messages
 }
 
@@ -54,17 +57,23 @@ fn dissect(scene: &Scene, sealed: &[u8]) -> Value {
     let (kem_ct, seq) = (get(&fields, 5).unwrap(), get_number(&fields, 7));
     assert_eq!(get(&fields, 6), seq.map(|_| session_id(&kem_ct)));
     let ciphertext = get(&fields, 10).unwrap();
-    // In front of the ciphertext: its key (one octet) and its length (two: all are between 1 and 16 KiB).
-    let aad = &sealed[..sealed.len() - ciphertext.len() - 3];
+    let aad = encode(&with(&fields, 10, None));
 
     let secret = scene.key_of(suite).decapsulate(&kem_ct).unwrap();
     let okm = key_and_nonce(secret.as_bytes(), suite, seq);
-    let plain = decrypt(suite, &okm, aad, ciphertext);
+    let plain = decrypt(suite, &okm, &aad, ciphertext);
     let length = u32::from_be_bytes(plain[..4].try_into().unwrap()) as usize;
     assert_eq!(pad(&plain[4..4 + length]), plain);
     json!({
         "suite": suite.id(),
         "seq": seq,
+        "body": get(&fields, 11).map(|outline| {
+            let outline = decode(&outline);
+            json!({
+                "digest": base64(&get(&outline, 1).unwrap()),
+                "sealed_bytes": get_number(&outline, 2),
+            })
+        }),
         "secret": base64(secret.as_bytes()),
         "key": base64(&okm[..32]),
         "nonce": base64(&okm[32..]),
@@ -77,11 +86,15 @@ fn every_valid_vector_opens_here_and_in_the_second_reader() {
     let file = read("sealed");
     let scene = Scene::from_json(&file["keys"]);
     assert_eq!(file["now"].as_u64(), Some(NOW.as_u64()));
-    assert_eq!(items(&file, "valid").len(), 12);
+    assert_eq!(items(&file, "valid").len(), 13);
     for vector in items(&file, "valid") {
         let sealed = octets(&vector["sealed"]);
         let opened = scene.judge(sealed.clone()).unwrap();
-        assert_eq!(opened.message, scene.message(suite(&vector["inside"]["suite"])), "{}", vector["name"]);
+        let expected = match vector["inside"]["body"].is_null() {
+            true => scene.message(suite(&vector["inside"]["suite"])),
+            false => scene.large_mail(),
+        };
+        assert_eq!(opened.message, expected, "{}", vector["name"]);
         assert_eq!(opened.evidence, octets(&vector["inside"]["signed"]));
         assert_eq!(dissect(&scene, &sealed), vector["inside"], "{}", vector["name"]);
     }

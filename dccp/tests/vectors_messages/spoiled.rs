@@ -4,6 +4,7 @@ use dccp::Suite;
 use dccp::keys::Domain;
 use dccp::tree::{leaf_hash, node_hash};
 
+use super::beside::beside;
 use super::envelope::{Field, Fields, encode, encrypt, get, key_and_nonce, octets, pad, session_id, with};
 use super::scene::Scene;
 use crate::common::NOW;
@@ -16,7 +17,12 @@ pub(crate) struct Spoiled {
     pub(crate) sealed: Vec<u8>,
 }
 
-fn spoiled(name: &'static str, why: &'static str, error: &'static str, sealed: Vec<u8>) -> Spoiled {
+pub(crate) fn spoiled(
+    name: &'static str,
+    why: &'static str,
+    error: &'static str,
+    sealed: Vec<u8>,
+) -> Spoiled {
     Spoiled { name, why, error, sealed }
 }
 
@@ -28,6 +34,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Spoiled> {
         wrapping(&writer(Suite::X0001)),
         signatures(scene),
         bodies(scene),
+        beside(&writer(Suite::X0001)),
         batches(scene),
     ]
     .into_iter()
@@ -35,19 +42,19 @@ pub(crate) fn all(scene: &Scene) -> Vec<Spoiled> {
     .collect()
 }
 
-const DECRYPTION: &str = "Decryption";
+pub(crate) const DECRYPTION: &str = "Decryption";
 const MALFORMED: &str = "Malformed(Malformed)";
 const BAD_SIGNATURE: &str = "BadSignature(BadSignature)";
 
 /// Writes messages of Acme to Globex in one suite.
-struct Writer<'a> {
-    scene: &'a Scene,
+pub(crate) struct Writer<'a> {
+    pub(crate) scene: &'a Scene,
     suite: Suite,
 }
 
 impl Writer<'_> {
     /// Fields of the `AgentMessage`.
-    fn body(&self) -> Fields {
+    pub(crate) fn body(&self) -> Fields {
         let now = NOW.as_u64();
         vec![
             (1, octets(self.scene.acme.as_str())),
@@ -74,7 +81,7 @@ impl Writer<'_> {
         vec![(1, octets(body)), (2, octets(signature))]
     }
 
-    fn signed(&self, body: &Fields) -> Fields {
+    pub(crate) fn signed(&self, body: &Fields) -> Fields {
         let body = encode(body);
         let signature = self.sign(self.suite, Domain::Message, &body);
         self.signed_with(&body, &signature)
@@ -97,7 +104,13 @@ impl Writer<'_> {
     }
 
     fn seal_plain(&self, plain: Vec<u8>) -> Fields {
+        self.seal_beside(None, plain)
+    }
+
+    /// With a field 11.
+    pub(crate) fn seal_beside(&self, outline: Option<Field>, plain: Vec<u8>) -> Fields {
         let (header, secret) = self.header();
+        let header = with(&header, 11, outline);
         let okm = key_and_nonce(&secret, self.suite, None);
         let ciphertext = encrypt(self.suite, &okm, &encode(&header), plain);
         with(&header, 10, Some(octets(ciphertext)))
@@ -115,7 +128,7 @@ impl Writer<'_> {
         encode(&self.seal(&self.signed_with(&encode(&self.body()), signature)))
     }
 
-    fn good(&self) -> Fields {
+    pub(crate) fn good(&self) -> Fields {
         self.seal(&self.signed(&self.body()))
     }
 }
@@ -136,7 +149,7 @@ fn headers(writer: &Writer<'_>) -> Vec<Spoiled> {
         spoiled("nothing", "no octets at all", "UnsupportedVersion(0)", vec![]),
         spoiled("cut short", "an octet is missing", MALFORMED, bytes[..bytes.len() - 1].to_vec()),
         spoiled("an octet more", "octets after the end", MALFORMED, [&bytes[..], &[0]].concat()),
-        spoiled("an unknown field", "field 11", MALFORMED, changed(11, number(1))),
+        spoiled("an unknown field", "field 12", MALFORMED, changed(12, number(1))),
         spoiled("fields out of order", "class after ttl_s", "NotCanonical", encode(&reordered)),
         spoiled("version 2", "a later version", "UnsupportedVersion(2)", changed(1, number(2))),
         spoiled(

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dccp::body::BodyDigest;
 use dccp::message::Class;
 use dccp::seal::SealedMessage;
 use dccp::{Did, UnixMillis};
-use overlay::{Asker, HeadVerdict, Kept, Topic};
+use overlay::{Asker, ChunkKept, HeadVerdict, Kept, Topic};
 use tokio::sync::{mpsc, watch};
 
 use crate::acquaintance::Presented;
@@ -72,10 +73,17 @@ pub struct Arrivals {
 
 impl overlay::House for House {
     async fn keep(&self, from: &Did, sealed: SealedMessage) -> Kept {
+        if sealed.body().is_some() {
+            return Kept::BodyMissing;
+        }
         // In a task of its own: the overlay may drop this future with the stream, but what is kept must be delivered.
         let (arrivals, from) = (self.arrivals.clone(), from.clone());
         let kept = tokio::spawn(async move { arrivals.keep(from, sealed).await });
         kept.await.unwrap_or_else(|_| Kept::NotNow("the gateway is stopping".to_owned()))
+    }
+
+    async fn chunk(&self, _: &Did, _: BodyDigest, _: u32, _: Bytes) -> ChunkKept {
+        ChunkKept::Declined("this gateway does not take bodies yet".to_owned())
     }
 
     fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>) {

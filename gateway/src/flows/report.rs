@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use dccp::UnixMillis;
-use dccp::mail::{Mail, MailEnvelope};
+use dccp::mail::{Content, Mail, MailEnvelope};
 use dccp::receipt::{Action, Outcome};
 use federation::{Directory, Recognition};
 use smtp::address::Address;
@@ -158,7 +158,7 @@ impl Reporter {
             smtputf8: !sender.is_ascii(),
             ..MailEnvelope::default()
         };
-        Some(self.row(id, &Mail { envelope, octets }, &sender, now))
+        Some(self.row(id, &Mail { envelope, content: Content::Inline(octets) }, &sender, now))
     }
 
     /// How far the row had come when it was read.
@@ -189,7 +189,7 @@ impl Reporter {
             message_id_tag: None,
             digest: sha256(&[b"DCCP-report-v1\0", id.0.as_bytes()]),
             sealed_to: None,
-            size: mail.octets.len() as u64,
+            size: mail.content.size(),
             now,
             next_at: now,
             expires_at: now.saturating_add_ms(self.lifetime_ms),

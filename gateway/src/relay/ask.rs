@@ -15,7 +15,7 @@ impl Relay {
         let sender = &work.mail.envelope.reverse_path;
         let sender_domain = sender.rsplit_once('@').map_or("", |(_, domain)| domain);
         let marks =
-            both(self.marking.of_domains(sender_domain, domain), self.marking.of_message(&work.mail.octets));
+            both(self.marking.of_domains(sender_domain, domain), self.marking.of_message(&work.octets));
         let partner = snapshot.partners.by_domain(domain);
         policies::decide_mail(
             &snapshot.rules,
@@ -30,7 +30,7 @@ impl Relay {
                 outside: self.outside,
                 authenticity: None,
                 recipients: work.progress.pending.len(),
-                size: work.mail.octets.len() as u64,
+                size: work.mail.content.size(),
                 size_max: self.size_max,
                 content_type: "",
                 approved: work.due.row.approved_by.is_some(),

@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dccp::UnixMillis;
-use dccp::mail::Mail;
 use dccp::receipt::{Action, Outcome as Receipted};
 use policies::{Permit, Purpose, Verdict};
 use smtp::authenticity::Signer;
@@ -41,7 +40,7 @@ use crate::custody::Custody;
 use crate::exchange::{Exchange, Letter, NotYet};
 use crate::flows::envelope;
 use crate::flows::marks::Marking;
-use crate::flows::records::{Progress, purpose};
+use crate::flows::records::{Progress, kept, purpose};
 use crate::flows::report::Reporter;
 use crate::flows::{Knowledge, Snapshot, words};
 use crate::metrics::Metrics;
@@ -131,12 +130,12 @@ impl Relay {
     async fn attempt(&self, due: DueRow) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
         let clear = vault.open(purpose::MAIL, &due.body).ok();
-        let Some(mail) = clear.and_then(|clear| Mail::decode(clear.to_vec().into()).ok()) else {
+        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
             tracing::error!(row = %due.row.id, "a stored mail is not readable any more; it cannot be relayed");
             return self.unreadable(due.row.id).await;
         };
         let earlier = due.row.remaining.as_ref().and_then(|sealed| Progress::open(vault, sealed).ok());
-        let mut work = Work::new(due, mail, earlier);
+        let mut work = Work::new(due, mail, octets, earlier);
         let snapshot = self.knowledge.snapshot();
         let decision = self.decide(&snapshot, &work);
         work.note((self.clock)(), Stage::Decided, words(&decision));
@@ -164,7 +163,7 @@ impl Relay {
 
     async fn relay(&self, permit: Permit, mut work: Work) -> Result<(), SpoolError> {
         let envelope = envelope::passed_on(&work.mail.envelope, &work.progress.pending);
-        let octets = [self.signature(&work.mail.octets), work.mail.octets.clone()];
+        let octets = [self.signature(&work.octets), work.octets.clone()];
         let letter =
             Letter { envelope: &envelope, octets: &octets, next_hop: work.due.row.next_hop.as_deref() };
         match self.exchange.relay(permit, &letter).await {

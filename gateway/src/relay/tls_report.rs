@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dccp::UnixMillis;
-use dccp::mail::{Mail, MailEnvelope};
+use dccp::mail::{Content, Mail, MailEnvelope};
 use smtp::address::Address;
 use smtp::route::tls_report::{self, Report, Rua};
 use tokio::time::{MissedTickBehavior, interval};
@@ -95,7 +95,7 @@ impl TlsReporting {
         // Nobody wants to hear that a report could not be delivered.
         let envelope = MailEnvelope { forward_paths: vec![to.to_string()], ..MailEnvelope::default() };
         let note = Note::new(now, Stage::Received, format!("a TLS report about {domain}, made here"));
-        let row = self.row(id, to, &Mail { envelope, octets: octets.into() }, now);
+        let row = self.row(id, to, &Mail { envelope, content: Content::Inline(octets.into()) }, now);
         self.spool.accept(vec![row], vec![(id, note)]).await
     }
 
@@ -115,7 +115,7 @@ impl TlsReporting {
             message_id_tag: None,
             digest: sha256(&[b"DCCP-relay-v1\0", id.0.as_bytes()]),
             sealed_to: None,
-            size: mail.octets.len() as u64,
+            size: mail.content.size(),
             now,
             next_at: now,
             expires_at: now.saturating_add_ms(self.lifetime_ms),

@@ -1,6 +1,7 @@
 //! One mail in the hands of one attempt: whom it still has to reach, what became of the others, and what the journal
 //! will say. Pure: the servers' answers and the time are arguments.
 
+use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 use smtp::client::SaidBy;
@@ -15,6 +16,8 @@ use crate::spool::{Direction, DueRow, Kind, NewRow, Note, RowId, Stage, State, T
 pub(super) struct Work {
     pub(super) due: DueRow,
     pub(super) mail: Mail,
+    /// Its octets.
+    pub(super) octets: Bytes,
     pub(super) notes: Vec<Note>,
     pub(super) progress: Progress,
     /// What the last failure said.
@@ -22,10 +25,10 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(due: DueRow, mail: Mail, earlier: Option<Progress>) -> Self {
+    pub(super) fn new(due: DueRow, mail: Mail, octets: Bytes, earlier: Option<Progress>) -> Self {
         let all = || Progress { done: Vec::new(), pending: mail.envelope.forward_paths.clone() };
         let progress = earlier.unwrap_or_else(all);
-        Self { due, mail, notes: Vec::new(), progress, last: None }
+        Self { due, mail, octets, notes: Vec::new(), progress, last: None }
     }
 
     /// The row as those see it who report about it.
@@ -106,7 +109,7 @@ impl Work {
         let pending = self.progress.pending.clone();
         let envelope = self.mail.envelope.narrowed(&pending);
         let from = envelope.reverse_path.clone();
-        let body = vault.seal(purpose::MAIL, &Mail { envelope, octets: self.mail.octets.clone() }.encode());
+        let body = vault.seal(purpose::MAIL, &Mail { envelope, content: self.mail.content.clone() }.encode());
         let slip = self.due.slip.as_ref().and_then(|slip| Slip::open(vault, slip).ok());
         let slip = slip.map(|slip| slip.narrowed(&pending).seal(vault));
         let message_id =

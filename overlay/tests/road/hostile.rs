@@ -50,7 +50,13 @@ async fn refused(seed: [u8; 32], first: &[u8], acme: &Node) -> (GoodbyeCode, Str
     goodbye
 }
 
-async fn refused_by_name(seed: [u8; 32], first: &Frame, acme: &Node, code: GoodbyeCode, reason: &str) {
+pub(crate) async fn refused_by_name(
+    seed: [u8; 32],
+    first: &Frame,
+    acme: &Node,
+    code: GoodbyeCode,
+    reason: &str,
+) {
     let (said, words) = refused(seed, &dccp::frame::encode(first), acme).await;
     assert_eq!(said, code, "{words}");
     let counter = format!("dccp_overlay_peers_refused_total{{reason=\"{reason}\"}}");

@@ -11,9 +11,10 @@ use dccp::did::{
     Change, Commitment, Device, Head, HeadNode, HeldBy, Log, Manifest, Quorum, Rotation, Service,
 };
 use dccp::find::NONCE_BYTES;
+use dccp::body::{BodyRef, BodySealer};
 use dccp::frame::{self, Frame, GoodbyeCode, Refusal, RefusalCode};
 use dccp::kem::EncapsulationKey;
-use dccp::mail::{self, Mail, MailEnvelope};
+use dccp::mail::{self, Content, Mail, MailEnvelope};
 use dccp::node::NodeRecord;
 use dccp::partner::PartnerFile;
 use dccp::prekey::{OneTimeBatch, Prekey, Stock, epoch_of};
@@ -221,9 +222,15 @@ fn messages(corpus: &Corpus, acme: &Acme) {
             smtputf8: true,
             ..MailEnvelope::default()
         },
-        octets: Bytes::from_static(PLAIN_MAIL.as_bytes()),
+        content: Content::Inline(Bytes::from_static(PLAIN_MAIL.as_bytes())),
     };
     corpus.put("mail_payload", "two_paths", mail.encode());
+    let large = Mail { content: Content::Body(body(&mut rng)), ..mail.clone() };
+    corpus.put("mail_payload", "large", large.encode());
+    let message = acme.message(Suite::X0001, mail::CONTENT_TYPE, large.encode());
+    let to = acme.recipient_key(Suite::X0001);
+    let sealed = seal(&message, &to, &acme.device, NOW, &mut rng).expect("sealed");
+    corpus.put("sealed_message", "large", sealed.bytes());
     let outcome = |recipient: &str, action, status: &str| Outcome {
         recipient: recipient.into(),
         action,
@@ -264,12 +271,21 @@ fn messages(corpus: &Corpus, acme: &Acme) {
     let refused = vec![Refusal { seq: 4, code: RefusalCode::UnknownKey, reason: "no such key".into() }];
     let frames = [
         ("message", Frame::Message { seq: 7, sealed: Bytes::from_static(b"sealed") }),
+        ("chunk", Frame::Chunk { body: body(&mut rng).digest(), index: 3, octets: vec![7; 1040].into() }),
         ("ack", Frame::Ack { upto: 300, refused }),
         ("goodbye", Frame::Goodbye { code: GoodbyeCode::NotNow, reason: "the disk is full".into() }),
     ];
     for (seed, frame) in frames {
         corpus.put("frame", seed, &frame::encode(&frame)[frame::LENGTH_BYTES..]);
     }
+}
+
+/// Three chunks that nobody has.
+fn body(rng: &mut StdRng) -> BodyRef {
+    let mut sealer = BodySealer::new(700_000, rng).expect("a size");
+    let mut octets = Bytes::from(vec![7; 700_000]);
+    while sealer.chunk(&mut octets).expect("sealed").is_some() {}
+    sealer.finish().expect("whole")
 }
 
 fn trees(corpus: &Corpus) {

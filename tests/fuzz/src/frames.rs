@@ -1,8 +1,9 @@
 //! Frames: the first bytes that a stranger's node can make us read.
 
 use bytes::Bytes;
+use dccp::body::CHUNK_SEALED_BYTES;
 use dccp::frame::{Frame, LENGTH_BYTES, decode, encode};
-use dccp::limits::{PREKEYS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX, REFUSALS_MAX};
+use dccp::limits::{CHUNKS_MAX, PREKEYS_MAX, REASON_BYTES_MAX, RECORD_BYTES_MAX, REFUSALS_MAX};
 
 /// A frame that was accepted is within its limits, and reads back as the same frame from as many octets.
 pub(crate) fn frame(octets: &[u8]) -> bool {
@@ -26,6 +27,9 @@ fn check(frame: &Frame) {
             assert!(refused.iter().all(|refusal| refusal.reason.len() <= REASON_BYTES_MAX));
         }
         Frame::Goodbye { reason, .. } => assert!(reason.len() <= REASON_BYTES_MAX),
+        Frame::Chunk { index, octets, .. } => {
+            assert!(*index < CHUNKS_MAX && octets.len() <= CHUNK_SEALED_BYTES);
+        }
         Frame::Message { .. } => {}
     }
 }

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use dccp::keys::Domain;
-use dccp::limits::{FORWARD_PATHS_MAX, OUTCOMES_MAX, PATH_BYTES_MAX, RECEIPTS_MAX, RECIPIENTS_MAX};
-use dccp::mail::Mail;
+use dccp::limits::{
+    BODY_BYTES_MAX, CHUNKS_MAX, FORWARD_PATHS_MAX, OUTCOMES_MAX, PATH_BYTES_MAX, RECEIPTS_MAX, RECIPIENTS_MAX,
+};
+use dccp::mail::{Content, Mail};
 use dccp::receipt;
 use dccp::seal::{Draft, SealedMessage, unseal};
 use rand::SeedableRng as _;
@@ -79,6 +81,11 @@ pub(crate) fn mail_payload(octets: &[u8]) -> bool {
             .chain([&mail.envelope.reverse_path])
             .all(|path| { path.len() <= PATH_BYTES_MAX && !path.contains(['\r', '\n', '\0']) })
     );
+    if let Content::Body(body) = &mail.content {
+        let outline = body.outline();
+        assert!((1..=BODY_BYTES_MAX).contains(&body.size()) && outline.sealed_bytes > body.size());
+        assert!((1..=CHUNKS_MAX).contains(&outline.chunks()));
+    }
     let written = mail.encode();
     assert_eq!(written.len(), octets.len(), "the mail had two encodings");
     assert_eq!(Mail::decode(written).as_ref(), Ok(&mail), "another mail when read again");

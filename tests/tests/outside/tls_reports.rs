@@ -98,7 +98,7 @@ async fn a_domain_that_asks_for_it_gets_a_report_by_mail_and_its_counts_are_forg
         (mail.envelope.reverse_path.as_str(), &mail.envelope.forward_paths[..]),
         ("", &["tls@reports.test".to_owned()][..])
     );
-    let text = String::from_utf8_lossy(&mail.octets);
+    let text = String::from_utf8_lossy(mail.content.inline().unwrap());
     for word in ["Report Domain: asks.test", "report-type=\"tlsrpt\"", "total-successful-session-count\": 1"]
     {
         assert!(text.contains(word), "{word}: {text}");

@@ -1,5 +1,6 @@
 //! How a mail for our own people waits for our mail server, whoever brought it.
 
+use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 
@@ -35,7 +36,8 @@ pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
     let Foreign { id, queue_id, mail, message_id, slip, size, state, arrived, expires } = foreign;
     let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
     let sender_domain = from.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-    let turn = lane::turn(vault, &from, to.len(), &mail.octets);
+    let header = mail.content.inline().map(Bytes::as_ref).unwrap_or_default();
+    let turn = lane::turn(vault, &from, to.len(), header);
     NewRow {
         id,
         queue_id: queue_id.to_owned(),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dccp::UnixMillis;
-use dccp::mail::Mail;
+use dccp::mail::{Content, Mail};
 use federation::Recognition;
 use policies::{
     Authenticity, Client, Decision, Destination, Direction as Way, MailFacts, Marks, Permit, RecipientFacts,
@@ -313,7 +313,7 @@ impl Transaction {
     }
 
     fn mail(&self, octets: Bytes) -> Mail {
-        Mail { envelope: envelope::taken(&self.from, &self.recipients), octets }
+        Mail { envelope: envelope::taken(&self.from, &self.recipients), content: Content::Inline(octets) }
     }
 }
 

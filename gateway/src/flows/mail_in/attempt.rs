@@ -126,7 +126,9 @@ impl Attempt {
 
     /// What the trace finds this row by, now that it is open.
     pub(super) fn learned(&self, message_id: uuid::Uuid, vault: &Vault) -> Learned {
-        let facts = smtp::message::read(&self.mail.octets, &smtp::message::Limits::default()).ok();
+        let octets = self.mail.content.inline();
+        let facts =
+            octets.and_then(|octets| smtp::message::read(octets, &smtp::message::Limits::default()).ok());
         let name = facts.and_then(|facts| facts.message_id);
         Learned {
             kind: Kind::Mail,
@@ -138,7 +140,7 @@ impl Attempt {
                 message_id: name,
             }
             .seal(vault),
-            size: self.mail.octets.len() as u64,
+            size: self.mail.content.size(),
         }
     }
 }

@@ -2,14 +2,13 @@
 //! without a seal of somebody else's and without a receipt.
 
 use dccp::UnixMillis;
-use dccp::mail::Mail;
 use policies::Verdict;
 
 use super::MailIn;
 use super::agents::Origin;
 use super::ask::{decide_foreign_mail, decide_foreign_recipient};
 use super::attempt::{Attempt, Leg};
-use crate::flows::records::purpose;
+use crate::flows::records::{kept, purpose};
 use crate::flows::words;
 use crate::spool::{DueRow, Note, Partly, SpoolError, Stage, State, Waiting};
 
@@ -23,7 +22,7 @@ impl MailIn {
     /// The spool's only.
     pub async fn deliver_foreign(&self, due: DueRow) -> Result<(), SpoolError> {
         let clear = self.custody.vault().open(purpose::MAIL, &due.body).ok();
-        let Some(mail) = clear.and_then(|clear| Mail::decode(clear.to_vec().into()).ok()) else {
+        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
             return self.drop_unreadable(due).await;
         };
         let snapshot = self.knowledge.snapshot();
@@ -39,9 +38,8 @@ impl MailIn {
             match decision.verdict {
                 // The trace was prepended when it came in, while it was known where from.
                 Verdict::Allow(permit) => {
-                    let segments = vec![work.mail.octets.clone()];
                     let origin = Origin::clear(work.leg.id.0);
-                    self.hand_over(permit, origin, segments, &mut work).await;
+                    self.hand_over(permit, origin, vec![octets], &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, None).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),

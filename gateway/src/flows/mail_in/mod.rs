@@ -26,7 +26,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dccp::batch::RootCache;
 use dccp::kem::DecapsulationKey;
-use dccp::mail::{self, Mail};
+use dccp::mail::{self, Mail, MailError};
 use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Outcome, Receipt};
 use dccp::seal::{Opened, SealedMessage};
@@ -215,6 +215,9 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
+        let Some(octets) = mail.content.inline().cloned() else {
+            return self.give_up(row, &Undeliverable::Content(MailError::Body)).await;
+        };
         let status = status::sealed(message.suite, message.fs_class, partner.domain());
         let mut work = Attempt::new(row.leg(), mail);
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
@@ -222,7 +225,7 @@ impl MailIn {
         self.recall(&mut work, row.progress.as_deref(), |mail, recipient| {
             decide_recipient(snapshot, partner, mail, recipient)
         });
-        if let Err(malformed) = loops::check(&work.mail.octets, &self.hostname) {
+        if let Err(malformed) = loops::check(&octets, &self.hostname) {
             self.metrics.refused(malformed.rule);
             work.fail_pending("5.4.6", &malformed.reply.to_string());
         }
@@ -245,7 +248,7 @@ impl MailIn {
                 Verdict::Allow(permit) => {
                     let trace = self.received(&work, partner.domain()) + &status;
                     let mut segments = vec![Bytes::from(trace)];
-                    segments.extend(status::without_forgeries(&work.mail.octets, &self.hostname));
+                    segments.extend(status::without_forgeries(&octets, &self.hostname));
                     let origin = Origin::sealed(&message, partner);
                     self.hand_over(permit, origin, segments, &mut work).await;
                 }

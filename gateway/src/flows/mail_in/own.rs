@@ -1,12 +1,11 @@
 //! Reports of our own on their way to our own mail server, or to the agent whose mail failed.
 
-use dccp::mail::Mail;
 use smtp::client::{HandedOver, Outcome};
 
 use super::MailIn;
 use super::attempt::{Attempt, Leg};
 use crate::flows::envelope;
-use crate::flows::records::purpose;
+use crate::flows::records::{kept, purpose};
 use crate::spool::{DueRow, Note, Settlement, SpoolError, Stage, State};
 
 impl MailIn {
@@ -15,19 +14,18 @@ impl MailIn {
     pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
         let now = (self.clock)();
-        let mail = match vault.open(purpose::MAIL, &due.body).map(|clear| Mail::decode(clear.to_vec().into()))
-        {
-            Ok(Ok(mail)) => mail,
-            _ => return self.drop_unreadable(due).await,
+        let clear = vault.open(purpose::MAIL, &due.body).ok();
+        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
+            return self.drop_unreadable(due).await;
         };
         if mail.envelope.forward_paths.iter().any(|to| self.agents.own(to)) {
             let mut work = Attempt::new(Leg::of(&due), mail);
             work.progress.pending = work.mail.envelope.forward_paths.clone();
-            return self.report_to_agent(due, work).await;
+            return self.report_to_agent(due, work, octets).await;
         }
         let envelope = envelope::handed_over(&mail.envelope, &mail.envelope.forward_paths);
         let given_up = now >= due.row.expires_at;
-        let (state, words) = match self.pool.hand_over(&envelope, &[mail.octets]).await {
+        let (state, words) = match self.pool.hand_over(&envelope, &[octets]).await {
             Ok(HandedOver { outcomes, .. }) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
                 (None, words_of(&outcomes))
             }

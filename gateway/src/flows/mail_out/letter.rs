@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use dccp::UnixMillis;
-use dccp::mail::Mail;
+use dccp::mail::{Content, Mail};
 use smtp::message::MessageFacts;
 use smtp::server::{MailFrom, RcptTo};
 
@@ -54,7 +54,7 @@ impl Letter {
 
     /// The mail for one group of recipients; the octets are shared, not copied.
     pub(super) fn mail(&self, from: &MailFrom, to: &[RcptTo]) -> Mail {
-        Mail { envelope: envelope::taken(from, to), octets: self.octets.clone() }
+        Mail { envelope: envelope::taken(from, to), content: Content::Inline(self.octets.clone()) }
     }
 }
 

@@ -235,7 +235,7 @@ pub fn decide_held(
             outside: None,
             authenticity: None,
             recipients: mail.envelope.forward_paths.len(),
-            size: mail.octets.len() as u64,
+            size: mail.content.size(),
             size_max,
             content_type: "",
             approved,
