@@ -232,6 +232,32 @@ fn the_doors_of_people_and_of_the_outside_need_a_certificate_and_people_need_nam
 }
 
 #[test]
+fn an_authority_gives_every_door_a_certificate_if_it_may_be_asked_and_can_be_answered() {
+    let acme = |more: &str| format!("acme: {{ directory: \"https://ca.acme.test/dir\", {more} }}\n");
+    let doors = format!("{}publication: {{}}\n", with_smtp("mx: {}, listen_tls: [\"127.0.0.1:4650\"]"));
+    let (_folder, loaded) = load(&format!("{doors}{}", acme("terms_agreed: true")));
+    let config = loaded.unwrap();
+    assert_eq!(config.certificate_names(), ["gateway.acme.test"]);
+
+    let found = problems_of(&format!("{}{}", with_smtp("mx: {}"), acme("terms_agreed: false")));
+    for expected in [
+        "acme.terms_agreed: without this the authority gives no certificates.",
+        "acme: the authority asks whether the names are ours, but there is no door where it is answered.",
+    ] {
+        assert!(found.contains(expected), "{expected}\n--- not in ---\n{found}");
+    }
+    let found = problems_of(&doors);
+    let expected = "publication: strangers ask here over HTTPS, but there is no certificate.";
+    assert!(found.contains(expected), "{found}");
+    let found = problems_of(&format!(
+        "{SHORTEST}acme: {{ directory: \"http://ca.acme.test\", terms_agreed: true, contact: postmaster }}\n"
+    ));
+    for expected in ["is not an https:// address.", "is not a mail address."] {
+        assert!(found.contains(expected), "{expected}\n--- not in ---\n{found}");
+    }
+}
+
+#[test]
 fn an_empty_section_opens_a_door_at_its_usual_ports_and_takes_over_what_it_does_not_say() {
     let folder = house();
     let smtp = "tls: { certificate: crt, key: key }, submission: {}, limits: { recipients_max: 200 }, \

@@ -16,7 +16,8 @@
 //! - Every time is Unix time in milliseconds (UTC), named `…_at_ms`; every duration is `…_ms`.
 //! - The JSON form of each type *is* the HTTP API (`docs/API.md`): renaming a field is a breaking change.
 //!   Optional fields are left out when there is nothing to say; readers ignore fields they do not know.
-//! - [`Control`] only reads. What changes the gateway stands in [`Queue`], and each change names who wants it and why.
+//! - [`Control`] only reads. What changes the gateway stands in [`Queue`], and each change names who wants it and why; a
+//!   [`RenewalOrder`] changes nothing that would not change by itself in time.
 //!
 //! Deliberately absent: authentication (the HTTP server's business), transport, storage, any dependency
 //! on the rest of the house. The console can therefore never reach past this trait.
@@ -25,12 +26,14 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod certificate;
 mod identity;
 mod message;
 mod overview;
 mod queue;
 mod readiness;
 
+pub use certificate::{CertificateList, CertificateView, RenewalBegun, RenewalOrder, RenewalView};
 pub use identity::{AddressView, IdentityQuery, IdentityView};
 pub use message::{
     Direction, Kind, MessageSummary, MessageTrace, RECENT_LIMIT_DEFAULT, RECENT_LIMIT_MAX, RecentPage,

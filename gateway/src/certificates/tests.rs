@@ -1,12 +1,15 @@
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock;
+use crate::config::tls::{certified_key, provider};
 
 /// Writes a certificate for `name` with a key of its own.
 fn issue(folder: &Path, name: &str) {
@@ -52,8 +55,8 @@ fn on_disk(folder: &TempDir) -> CertificateDer<'static> {
 fn a_new_certificate_is_shown_to_the_next_client() {
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path(), "gw.acme.example");
-    let certificate = Arc::new(Certificate::load(&files(&folder)).unwrap());
-    let server = certificate.server_config(None).unwrap();
+    let certificate = Files::load(&files(&folder)).unwrap();
+    let server = certificate.shown().server_config(None).unwrap();
     let old = on_disk(&folder);
     assert_eq!(shown(&server), old);
     assert!(matches!(certificate.look(), Look::Same));
@@ -69,8 +72,8 @@ fn a_new_certificate_is_shown_to_the_next_client() {
 fn a_bad_new_certificate_leaves_the_old_one_in_use_until_it_is_mended() {
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path(), "gw.acme.example");
-    let certificate = Arc::new(Certificate::load(&files(&folder)).unwrap());
-    let server = certificate.server_config(None).unwrap();
+    let certificate = Files::load(&files(&folder)).unwrap();
+    let server = certificate.shown().server_config(None).unwrap();
     let old = on_disk(&folder);
     let other = tempfile::tempdir().unwrap();
     issue(other.path(), "gw.acme.example");
@@ -81,7 +84,7 @@ fn a_bad_new_certificate_leaves_the_old_one_in_use_until_it_is_mended() {
         assert!(matches!(certificate.look(), Look::Refused(_)), "{file}");
         assert!(matches!(certificate.look(), Look::Same), "said once");
         assert_eq!(shown(&server), old);
-        assert!(!certificate.is_fresh());
+        assert!(certificate.fault().is_some());
     }
     fs::remove_file(folder.path().join("crt")).unwrap();
     assert!(matches!(certificate.look(), Look::Refused(TlsError::Certificate { .. })));
@@ -89,7 +92,7 @@ fn a_bad_new_certificate_leaves_the_old_one_in_use_until_it_is_mended() {
 
     issue(folder.path(), "gw.acme.example");
     assert!(matches!(certificate.look(), Look::Renewed));
-    assert!(certificate.is_fresh());
+    assert_eq!(certificate.fault(), None);
     assert_eq!(shown(&server), on_disk(&folder));
 }
 
@@ -98,9 +101,8 @@ fn doors_with_the_same_files_share_a_certificate_and_the_gauge_counts_the_stale_
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path(), "gw.acme.example");
     let mut registry = Registry::default();
-    let mut certificates = Certificates::watched(&mut registry);
-    let first = certificates.load(&files(&folder)).unwrap();
-    let second = certificates.load(&files(&folder)).unwrap();
+    let certificates = Certificates::watched(None, clock::system, &mut registry);
+    let [first, second] = [(); 2].map(|()| certificates.of_door(Some(&files(&folder))).unwrap().unwrap());
     assert!(Arc::ptr_eq(&first, &second));
     certificates.look();
     assert_eq!(certificates.stale.get(), 0);
@@ -109,17 +111,21 @@ fn doors_with_the_same_files_share_a_certificate_and_the_gauge_counts_the_stale_
     let mut page = String::new();
     prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
     assert!(page.contains("dccp_certificates_stale 1\n"), "{page}");
+    let file = files(&folder).certificate;
+    let days = format!("dccp_certificate_days_left{{certificate=\"{}\"}} ", file.display());
+    let left = page.lines().find_map(|line| line.strip_prefix(&days)).unwrap_or_else(|| panic!("{page}"));
+    assert!(left.parse::<i64>().unwrap() > 365, "{left}");
 }
 
 #[tokio::test]
 async fn sighup_has_the_files_looked_at_now() {
     let folder = tempfile::tempdir().unwrap();
     issue(folder.path(), "gw.acme.example");
-    let mut certificates = Certificates::default();
-    let certificate = certificates.load(&files(&folder)).unwrap();
+    let certificates = Arc::new(Certificates::new(None, clock::system));
+    let shown_here = certificates.of_door(Some(&files(&folder))).unwrap().unwrap();
     let stop = CancellationToken::new();
     let following = certificates.follow(stop.clone());
-    let server = certificate.server_config(None).unwrap();
+    let server = shown_here.server_config(None).unwrap();
     let hangup = async {
         let old = shown(&server);
         tokio::task::yield_now().await; // the first look is over, the next one is a minute away

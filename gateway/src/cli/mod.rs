@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | agent … | user … | keys … | dkim … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | agent … | user … | keys … | dkim … | certificate … | recovery … | trace | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -12,6 +12,7 @@
 
 mod agent;
 mod ask;
+mod certificate;
 mod did;
 mod dkim;
 mod farewell;
@@ -42,6 +43,7 @@ use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
 use agent::AgentCommand;
+use certificate::CertificateCommand;
 use did::DidCommand;
 use dkim::DkimCommand;
 pub use init::InitArgs;
@@ -92,6 +94,9 @@ enum Command {
     /// The keys that sign our mail for the open Internet (DKIM): make them, publish them, replace them.
     #[command(subcommand)]
     Dkim(DkimCommand),
+    /// The certificates of a running gateway's doors.
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// The recovery key of the organisation: make it, try it, use it.
     #[command(subcommand)]
     Recovery(RecoveryCommand),
@@ -175,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => user::user(command, &config),
         Command::Keys(command) => keys::keys(&command, &config),
         Command::Dkim(command) => dkim::dkim(&command, &config, clock::system()),
+        Command::Certificate(command) => certificate::certificate(&command, &config),
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
         Command::Queue(command) => queue::queue(command, &config),

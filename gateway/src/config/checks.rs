@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use keystore::keyfile::{self, KeyFileError, Kind};
 
 use crate::aliases;
 
+use super::certificates;
 use super::fit::Leaf;
-use super::model::Tls;
 use super::problem::{Mark, Problem};
-use super::tls;
 use super::value::{Format, HostPort};
 
 /// A local rule file is typed by a person.
@@ -33,7 +32,7 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     ports_are_given_once(leaves, problems);
     domains_are_given_once(leaves, problems);
     mail_is_not_handed_to_ourselves(leaves, problems);
-    doors_that_need_a_certificate_have_one(leaves, problems);
+    certificates::agree(leaves, problems);
     people_who_submit_can_log_in(leaves, problems);
     retry_delays_are_in_order(leaves, problems);
     a_token_is_named_if_it_is_asked(leaves, problems);
@@ -52,10 +51,7 @@ pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
             _ => {}
         }
     }
-    for door in ["smtp", "smtp.submission", "smtp.mx", "publication"] {
-        certificate_and_key(door, leaves, problems);
-    }
-    authority_is_readable(leaves, problems);
+    certificates::the_world(leaves, problems);
     rules_compile(leaves, problems);
     aliases_end(leaves, problems);
 }
@@ -126,24 +122,6 @@ fn mail_is_not_handed_to_ourselves(leaves: &[Leaf], problems: &mut Vec<Problem>)
     }
 }
 
-/// Passwords need TLS, the outside world expects it, and a client certificate is shown inside it.
-fn doors_that_need_a_certificate_have_one(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    if leaf(leaves, "smtp.tls.certificate").is_some() {
-        return;
-    }
-    for (door, what) in [
-        ("smtp.submission", "people log in here, which needs TLS, but there is no certificate."),
-        ("smtp.mx", "the outside world comes in here, which needs TLS, but there is no certificate."),
-        ("smtp.listen_tls", "TLS begins here with the first octet, but there is no certificate."),
-        ("smtp.client_ca", "clients show certificates inside TLS, but there is no certificate of our own."),
-    ] {
-        let own = leaf(leaves, &format!("{door}.tls.certificate")).is_some();
-        let Some(leaf) = first_below(leaves, door).filter(|_| !own) else { continue };
-        let advice = "Add the section `tls:` with `certificate` and `key` below `smtp:`.";
-        problems.push(Problem::at(leaf.at, door, what, advice));
-    }
-}
-
 fn people_who_submit_can_log_in(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     let Some(door) = first_below(leaves, "smtp.submission") else { return };
     if leaf(leaves, "users.file").is_none() {
@@ -154,7 +132,7 @@ fn people_who_submit_can_log_in(leaves: &[Leaf], problems: &mut Vec<Problem>) {
 }
 
 /// The first value of a section, list or single key.
-fn first_below<'a>(leaves: &'a [Leaf], key: &str) -> Option<&'a Leaf> {
+pub(super) fn first_below<'a>(leaves: &'a [Leaf], key: &str) -> Option<&'a Leaf> {
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
     leaves.iter().find(|leaf| leaf.path.strip_prefix(key).is_some_and(is_below))
 }
@@ -309,32 +287,6 @@ fn writable(leaf: &Leaf, problems: &mut Vec<Problem>) {
     problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
 }
 
-/// Only when both files can be read: otherwise their own problems say enough.
-fn certificate_and_key(door: &str, leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let part = |name: &str| leaf(leaves, &format!("{door}.tls.{name}"));
-    let (Some(certificate), Some(key)) = (part("certificate"), part("key")) else { return };
-    let pair = Tls { certificate: text(certificate).into(), key: text(key).into() };
-    if [&pair.certificate, &pair.key].iter().any(|path: &&PathBuf| fs::read(path).is_err()) {
-        return;
-    }
-    let Err(error) = tls::certified_key(&pair) else { return };
-    let at_fault = if matches!(error, tls::TlsError::Certificate { .. }) { certificate } else { key };
-    let advice = "Give a PEM certificate chain and the PEM private key it was issued for.";
-    problems.push(Problem::at(at_fault.at, &at_fault.path, format!("{error}."), advice));
-}
-
-fn authority_is_readable(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let Some(leaf) = leaf(leaves, "smtp.client_ca") else { return };
-    let path = Path::new(text(leaf));
-    if fs::read(path).is_err() {
-        return; // said already
-    }
-    if let Err(error) = tls::authority(path) {
-        let advice = "Give the PEM certificates of the authority that signs your clients' certificates.";
-        problems.push(Problem::at(leaf.at, &leaf.path, format!("{error}."), advice));
-    }
-}
-
 fn rules_compile(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     let Some(leaf) = leaf(leaves, "policies.rules") else { return };
     let path = Path::new(text(leaf));
@@ -374,11 +326,13 @@ fn domains(leaves: &[Leaf]) -> Vec<String> {
     ours.map(|leaf| text(leaf).to_ascii_lowercase()).collect()
 }
 
-fn leaf<'a>(leaves: &'a [Leaf], path: &str) -> Option<&'a Leaf> {
+/// The value at a key path, given or defaulted.
+pub(super) fn leaf<'a>(leaves: &'a [Leaf], path: &str) -> Option<&'a Leaf> {
     leaves.iter().find(|leaf| leaf.path == path)
 }
 
-fn text(leaf: &Leaf) -> &str {
+/// Its text; empty for what is none.
+pub(super) fn text(leaf: &Leaf) -> &str {
     leaf.value.as_str().unwrap_or_default()
 }
 

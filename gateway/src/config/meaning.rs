@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::acme::Acme;
 use super::agents::Agents;
 use super::master::{Master, MasterFrom};
 use super::model::{
@@ -46,6 +47,16 @@ impl Config {
         self.data_dir.join("identity").join("succession")
     }
 
+    /// The names that our certificate of `acme` is for, lower-case: `smtp.hostname` when none are given.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let given = self.acme.iter().flat_map(|acme| &acme.names);
+        let mut names: Vec<String> = given.map(|name| name.to_ascii_lowercase()).collect();
+        if names.is_empty() {
+            names.push(self.smtp.hostname.to_ascii_lowercase());
+        }
+        names
+    }
+
     /// The addresses partners are told: `announce`, or `listen` when there are none.
     pub fn announced_addresses(&self) -> &[String] {
         match self.overlay.announce.is_empty() {
@@ -81,6 +92,7 @@ impl Config {
             data_dir: Config::data_dir_default(),
             keys: Keys { master: Some(Master::example()), ..Keys::default() },
             smtp: Smtp::example(),
+            acme: Some(Acme::example()),
             users: Users { file: Some("users.yaml".into()) },
             delivery: Delivery {
                 protocol: DeliveryProtocol::Lmtp,
@@ -104,7 +116,7 @@ impl Config {
             dkim: Dkim::default(),
             publication: Some(Publication {
                 listen: Publication::listen_default(),
-                tls: Tls { certificate: "tls/https.crt".into(), key: "tls/https.key".into() },
+                tls: Some(Tls { certificate: "tls/https.crt".into(), key: "tls/https.key".into() }),
             }),
             suites: Suites::default(),
             queue: Queue::default(),
@@ -125,13 +137,14 @@ impl Config {
         }
     }
 
-    /// The example without what a new gateway has none of: rules, marks, aliases, agents, doors for people and the outside, an
+    /// The example without what a new gateway has none of: an authority, rules, marks, aliases, agents, doors for people and the outside, an
     /// HTTPS door, trust anchors and roots of its own, a token, users.
     pub fn fresh() -> Config {
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
         Config {
             keys,
             smtp: Smtp::fresh(),
+            acme: None,
             policies: Policies::default(),
             aliases: None,
             agents: Agents::default(),

@@ -18,7 +18,9 @@
 //!
 //! Deliberately absent: environment variables, includes, hot reload, secrets in the file.
 
+mod acme;
 mod agents;
+mod certificates;
 mod checks;
 mod fit;
 mod master;
@@ -37,6 +39,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub use acme::{Acme, ExternalAccount};
 pub use agents::Agents;
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{

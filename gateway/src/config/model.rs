@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::acme::Acme;
 use super::agents::Agents;
 use super::master::Master;
 use super::outside::{MustEncrypt, Outside};
@@ -28,6 +29,10 @@ pub struct Config {
     pub keys: Keys,
     /// The doors for mail: our own mail servers hand it over here; people and the outside world have doors of their own.
     pub smtp: Smtp,
+    /// An authority that gives us the certificate for all doors that have none of their own, and renews it in time. The
+    /// files of other doors are left alone.
+    #[serde(default)]
+    pub acme: Option<Acme>,
     /// People who may submit mail with a password.
     #[serde(default)]
     pub users: Users,
@@ -266,8 +271,9 @@ pub struct Publication {
     #[serde(default = "Publication::listen_default")]
     #[schemars(with = "Vec<text::Listen>", length(min = 1))]
     pub listen: Vec<SocketAddr>,
-    /// The certificate for these names.
-    pub tls: Tls,
+    /// The certificate for these names. Without it there must be `acme`.
+    #[serde(default)]
+    pub tls: Option<Tls>,
 }
 
 /// Which cipher suites we take part in.

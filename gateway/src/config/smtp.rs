@@ -48,7 +48,8 @@ pub struct Smtp {
     #[serde(default = "Smtp::size_bytes_max_default")]
     #[schemars(range(min = 65_536, max = 52_428_800))]
     pub size_bytes_max: u64,
-    /// Certificate for TLS at all doors for mail. Without it mail crosses the internal network in the clear.
+    /// Certificate for TLS at all doors for mail. Without it they have the one of `acme`; without that, too, mail crosses
+    /// the internal network in the clear.
     #[serde(default)]
     pub tls: Option<Tls>,
     /// The door for people's mail programs, who log in with a name of `users.file`. Needs a certificate.

@@ -25,6 +25,10 @@ pub(super) enum Format {
     Server,
     /// `HOST:PORT` to connect to.
     HostPort,
+    /// `https://…` of a server to ask.
+    HttpsUrl,
+    /// `local@domain`.
+    Mailbox,
     /// A network, `ADDRESS/PREFIX`.
     Network,
     /// A libp2p multiaddr with a transport we have.
@@ -40,13 +44,15 @@ pub(super) enum Format {
 }
 
 /// Every format with its name in the schema and its words in the documentation.
-const FORMATS: [(Format, &str, &str); 12] = [
+const FORMATS: [(Format, &str, &str); 14] = [
     (Format::Text, "text", "text"),
     (Format::Domain, "domain", "domain name"),
     (Format::Listen, "listen-address", "IP:PORT"),
     (Format::LoopbackListen, "loopback-listen-address", "IP:PORT, loopback only"),
     (Format::Server, "server-address", "IP:PORT"),
     (Format::HostPort, "host-port", "HOST:PORT"),
+    (Format::HttpsUrl, "https-url", "https:// address"),
+    (Format::Mailbox, "mailbox", "mail address"),
     (Format::Network, "network", "network (ADDRESS/PREFIX)"),
     (Format::Multiaddr, "multiaddr", "multiaddr"),
     (Format::HeaderMark, "header-mark", "NAME or NAME: VALUE"),
@@ -86,6 +92,8 @@ impl Format {
             Format::LoopbackListen => check_loopback(text),
             Format::Server => check_server(text),
             Format::HostPort => HostPort::from_str(text).map(|_| ()),
+            Format::HttpsUrl => check_https_url(text),
+            Format::Mailbox => check_mailbox(text),
             Format::Network => Network::from_str(text).map(|_| ()),
             Format::HeaderMark => HeaderMark::from_str(text).map(|_| ()),
             Format::Multiaddr => check_multiaddr(text),
@@ -274,6 +282,28 @@ fn check_server(text: &str) -> Result<(), Wrong> {
     }
 }
 
+fn check_https_url(text: &str) -> Result<(), Wrong> {
+    let is_sound = |uri: http::Uri| uri.scheme_str() == Some("https") && uri.host().is_some();
+    match text.parse().is_ok_and(is_sound) {
+        true => Ok(()),
+        false => Err(Wrong::new(
+            format!("\"{text}\" is not an https:// address."),
+            "Write for example https://ca.acme.test/acme/directory.",
+        )),
+    }
+}
+
+fn check_mailbox(text: &str) -> Result<(), Wrong> {
+    let is_plain = |local: &str| !local.is_empty() && local.bytes().all(|b| b.is_ascii_graphic());
+    match text.rsplit_once('@') {
+        Some((local, domain)) if is_plain(local) && check_domain(domain).is_ok() => Ok(()),
+        _ => Err(Wrong::new(
+            format!("\"{text}\" is not a mail address."),
+            "Write for example postmaster@acme.test.",
+        )),
+    }
+}
+
 /// The control API has one token and no TLS yet, so it must not be reachable from the network.
 fn check_loopback(text: &str) -> Result<(), Wrong> {
     match check_listen(text)?.ip().to_canonical().is_loopback() {
@@ -349,6 +379,8 @@ pub(super) mod text {
         LoopbackListen = "loopback-listen-address",
         Server = "server-address",
         HostPort = "host-port",
+        HttpsUrl = "https-url",
+        Mailbox = "mailbox",
         Network = "network",
         Multiaddr = "multiaddr",
         HeaderMark = "header-mark",

@@ -307,6 +307,15 @@ pub fn master_key(config: &Config) -> Result<Option<MasterKey>, CustodyError> {
     Ok(source.as_ref().map(MasterKey::open).transpose()?)
 }
 
+/// The vault alone, for what rests sealed where there is no identity to serve any more. May ask a person.
+///
+/// # Errors
+/// [`CustodyError::Master`] or [`CustodyError::KeyFile`].
+pub fn vault(config: &Config) -> Result<Arc<Vault>, CustodyError> {
+    let storage = keyfile::read(&config.keys.storage, Kind::Storage, master_key(config)?.as_ref())?;
+    Ok(Arc::new(Vault::new(part(&storage, 0))))
+}
+
 /// `N` bytes of a secret from `start`; `keyfile::read` has checked the length.
 fn part<const N: usize>(secret: &[u8], start: usize) -> Zeroizing<[u8; N]> {
     let mut part = Zeroizing::new([0; N]);

@@ -6,12 +6,13 @@
 //!                     ├─ probes   /healthz /readyz /metrics           open
 //!                     ├─ api      /api/v1/…                           token, origin
 //!                     ├─ queue    /api/v1/queue/… /api/v1/audit       token, origin
+//!                     ├─ certificates /api/v1/certificates/…          token, origin
 //!                     └─ admin_ui /  /messages/{id}  /queue           token, origin
 //!                          └─► dyn Control ◄─ answers (journal, vault, partners, links)
 //! ```
 //!
 //! Invariants: everything but the probes needs the token, the fallback for unknown paths included; no answer
-//! is cached by anybody; only `POST` and `DELETE` below the queue change anything, and never at the wish of another web
+//! is cached by anybody; only `POST` and `DELETE` below queue and certificates change anything, and never at the wish of another web
 //! page (`origin`); every refusal is a problem document (RFC 9457).
 //!
 //! Deliberately absent: TLS and user accounts. The port is bound to loopback; whoever needs it from elsewhere
@@ -19,6 +20,7 @@
 
 mod answers;
 mod api;
+mod certificates;
 mod guard;
 mod origin;
 mod probes;
@@ -40,6 +42,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use crate::certificates::Certificates;
 use crate::metrics::Metrics;
 
 pub use answers::{Answers, Identify, Seek, Vouch};
@@ -52,6 +55,8 @@ pub struct HttpState {
     pub control: Arc<dyn Control>,
     /// Shows and moves what waits.
     pub queue: Arc<dyn Queue>,
+    /// What our doors show.
+    pub certificates: Arc<Certificates>,
     /// Everything that is exported at `/metrics`; complete before the server starts.
     pub registry: Arc<Registry>,
     /// Whose gauges are drawn from an overview before each scrape.
@@ -78,13 +83,14 @@ pub(crate) async fn serve_room(
 
 /// All routes with their guards. [`serve`] puts them on a listener; tests call them directly.
 pub fn router(state: HttpState) -> Router {
-    let HttpState { control, queue, registry, metrics, token, hosts } = state;
+    let HttpState { control, queue, certificates, registry, metrics, token, hosts } = state;
     let probes = probes::router(probes::Probes { control: Arc::clone(&control), registry, metrics });
     let guarded = Router::new()
         .nest(
             "/api",
             api::router(Arc::clone(&control))
                 .merge(queue::router(Arc::clone(&queue)))
+                .merge(certificates::router(certificates))
                 .fallback(problem::not_found),
         )
         .route("/api/", any(problem::not_found)) // the one path a nested router does not answer

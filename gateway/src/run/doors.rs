@@ -7,14 +7,19 @@ use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use smtp::server::{Mechanisms, Premises, Role};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::ground::Ground;
 use super::{Error, Stops};
 use crate::agents::door::{self, Door, SendRates};
 use crate::certificates::Certificates;
+use crate::certificates::acme::{Acme, Renewal};
+use crate::clock::Clock;
 use crate::config::tls::TlsError;
-use crate::config::{self, MailDoor, Network, SmtpLimits, Tls};
+use crate::config::{self, Config, MailDoor, Network, Publication, SmtpLimits};
 use crate::courier;
+use crate::custody::Vault;
 use crate::exchange::Exchange;
 use crate::flows::agent_out::AgentOut;
 use crate::flows::reception::Reception;
@@ -33,15 +38,17 @@ impl Ground {
         stops: &Stops,
     ) -> Result<(), Error> {
         let reception = Arc::new(self.reception(couriers, room)?);
-        let mut certificates = Certificates::watched(&mut registry);
-        self.open_mail_doors(&reception, &mut certificates, stops).await?;
-        self.open_publication(room, &mut certificates, stops).await?;
+        let (acme, renewal) = acme(&self.config, self.custody.vault(), self.clock)?.unzip();
+        let certificates = Arc::new(Certificates::watched(acme, self.clock, &mut registry));
+        self.open_mail_doors(&reception, &certificates, stops).await?;
+        self.open_publication(room, &certificates, stops).await?;
         self.open_to_agents(&reception, stops).await?;
-        stops.doors.spawn(certificates.follow(stops.front.clone()));
+        follow(&self.config, &certificates, renewal, &stops.front, &stops.doors).await?;
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
             control: Arc::new(self.answers(overlay, room)),
             queue: Arc::new(self.administration(overlay, exchange)),
+            certificates,
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),
             token: keystore::keyfile::read_token(&self.config.control.token)
@@ -56,7 +63,7 @@ impl Ground {
     async fn open_mail_doors(
         &self,
         reception: &Arc<Reception>,
-        certificates: &mut Certificates,
+        certificates: &Certificates,
         stops: &Stops,
     ) -> Result<(), Error> {
         let premises = premises(&self.config.smtp.limits);
@@ -86,11 +93,12 @@ impl Ground {
         &self,
         door: &MailDoor<'_>,
         implicit_tls: bool,
-        certificates: &mut Certificates,
+        certificates: &Certificates,
     ) -> Result<smtp::server::Config, Error> {
         let wrong = |error: TlsError| Error::Tls { door: door.key, why: error.to_string() };
         let clients = door.client_ca.map(|path| config::tls::authority(path)).transpose().map_err(wrong)?;
-        let tls = door.tls.map(|tls| certificates.load(tls)?.server_config(clients)).transpose();
+        let certificate = certificates.of_door(door.tls).map_err(wrong)?;
+        let tls = certificate.map(|certificate| certificate.server_config(clients)).transpose();
         Ok(smtp::server::Config {
             role: door.role,
             hostname: self.config.smtp.hostname.clone(),
@@ -135,11 +143,11 @@ impl Ground {
     async fn open_publication(
         &self,
         room: &Room,
-        certificates: &mut Certificates,
+        certificates: &Certificates,
         stops: &Stops,
     ) -> Result<(), Error> {
         let Some(publication) = &self.config.publication else { return Ok(()) };
-        let tls = https(certificates, &publication.tls)?;
+        let tls = https(certificates, publication)?;
         let published = Arc::new(room.publishing());
         for address in &publication.listen {
             let listener = listen(*address, "publication.listen").await?;
@@ -155,9 +163,50 @@ pub(super) async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener
     TcpListener::bind(address).await.map_err(io)
 }
 
-pub(super) fn https(certificates: &mut Certificates, tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
-    let config = certificates.load(tls).and_then(|certificate| certificate.server_config(None));
-    config.map_err(|error| Error::Tls { door: "publication", why: error.to_string() })
+/// The TLS of the HTTPS door, where an authority may look for us, too.
+pub(super) fn https(
+    certificates: &Certificates,
+    publication: &Publication,
+) -> Result<Arc<ServerConfig>, Error> {
+    let wrong = |why: String| Error::Tls { door: "publication", why };
+    let certificate =
+        certificates.of_door(publication.tls.as_ref()).map_err(|error| wrong(error.to_string()))?;
+    let certificate = certificate.ok_or_else(|| wrong("there is none".to_owned()))?;
+    let config = certificate.server_config(None).map_err(|error| wrong(error.to_string()))?;
+    Ok(match certificates.acme() {
+        Some(acme) => acme.at_https(config),
+        None => config,
+    })
+}
+
+/// The certificate of an authority, if the configuration names one, and who renews it.
+pub(super) fn acme(
+    config: &Config,
+    vault: &Arc<Vault>,
+    clock: Clock,
+) -> Result<Option<(Acme, Renewal)>, Error> {
+    let opened = config.acme.as_ref().map(|acme| Acme::open(acme, config, vault.clone(), clock));
+    Ok(opened.transpose()?)
+}
+
+/// Follows the files, renews what the authority gave, and answers it when it asks.
+pub(super) async fn follow(
+    config: &Config,
+    certificates: &Arc<Certificates>,
+    renewal: Option<Renewal>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<(), Error> {
+    if let (Some(acme), Some(configured)) = (certificates.acme(), &config.acme) {
+        for address in &configured.listen {
+            tasks.spawn(acme.serve(listen(*address, "acme.listen").await?, stop.clone()));
+        }
+    }
+    if let Some(renewal) = renewal {
+        tasks.spawn(renewal.run(stop.clone()));
+    }
+    tasks.spawn(certificates.clone().follow(stop.clone()));
+    Ok(())
 }
 
 /// What all doors for mail share.

@@ -1,6 +1,6 @@
 //! What is left of a gateway whose identity has ended: the HTTPS door, where whoever asks reads that it has.
 //!
-//! No mail is taken and no key is read. The door stays for as long as somebody may still look for the identity, which
+//! No mail is taken and no key is read but the one that a certificate of `acme` rests under. The door stays for as long as somebody may still look for the identity, which
 //! is for as long as partners have not heard of its end.
 
 use std::fs;
@@ -17,7 +17,7 @@ use super::{Error, doors, told_to_stop};
 use crate::certificates::Certificates;
 use crate::clock;
 use crate::config::Config;
-use crate::custody::CustodyError;
+use crate::custody::{self, CustodyError};
 use crate::publication::{self, Entry, Published, Unavailable};
 
 /// Serves the records that `did deactivate` left until it is told to stop.
@@ -27,10 +27,14 @@ use crate::publication::{self, Entry, Published, Unavailable};
 pub(super) async fn run(config: &Config, did: Did) -> Result<(), Error> {
     let Some(door) = &config.publication else { return Err(CustodyError::Ended(did).into()) };
     let published: Arc<dyn Published> = Arc::new(last_words(config)?);
-    let mut certificates = Certificates::default();
-    let tls = doors::https(&mut certificates, &door.tls)?;
+    let (acme, renewal) = match config.acme {
+        Some(_) => doors::acme(config, &custody::vault(config)?, clock::system)?.unzip(),
+        None => (None, None),
+    };
+    let certificates = Arc::new(Certificates::new(acme, clock::system));
+    let tls = doors::https(&certificates, door)?;
     let (stop, doors) = (CancellationToken::new(), TaskTracker::new());
-    doors.spawn(certificates.follow(stop.clone()));
+    doors::follow(config, &certificates, renewal, &stop, &doors).await?;
     for address in &door.listen {
         let listener = doors::listen(*address, "publication.listen").await?;
         doors.spawn(publication::serve(listener, tls.clone(), published.clone(), stop.clone()));

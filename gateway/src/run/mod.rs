@@ -66,6 +66,9 @@ pub enum Error {
     /// What is needed to hand mail over to the outside.
     #[error("the way to the outside: {0}")]
     Outside(#[from] finding::SetupError),
+    /// What is kept for the authority that gives us certificates.
+    #[error("acme: {0}")]
+    Acme(#[from] crate::certificates::acme::AcmeError),
     /// A TLS certificate.
     #[error("the certificate for {door}: {why}")]
     Tls {

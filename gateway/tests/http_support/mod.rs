@@ -10,6 +10,7 @@ use control::{
     QueueOrder, QueuePage, QueueQuery, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView, State,
     Totals, Traces,
 };
+use gateway::certificates::Certificates;
 use gateway::http::{HttpState, serve};
 use gateway::metrics::Metrics;
 use prometheus_client::registry::Registry;
@@ -206,6 +207,7 @@ impl Server {
         let state = HttpState {
             control: fake.clone(),
             queue: fake.clone(),
+            certificates: Arc::new(Certificates::new(None, gateway::clock::system)),
             registry: Arc::new(registry),
             metrics: metrics.clone(),
             token: Zeroizing::new(token.to_owned()),
