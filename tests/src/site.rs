@@ -110,6 +110,17 @@ impl Site {
         fs::write(self.config(), format!("{before}\n{heading}\n{lines}\n{after}")).expect("it is writable");
     }
 
+    /// Takes the certificate of the doors for mail from the authority that `acme` describes, instead of from files.
+    pub fn use_authority(&self, acme: &str) {
+        self.set("acme", acme);
+        let config = fs::read_to_string(self.config()).expect("the configuration");
+        let is_file = |line: &&str| {
+            *line == "  tls:" || line.ends_with(": tls/smtp.crt") || line.ends_with(": tls/smtp.key")
+        };
+        let rest: Vec<&str> = config.lines().filter(|line| !is_file(line)).collect();
+        fs::write(self.config(), rest.join("\n") + "\n").expect("the configuration is writable");
+    }
+
     /// Opens a door for people, and gives them names: each a user with the password `pw-of-` and the name, and the address of
     /// that name. Two ports: with STARTTLS, and with TLS from the first octet.
     pub fn open_submission(&self, people: &[&str]) -> [u16; 2] {
