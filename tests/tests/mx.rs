@@ -114,6 +114,13 @@ fn a_forged_sender_is_refused_or_held_as_its_domain_asks() {
     let reply = submit(house.mx, "carol@initech.test", &["bob@acme.test"], &octets);
     assert!(reply.starts_with("550 5.7.26"), "{reply}");
 
+    // Nor has who names an honest author beside the forged one.
+    for more in ["From: carol@initech.test\r\n", "From: carol@initech.test, ceo@hooli.test\r\n"] {
+        let octets = letter_from("ceo@hooli.test", more);
+        let reply = submit(house.mx, "carol@initech.test", &["bob@acme.test"], &octets);
+        assert!(reply.starts_with("550 5.7.26"), "{more}: {reply}");
+    }
+
     let octets = letter_from("ceo@umbrella.test", "");
     let reply = submit(house.mx, "ceo@umbrella.test", &["bob@acme.test"], &octets);
     let queue_id = reply.strip_prefix("250 ").and_then(|text| text.rsplit(' ').next()).expect("a queue id");

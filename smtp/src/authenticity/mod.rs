@@ -25,6 +25,7 @@
 //!
 //! Deliberately absent: what to do about a verdict (the rules of the house), sending DMARC reports, BIMI.
 
+mod authors;
 mod body;
 mod forged;
 mod keys;

@@ -4,10 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::Signature;
-use mail_auth::{
-    ArcOutput, AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, SpfResult, dmarc,
-};
+use mail_auth::{ArcOutput, DkimOutput, DkimResult, DmarcOutput, DmarcResult, SpfResult, dmarc};
 
+use super::authors::DOMAINS_MAX;
 use super::verdicts::{Arc, Dkim, Dmarc, Outcome, Policy};
 
 /// RFC 6008 §4: at least eight characters tell signatures apart.
@@ -80,10 +79,12 @@ pub(super) fn is_undecided(output: &DmarcOutput) -> bool {
     matches!(output.result(), DmarcResult::TempError(_)) && asks
 }
 
-pub(super) fn dmarc(output: &DmarcOutput, message: &AuthenticatedMessage<'_>) -> Dmarc {
+pub(super) fn dmarc(output: &DmarcOutput) -> Dmarc {
     let (outcome, why) = match output.result() {
         // RFC 9989 §5.3.1 leaves it to us; a message that hides its author cannot be anybody's.
-        DmarcResult::None if output.domain().is_empty() => (Outcome::PermError, unclear_author(message)),
+        DmarcResult::None if output.domain().is_empty() => {
+            (Outcome::PermError, "From names nobody".to_owned())
+        }
         DmarcResult::None => (Outcome::None, String::new()),
         DmarcResult::Pass => (Outcome::Pass, String::new()),
         DmarcResult::Fail(why) => (Outcome::Fail, why.to_string()),
@@ -98,9 +99,10 @@ pub(super) fn dmarc(output: &DmarcOutput, message: &AuthenticatedMessage<'_>) ->
     Dmarc { outcome, domain: output.domain().to_owned(), policy, why }
 }
 
-fn unclear_author(message: &AuthenticatedMessage<'_>) -> String {
-    let why = if message.froms().is_empty() { "From names nobody" } else { "From names several domains" };
-    why.to_owned()
+/// Whoever names so many wants to hide one of them; RFC 9989 lets us refuse that without asking anybody.
+pub(super) fn too_many_authors() -> Dmarc {
+    let why = format!("From names more than {DOMAINS_MAX} domains");
+    Dmarc { outcome: Outcome::Fail, domain: String::new(), policy: Policy::Reject, why }
 }
 
 /// A chain that does not verify, for whatever reason of its own, has failed (RFC 8617 §5.2).

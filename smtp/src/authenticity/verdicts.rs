@@ -121,9 +121,9 @@ pub struct Dkim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dmarc {
     /// [`Outcome::Pass`]: SPF or DKIM proves the domain in `From`. [`Outcome::None`]: it publishes nothing.
-    /// [`Outcome::PermError`] also where `From` names no domain or several.
+    /// [`Outcome::PermError`] also where `From` names no domain. Where it names several, the strictest answer of all.
     pub outcome: Outcome,
-    /// The domain in `From`, as an A-label. Empty where there is none.
+    /// The domain in `From`, as an A-label. Empty where there is none, or too many.
     pub domain: String,
     /// What its owner asks to be done with what does not pass, for a subdomain the one that it asks for those.
     pub policy: Policy,

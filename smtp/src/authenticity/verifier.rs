@@ -21,6 +21,7 @@ use mail_auth::{
 };
 use tokio::time::{Instant, timeout_at};
 
+use super::authors;
 use super::body::relaxed_hash;
 use super::keys::Published;
 use super::spf_record;
@@ -125,14 +126,13 @@ impl Verifier {
         let message = &message;
         let ((helo, mail_from), dkim, arc) =
             tokio::join!(self.spf(&asked, ip, end), self.dkim(message, end), self.arc(message, end));
-        let dmarc = self.dmarc(message, &dkim, &mail_from).await;
-        let temporary = translate::is_undecided(&dmarc);
+        let (dmarc, temporary) = self.dmarc(message, &dkim, &mail_from).await;
         Verdicts {
             ip,
             helo,
             mail_from,
             dkim: dkim.iter().map(translate::dkim).chain(refused).collect(),
-            dmarc: translate::dmarc(&dmarc, message),
+            dmarc,
             arc: translate::arc(&arc),
             temporary,
         }
@@ -209,19 +209,30 @@ impl Verifier {
         checked.unwrap_or_else(|_| ArcOutput::default().with_result(DkimResult::TempError(too_slow())))
     }
 
+    /// DMARC for each domain in `From`: the strictest answer, and whether DNS left it open.
     async fn dmarc(
         &self,
         message: &AuthenticatedMessage<'_>,
         dkim: &[DkimOutput<'_>],
         spf: &Spf,
-    ) -> DmarcOutput {
+    ) -> (Dmarc, bool) {
+        let authors = authors::of_each_domain(message);
+        if authors.len() > authors::DOMAINS_MAX {
+            return (translate::too_many_authors(), false);
+        }
         let domain = spf.identity.domain();
         let spf = SpfOutput::new(domain.to_owned()).with_result(spf_result(spf.outcome));
-        let question = DmarcParameters::new(message, dkim, domain, &spf);
         let end = Instant::now() + self.deadline;
-        timeout_at(end, self.dns.verify_dmarc(question))
-            .await
-            .unwrap_or_else(|_| DmarcOutput::default().with_dkim_result(DmarcResult::TempError(too_slow())))
+        let mut outputs = Vec::new();
+        for author in authors.into_iter().filter_map(authors::alone) {
+            let question = DmarcParameters::new(&author, dkim, domain, &spf);
+            let asked = timeout_at(end, self.dns.verify_dmarc(question)).await;
+            outputs.push(asked.unwrap_or_else(|_| {
+                DmarcOutput::default().with_dkim_result(DmarcResult::TempError(too_slow()))
+            }));
+        }
+        let strictest = outputs.into_iter().max_by_key(authors::strictness).unwrap_or_default();
+        (translate::dmarc(&strictest), translate::is_undecided(&strictest))
     }
 }
 

@@ -75,15 +75,40 @@ async fn subdomains_have_the_policy_that_is_meant_for_them() {
 }
 
 #[tokio::test]
-async fn a_message_that_hides_its_author_is_nobodys() {
-    let dns = names([domain("acme.test", "p=reject"), domain("globex.test", "p=reject")]);
+async fn a_message_of_several_domains_must_be_everybodys() {
+    let dns = names([
+        domain("acme.test", "p=reject"),
+        domain("globex.test", "p=quarantine"),
+        domain("initech.test", "p=none"),
+        Zone::unsigned("silent.test"),
+    ]);
     let verifier = verifier(dns.address());
-    for author in [
-        "alice@acme.test, mallory@globex.test",
-        "alice@acme.test\r\nFrom: mallory@globex.test",
-        "nobody at all",
-        "undisclosed:;",
+    for (authors, sender, outcome, policy) in [
+        ("mallory@globex.test, alice@acme.test", "mallory@globex.test", Outcome::Fail, Policy::Reject),
+        ("alice@acme.test, mallory@globex.test", "mallory@globex.test", Outcome::Fail, Policy::Reject),
+        (
+            "mallory@globex.test\r\nFrom: alice@acme.test",
+            "mallory@globex.test",
+            Outcome::Fail,
+            Policy::Reject,
+        ),
+        ("alice@acme.test, bob@globex.test", "alice@acme.test", Outcome::Fail, Policy::Quarantine),
+        ("alice@acme.test, Carol <carol@ACME.test>", "alice@acme.test", Outcome::Pass, Policy::Reject),
+        ("alice@acme.test, dan@initech.test", "alice@acme.test", Outcome::Fail, Policy::None),
+        ("alice@acme.test, erin@silent.test", "alice@acme.test", Outcome::None, Policy::None),
+        ("a@a.test, b@b.test, c@c.test, d@d.test, e@e.test", "a@a.test", Outcome::Fail, Policy::Reject),
     ] {
+        let verdicts = ask(&verifier, STRANGER, "x", sender, by(authors).as_bytes()).await;
+        let found = (verdicts.dmarc.outcome, verdicts.dmarc.policy);
+        assert_eq!(found, (outcome, policy), "{authors}: {:?}", verdicts.dmarc);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_hides_its_author_is_nobodys() {
+    let dns = names([domain("globex.test", "p=reject")]);
+    let verifier = verifier(dns.address());
+    for author in ["nobody at all", "undisclosed:;"] {
         let verdicts = ask(&verifier, STRANGER, "x", "mallory@globex.test", by(author).as_bytes()).await;
         assert_eq!(verdicts.dmarc.outcome, Outcome::PermError, "{author}");
     }
