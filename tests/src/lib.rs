@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: fakes, except where hostile behaviour must be forged.
 
+pub mod agent;
 pub mod bench;
 pub mod mallory;
 pub mod peers;

@@ -49,22 +49,29 @@ pub struct Facts {
     /// The DCCP message id; of a mail that did not come sealed, the id of the row that brought it.
     pub message_id: Uuid,
     /// The organisation whose signature counted; none for what came in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sender_did: Option<String>,
     /// How it was protected on its way; none for what came in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Protection>,
     /// Reverse-path: where an answer to the envelope goes; empty for reports.
     pub from: String,
     /// The address in its `From` field.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Forward-path: the agent, or the address of it that an alias came to.
     pub to: String,
     /// Its subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Its `Message-ID`, without angle brackets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub internet_message_id: Option<String>,
     /// The message that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
     /// The beginning of the conversation (the first of `References`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<String>,
     /// No person wrote it (RFC 3834 §5), or it is a report.
     pub automatic: bool,

@@ -17,8 +17,9 @@ use smtp::server::{Client, MailFrom, RcptTo, Role};
 
 use super::reception::Reception;
 
-/// The field that counts machines that answered each other before a mail.
-pub const ANSWERS_FIELD: &str = "X-DCCP-Answers";
+/// The field that counts machines that answered each other before a mail. It is a claim, as all of a header is, so its name is
+/// not one of those that only we may use.
+pub const ANSWERS_FIELD: &str = "Agent-Answers";
 
 /// Sends for agents.
 #[derive(Clone)]
@@ -132,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             marked("Subject: x\r\n\r\n", true, 2),
-            "Auto-Submitted: auto-replied\r\nX-DCCP-Answers: 2\r\nSubject: x\r\n\r\n"
+            "Auto-Submitted: auto-replied\r\nAgent-Answers: 2\r\nSubject: x\r\n\r\n"
         );
     }
 

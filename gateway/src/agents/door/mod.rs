@@ -28,6 +28,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Agents, Token};
@@ -41,6 +42,12 @@ pub use rates::SendRates;
 /// What a message may be larger in JSON than as a mail: Base64, escapes, and the other fields.
 const JSON_FACTOR: usize = 2;
 const JSON_MORE_BYTES: usize = 64 * 1024;
+
+/// Messages read and composed at a time: each is in memory up to four times its size. Others wait.
+const SENDS_AT_ONCE_MAX: usize = 8;
+
+/// The media type of a mail.
+const RFC822: &str = "message/rfc822";
 
 /// What the door needs from the house.
 pub struct Door {
@@ -61,6 +68,8 @@ pub struct Door {
 struct Desk {
     door: Door,
     rates: Mutex<Rates>,
+    /// Turns of messages that are read and composed.
+    sending: Semaphore,
 }
 
 /// Serves agents until the door's `stop`.
@@ -73,7 +82,8 @@ pub async fn serve(listener: TcpListener, door: Door) {
 fn router(door: Door) -> Router {
     let bytes_max = usize::try_from(door.message_bytes_max).unwrap_or(usize::MAX);
     let body_max = bytes_max.saturating_mul(JSON_FACTOR).saturating_add(JSON_MORE_BYTES);
-    let desk = Arc::new(Desk { rates: Mutex::new(Rates::new(door.rates)), door });
+    let (rates, sending) = (Mutex::new(Rates::new(door.rates)), Semaphore::new(SENDS_AT_ONCE_MAX));
+    let desk = Arc::new(Desk { door, rates, sending });
     Router::new()
         .route("/agent/v1/messages", get(take::list).post(send::send).fallback(refusal::other_method))
         .route(

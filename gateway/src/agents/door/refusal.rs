@@ -23,7 +23,7 @@ pub(super) struct Refusal {
     #[serde(skip)]
     status: StatusCode,
     #[serde(skip_serializing_if = "Option::is_none")]
-    smtp: Option<Smtp>,
+    smtp: Option<Box<Smtp>>,
 }
 
 /// What a mail program would have been told.
@@ -60,7 +60,7 @@ impl Refusal {
             reply: reply.to_string(),
             recipient,
         };
-        Self { smtp: Some(smtp), ..Self::new(status, reply.text.clone()) }
+        Self { smtp: Some(Box::new(smtp)), ..Self::new(status, reply.text.clone()) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sending: a message of an agent becomes a mail and is kept, or the agent is told why not.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use base64::Engine;
@@ -16,17 +16,19 @@ use smtp::address::Address;
 use smtp::compose::{Draft, Media, MessageId, compose};
 use smtp::message::{self, Limits, completion, crlf_strict, values};
 use smtp::reply::{Enhanced, Reply};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
-use super::Desk;
 use super::refusal::Refusal;
+use super::{Desk, RFC822};
 use crate::agents::Agent;
 use crate::clock::system_time;
 use crate::flows::agent_out::MachineMade;
 use crate::flows::records::queue_id_of;
 use crate::spool::RowId;
 
-/// A whole mail, composed by the agent itself.
-const RFC822: &str = "message/rfc822";
+/// How long a message may take to come, waiting for its turn included.
+const READ_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Recipients of one message: more is a mailing, which an agent sends in portions.
 const RECIPIENTS_MAX: usize = 100;
@@ -79,9 +81,9 @@ struct Mail {
 pub(super) async fn send(
     State(desk): State<Arc<Desk>>,
     Extension(agent): Extension<Agent>,
-    wanted: Result<Json<Wanted>, JsonRejection>,
+    request: Request,
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
-    let Json(wanted) = wanted?;
+    let (wanted, _turn) = desk.read(request).await?;
     let to = recipients(&wanted.to)?;
     let mail = desk.mail(&agent, &wanted, &to)?;
     if mail.octets.len() as u64 > desk.door.message_bytes_max {
@@ -95,6 +97,18 @@ pub(super) async fn send(
     Ok((StatusCode::ACCEPTED, Json(Accepted { queue_id, internet_message_id: mail.name })))
 }
 
+/// After so many answers of machines in a row, one more.
+fn one_more(before: u32) -> Result<u32, Refusal> {
+    if before < ANSWERS_MAX {
+        return Ok(before + 1);
+    }
+    // RFC 3463 §3.5: X.4.6, routing loop detected.
+    let text = format!(
+        "Machines answered each other {ANSWERS_MAX} times in a row; a person has to write in between"
+    );
+    Err(Reply::new(554, Enhanced(5, 4, 6), text).into())
+}
+
 fn recipients(named: &[String]) -> Result<Vec<Address>, Refusal> {
     if !(1..=RECIPIENTS_MAX).contains(&named.len()) {
         return Err(Refusal::bad(format!("`to` names from 1 to {RECIPIENTS_MAX} recipients.")));
@@ -104,19 +118,22 @@ fn recipients(named: &[String]) -> Result<Vec<Address>, Refusal> {
 }
 
 impl Desk {
+    /// Reads a message when its turn comes, and holds the turn as long as the message is in memory.
+    async fn read(&self, request: Request) -> Result<(Wanted, SemaphorePermit<'_>), Refusal> {
+        let read = async {
+            let turn = self.sending.acquire().await;
+            let busy = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The gateway cannot take this now.");
+            Ok((Json::from_request(request, &()).await?.0, turn.map_err(busy)?))
+        };
+        let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "The message did not come in time.");
+        timeout(READ_TIME_MAX, read).await.map_err(late)?
+    }
+
     /// How many machines have answered each other with this message, which answers `answered`.
     async fn answers(&self, agent: &Agent, answered: Option<&MessageId>) -> Result<u32, Refusal> {
         let Some(answered) = answered else { return Ok(0) };
         let before = self.door.agents.answers_before(agent.id, answered.as_str()).await?;
-        let answers = before.unwrap_or(0).saturating_add(1);
-        if answers <= ANSWERS_MAX {
-            return Ok(answers);
-        }
-        // RFC 3463 §3.5: X.4.6, routing loop detected.
-        let text = format!(
-            "Machines answered each other {ANSWERS_MAX} times in a row; a person has to write in between"
-        );
-        Err(Reply::new(554, Enhanced(5, 4, 6), text).into())
+        one_more(before.unwrap_or(0))
     }
 
     /// The mail that the message becomes.
@@ -191,6 +208,44 @@ impl Wanted {
                 BASE64.decode(encoded).map_err(|_| Refusal::bad("`payload_base64` is not Base64."))
             }
             _ => Err(Refusal::bad("Give either `payload` or `payload_base64`.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dccp::UnixMillis;
+
+    use super::*;
+
+    fn whole_of(mail: &str) -> Result<Mail, Refusal> {
+        let wanted = serde_json::json!({"to": [], "content_type": RFC822});
+        let wanted: Wanted = serde_json::from_value(wanted).unwrap();
+        let address = "a1@agents.globex.test".parse().unwrap();
+        let agent = Agent { id: [0; 16], address, name: String::new(), added_at: UnixMillis(0) };
+        whole(&agent, &wanted, Bytes::copy_from_slice(mail.as_bytes()))
+    }
+
+    #[test]
+    fn machines_answer_each_other_so_often_and_no_more() {
+        assert_eq!(one_more(0), Ok(1));
+        assert_eq!(one_more(ANSWERS_MAX - 1), Ok(ANSWERS_MAX));
+        assert!(one_more(ANSWERS_MAX).is_err() && one_more(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_whole_mail_speaks_in_its_agents_name_only() {
+        let own = "From: Order desk <A1@agents.globex.test>\r\nMessage-ID: <m@x>\r\nIn-Reply-To: <q@y>\r\n";
+        let mail = whole_of(&format!("{own}\r\nhello\r\n")).ok().unwrap();
+        assert_eq!((mail.name.as_str(), mail.answered.as_ref().map(MessageId::as_str)), ("m@x", Some("q@y")));
+        for (why, mail) in [
+            ("another's name", "From: bob@globex.test\r\n\r\nhello\r\n".to_owned()),
+            ("two names", format!("{own}From: bob@globex.test\r\n\r\nhello\r\n")),
+            ("no name", "Subject: x\r\n\r\nhello\r\n".to_owned()),
+            ("a bare LF", format!("{own}\r\nhello\n.\r\n")),
+            ("no mail", "hello".to_owned()),
+        ] {
+            assert!(whole_of(&mail).is_err(), "{why}");
         }
     }
 }

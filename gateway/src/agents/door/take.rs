@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::Desk;
 use super::refusal::Refusal;
+use super::{Desk, RFC822};
 use crate::agents::inbox::Waiting;
 use crate::agents::{Agent, Facts};
 
@@ -22,9 +22,6 @@ pub(super) const WAIT_S_MAX: u64 = 60;
 
 /// Mails told of at once.
 const MESSAGES_MAX: u32 = 100;
-
-/// The media type of a mail.
-const RFC822: &str = "message/rfc822";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -193,7 +193,7 @@ mod tests {
         assert!(facts("Auto-Submitted: auto-replied").automatic);
         assert!(!facts("Auto-Submitted: no").automatic);
         assert!(Origin::clear(Uuid::nil()).facts(b"Subject: report\r\n\r\n", "").automatic);
-        assert_eq!(facts("X-DCCP-Answers: 3\r\nX-DCCP-Answers: 7\r\nX-DCCP-Answers: many").answers, 7);
+        assert_eq!(facts("Agent-Answers: 3\r\nAgent-Answers: 7\r\nAgent-Answers: many").answers, 7);
     }
 
     #[test]
