@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use finding::in_a_labels;
 use smtp::client::{
-    HandOverError, HandedOver, Login, Pool, Protocol, SaidBy, Target, TlsFailure, TlsFailureKind, TlsPolicy,
-    Verification,
+    HandOverError, HandedOver, Login, Outcome, Pool, Protocol, SaidBy, Target, TlsFailure, TlsFailureKind,
+    TlsPolicy, Verification,
 };
 use smtp::reply::{Enhanced, Reply};
 use smtp::route::tls_report::{Failure, Policy, Tally};
@@ -108,14 +108,17 @@ pub(super) struct Attempt<'a> {
     needs: Needs,
     letter: &'a Letter<'a>,
     trail: Vec<String>,
-    /// The last failure of a host, which speaks for the attempt if none answers.
+    /// The last failure of a host, which speaks for the attempt if none answers. One that may pass speaks before one of TLS
+    /// where the sender asks for REQUIRETLS: whoever was not reached may be able to do what is asked.
     last: Option<HandOverError>,
+    /// What became of the letter at a host that does not offer the REQUIRETLS that it needs.
+    unable: Option<HandedOver>,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(exchange: &'a Exchange, domain: &str, needs: Needs, letter: &'a Letter<'a>) -> Self {
         let domain = in_a_labels(domain).unwrap_or_else(|| domain.to_owned());
-        Self { exchange, domain, needs, letter, trail: Vec::new(), last: None }
+        Self { exchange, domain, needs, letter, trail: Vec::new(), last: None, unable: None }
     }
 
     /// No host to try.
@@ -156,6 +159,12 @@ impl<'a> Attempt<'a> {
             let done = self.hand_over(&pool).await;
             self.count_session(hop, address, security, &done).await;
             let error = match done {
+                // RFC 8689 §4.2.1: the next host may.
+                Ok(handed_over) if lacks_require_tls(&handed_over) => {
+                    self.trail.push(format!("{} [{address}]: it does not offer REQUIRETLS", hop.host));
+                    self.unable = Some(handed_over);
+                    return None;
+                }
                 Ok(handed_over) => return Some(self.answered(hop, address, security, handed_over)),
                 Err(error) => error,
             };
@@ -170,7 +179,10 @@ impl<'a> Attempt<'a> {
                 return Some(self.given_up(&reply, SaidBy::Silence));
             }
             let is_tls = matches!(error, HandOverError::Tls(_));
-            self.last = Some(error);
+            let unreached = self.last.as_ref().is_some_and(|last| !matches!(last, HandOverError::Tls(_)));
+            if !(self.needs.require_tls && is_tls && unreached) {
+                self.last = Some(error);
+            }
             if !is_tls {
                 break;
             }
@@ -237,6 +249,9 @@ impl<'a> Attempt<'a> {
 
     /// Nobody took it.
     fn nobody(mut self) -> Relayed {
+        if let (Some(unable), None | Some(HandOverError::Tls(_))) = (self.unable.take(), &self.last) {
+            return Relayed { outcomes: unable.outcomes, via: None, trail: self.trail };
+        }
         let (reply, said_by) = match self.last.take() {
             Some(HandOverError::Tls(failure)) => (self.without_tls(&failure), SaidBy::Client),
             Some(HandOverError::Refused { reply, .. }) if reply.is_temporary() => (reply, SaidBy::Server),
@@ -289,6 +304,13 @@ impl<'a> Attempt<'a> {
         let tally = Tally { policy: policy.clone(), failure };
         self.exchange.reports.count(&self.domain, tally, (self.exchange.clock)()).await;
     }
+}
+
+/// Whether the server could not be sent the letter for want of REQUIRETLS.
+fn lacks_require_tls(handed_over: &HandedOver) -> bool {
+    let said =
+        |outcome: &Outcome| outcome.said_by == SaidBy::Client && outcome.reply.status() == Enhanced(5, 7, 30);
+    handed_over.outcomes.iter().any(said)
 }
 
 /// RFC 3463 §3.5: no answer from host, bad connection, other protocol status.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use policies::Demand;
 use smtp::client::Outcome;
 use tests::peers::Zone;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
-use super::lab::{World, relay, relay_with, reply, to_here, verified};
+use super::lab::{Lab, World, relay, relay_with, reply, to_here, verified};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -145,4 +148,81 @@ async fn a_server_without_tls_gets_mail_only_where_clear_text_will_do() {
     assert!(reply(&relayed).starts_with("451 4.7.4"), "{relayed:?}");
     lab.dovecot.await_mail("bob", 1, PATIENCE);
     assert_eq!(lab.postfix.queue_length(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_needs_require_tls_goes_to_the_first_host_that_offers_it() {
+    let world = World::new();
+    let (tls, _) = world.certificate(&["mx1.both.test"]);
+    let both = |domain| Zone::signed(domain).record("@", "MX", "10 mx1.both.test.");
+    let zones = [
+        both("one.test"),
+        both("two.test").record("@", "MX", "20 mx2.both.test."),
+        both("three.test").record("@", "MX", "5 mx3.both.test."),
+        Zone::signed("both.test").record("mx1", "A", "127.0.0.1").record("mx2", "A", "127.0.0.2").record(
+            "mx3",
+            "A",
+            "127.0.0.3",
+        ),
+    ];
+    let lab = world.start(&zones, &["one.test", "two.test", "three.test"], &tls);
+    let able = tokio::spawn(able_host(&lab, "mx2.both.test").await);
+    let exchange = lab.exchange();
+    let ask = async |to| relay_with(&exchange, &[to], Demand::Verified, true).await.unwrap();
+
+    let alone = ask("bob@one.test").await;
+    assert!(reply(&alone).starts_with("550 5.7.30"), "{alone:?}");
+    let relayed = ask("bob@two.test").await;
+    assert_eq!(verified(&relayed), "by a certificate for mx2.both.test");
+    assert!(relayed.trail.iter().any(|tried| tried.contains("does not offer REQUIRETLS")), "{relayed:?}");
+    let heard = able.await.unwrap();
+    let mail = heard.iter().find(|line| line.starts_with("MAIL FROM:")).expect("a mail");
+    assert!(mail.ends_with(" REQUIRETLS"), "{mail}");
+    // Nobody listens at mx3: it may be able to, so the mail waits for it.
+    let waits = ask("bob@three.test").await;
+    assert!(waits.outcomes[0].is_temporary(), "{waits:?}");
+}
+
+/// A host that offers REQUIRETLS under TLS, which no Postfix of Debian does; it serves one session, and tells what it heard.
+async fn able_host(lab: &Lab, name: &str) -> impl Future<Output = Vec<String>> + use<> {
+    let listener = TcpListener::bind(("127.0.0.2", lab.postfix.port())).await.expect("a free port");
+    let acceptor = TlsAcceptor::from(lab.world.authority.tls(&[name]));
+    async move {
+        let mut heard = Vec::new();
+        let (stream, _) = listener.accept().await.expect("a client");
+        let mut stream = BufStream::new(stream);
+        say(&mut stream, "220 mx2").await;
+        converse(&mut stream, "STARTTLS", &mut heard).await;
+        let stream = acceptor.accept(stream.into_inner()).await.expect("TLS");
+        converse(&mut BufStream::new(stream), "REQUIRETLS", &mut heard).await;
+        heard
+    }
+}
+
+/// Says yes to everything, up to STARTTLS or to the end of one mail.
+async fn converse(
+    stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>,
+    offered: &str,
+    heard: &mut Vec<String>,
+) {
+    let (mut line, mut in_mail) = (String::new(), false);
+    while stream.read_line(&mut line).await.is_ok_and(|octets| octets > 0) {
+        heard.push(std::mem::take(&mut line).trim_end().to_owned());
+        match heard.last().map_or("", String::as_str) {
+            "." => return say(stream, "250 2.0.0 kept").await,
+            _ if in_mail => {}
+            "STARTTLS" => return say(stream, "220 go on").await,
+            "DATA" => {
+                in_mail = true;
+                say(stream, "354 go on").await;
+            }
+            hello if hello.starts_with("EHLO") => say(stream, &format!("250-mx2\r\n250 {offered}")).await,
+            _ => say(stream, "250 2.0.0 yes").await,
+        }
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), line: &str) {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await.expect("a client that listens");
+    stream.flush().await.expect("a client that listens");
 }
