@@ -101,6 +101,54 @@ fn an_expired_mail_is_reported_to_its_sender_and_a_dropped_one_to_nobody() {
 }
 
 #[test]
+fn what_a_person_releases_the_judge_does_not_hold_again() {
+    let mut scene = Scene::set();
+    let sites = &mut scene.sites;
+    hold_everything(&sites.acme);
+    hold_everything(&sites.globex);
+    sites.start();
+    // Before it is sealed, and again when it has arrived.
+    let abroad = submitted(
+        sites.acme.smtp,
+        "alice@acme.test",
+        &["bob@globex.test"],
+        &letter("abroad@acme.test", "Hello"),
+    );
+    let at_home = submitted(
+        sites.acme.smtp,
+        "alice@acme.test",
+        &["carol@acme.test"],
+        &letter("home@acme.test", "Hello"),
+    );
+    for id in [&abroad, &at_home] {
+        sites.acme.await_state(id, "held");
+        ordered(&sites.acme, &["queue", "release", id, "--by", "dave"]);
+    }
+    sites.acme.await_state(&at_home, "delivered");
+    sites.globex.await_state("abroad@acme.test", "held");
+    ordered(&sites.globex, &["queue", "release", "--state", "held", "--by", "erin"]);
+    sites.acme.await_state(&abroad, "delivered");
+    for (site, id, who) in [
+        (&sites.acme, &abroad, "dave"),
+        (&sites.acme, &at_home, "dave"),
+        (&sites.globex, &"abroad@acme.test".to_owned(), "erin"),
+    ] {
+        let journal = site.trace(id).expect("a trace").to_string();
+        assert!(journal.contains(&format!("release by {who}")), "{journal}");
+        assert!(journal.contains("approved, first-look"), "{journal}");
+    }
+    sites.settled();
+}
+
+fn hold_everything(site: &Site) {
+    let rules = site.data().join("local.cedar");
+    let rule = "@id(\"first-look\") @effect(\"hold\") @why(\"A person looks first.\")
+        forbid (principal, action in [Action::\"mail-out\", Action::\"mail-in\", Action::\"mail-home\"], resource);";
+    std::fs::write(&rules, rule).expect("a file");
+    site.set("policies.rules", rules.to_str().expect("a path"));
+}
+
+#[test]
 fn a_standing_rule_holds_what_it_names_from_the_next_mail_on_and_nothing_else() {
     let mut scene = Scene::set();
     scene.sites.start();

@@ -149,6 +149,26 @@ async fn what_may_not_leave_any_more_does_not_leave_although_it_was_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_releases_leaves_although_the_rule_that_held_it_stands() {
+    let zones = [to_here(Zone::signed("open.test"), "open.test")];
+    let lab = World::new().start(&zones, &["open.test"], "");
+    let mut acme = acme(&lab);
+    let rules = acme.data().join("local.cedar");
+    let rule = "@id(\"first-look\") @effect(\"hold\") @why(\"A person looks first.\")
+        forbid (principal, action == Action::\"mail-out\", resource);";
+    std::fs::write(&rules, rule).expect("a file");
+    acme.set("policies.rules", rules.to_str().expect("a path"));
+    acme.start();
+    let id = write(acme.smtp, &["bob@open.test"], "7");
+    first(&acme, &id, "held");
+    assert!(acme.command(&["queue", "release", &id, "--by", "dave"]).status.success());
+    first(&acme, &id, "delivered");
+    let journal = journal(&acme, &id);
+    assert!(journal.contains("release by dave") && journal.contains("approved, first-look"), "{journal}");
+    acme.settled();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_must_be_encrypted_leaves_for_nobody_when_one_recipient_is_outside() {
     let zones = [to_here(Zone::signed("open.test"), "open.test")];
     let lab = World::new().start(&zones, &["open.test"], "");
