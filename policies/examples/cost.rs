@@ -38,6 +38,7 @@ fn main() {
         size: 70_000,
         size_max: 26_214_400,
         content_type: "multipart/mixed",
+        owns_from: true,
         approved: false,
     };
     let started = Instant::now();

@@ -228,6 +228,8 @@ pub struct MailFacts<'a> {
     pub size_max: u64,
     /// Media type of the message's outermost part, such as `text/plain`; empty when it names none.
     pub content_type: &'a str,
+    /// Everybody whom its From field names is the user who logged in. True where nobody did, or where nobody asks.
+    pub owns_from: bool,
     /// A person looked at it and let it go on: holds count no more, refusals do. Rules are not told.
     pub approved: bool,
 }

@@ -147,6 +147,7 @@ impl Words {
         attributes.insert("size_max".to_owned(), number(facts.size_max.min(i64::MAX as u64 - 1)));
         attributes.insert("content_type".to_owned(), text(&facts.content_type.to_lowercase()));
         attributes.insert("must_encrypt".to_owned(), Value::new_bool(facts.marks.must_encrypt));
+        attributes.insert("owns_from".to_owned(), Value::new_bool(facts.owns_from));
         attributes.insert("require_tls".to_owned(), Value::new_bool(facts.require_tls));
         attributes.extend(self.authenticity(facts.authenticity));
         let mail = Entity::new(named(&self.mail, "this"), attributes, HashSet::new())?;

@@ -15,6 +15,9 @@ pub(crate) use header::{End, Field, Fields};
 /// A fact longer than this is cut: it is for rules, logs and reports, not for delivery.
 const FACT_OCTETS_MAX: usize = 998;
 
+/// Octets of one `From` field: a few hundred authors.
+const FROM_OCTETS_MAX: usize = 32 * 1024;
+
 /// Where reading ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -93,6 +96,17 @@ pub fn values<'a>(octets: &'a [u8], name: &'a str) -> impl Iterator<Item = Strin
     header::Fields::new(octets)
         .filter(move |field| field.is(name))
         .map(|field| header::text(field.value).unwrap_or_default())
+}
+
+/// Everybody whom the `From` fields name, also out of groups; nobody where there is no such field. `None`: one of them names
+/// nobody, or cannot be read, or is longer than any honest one, so different readers may show different authors.
+pub fn authors(octets: &[u8]) -> Option<Vec<String>> {
+    let fields = header::Fields::new(octets).filter(|field| field.is("From"));
+    let read = |field: Field<'_>| {
+        (field.value.len() <= FROM_OCTETS_MAX).then_some(field.value).and_then(header::addresses)
+    };
+    let authors: Option<Vec<Vec<String>>> = fields.map(read).collect();
+    authors.map(|authors| authors.into_iter().flatten().collect())
 }
 
 /// Checks that every CR and LF is part of a CRLF.

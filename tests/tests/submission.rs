@@ -104,6 +104,39 @@ fn a_program_with_a_token_needs_no_password_until_the_token_is_revoked() {
 }
 
 #[test]
+fn people_show_themselves_as_the_author_unless_the_house_allows_more() {
+    let mut house = House::open();
+    let send = |house: &House, author: &str| {
+        let certificate = house.sites.acme.certificate();
+        let (user, password) = ALICE;
+        let login = Login {
+            port: house.ports[0],
+            implicit_tls: false,
+            certificate: certificate.as_path(),
+            mechanism: "PLAIN",
+            user,
+            password,
+        };
+        clients::swaks_showing(&login, &LETTER, author)
+    };
+    send(&house, "The Boss <Alice@ACME.test>").expect_accepted();
+    for author in
+        ["Carol <carol@acme.test>", "alice@acme.test, carol@acme.test", "alice@globex.test", "Carol"]
+    {
+        let sent = send(&house, author);
+        assert!(sent.transcript.contains("550 5.7.1") && !sent.accepted, "{author}:\n{}", sent.transcript);
+        assert!(sent.transcript.contains("somebody else than the user"), "{}", sent.transcript);
+    }
+    house.sites.settled();
+    assert!(house.sites.acme.terminate().success());
+    house.sites.acme.write_below("  submission:", "    from: any");
+    house.sites.acme.start();
+    send(&house, "Carol <carol@acme.test>").expect_accepted();
+    house.mailboxes.await_mail("bob", 2, PATIENCE);
+    house.sites.settled();
+}
+
+#[test]
 fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
     let house = House::open();
     for client in [CLIENTS[0], CLIENTS[4], CLIENTS[7]] {

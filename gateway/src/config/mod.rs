@@ -50,7 +50,7 @@ pub use outside::{HeaderMark, MustEncrypt, Outside, OutsidePolicy, Smarthost};
 pub use print::{commented_yaml, markdown, sample};
 pub use problem::{Mark, Problem, Problems};
 pub use shape::schema;
-pub use smtp::{DoorLimits, MailDoor, Mx, Smtp, SmtpLimits, Submission};
+pub use smtp::{DoorLimits, MailDoor, Mx, Smtp, SmtpLimits, Submission, SubmissionFrom};
 pub use value::{HostPort, Network, Wrong};
 
 use fit::Fit;

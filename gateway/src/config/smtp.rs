@@ -81,8 +81,21 @@ pub struct Submission {
     /// Networks of clients that may end lines with a bare LF or CR, as `smtp.bare_line_ends_from`.
     #[schemars(with = "Vec<text::Network>")]
     pub bare_line_ends_from: Vec<Network>,
+    /// Whom the From field of a mail may name.
+    pub from: SubmissionFrom,
     /// Limits that differ from `smtp.limits` at this door.
     pub limits: DoorLimits,
+}
+
+/// Whom people may name as the author of what they send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubmissionFrom {
+    /// Themselves: addresses of the user who logged in, as in `MAIL FROM`.
+    #[default]
+    Own,
+    /// Anybody.
+    Any,
 }
 
 /// The door for the outside world.
@@ -302,6 +315,7 @@ impl Default for Submission {
             tls: None,
             proxy_networks: vec![],
             bare_line_ends_from: vec![],
+            from: SubmissionFrom::default(),
             limits: DoorLimits::default(),
         }
     }

@@ -18,6 +18,7 @@ use super::mail_out::{self, MailOut};
 use super::records::queue_id_of;
 use super::replies;
 use crate::clock::system_time;
+use crate::config::SubmissionFrom;
 use crate::spool::RowId;
 use crate::users::{User, Verifier};
 
@@ -29,6 +30,8 @@ pub struct Reception {
     pub home: Option<MailHome>,
     /// Who our people are; only where somebody can tell.
     pub users: Option<Arc<dyn Verifier>>,
+    /// Whom the From field of our people's mail may name.
+    pub authors: SubmissionFrom,
 }
 
 /// One mail between `MAIL FROM` and the final `250`.
@@ -36,7 +39,7 @@ pub enum Transaction {
     /// From one of our own mail servers.
     Relayed(mail_out::Transaction),
     /// From one of our own people.
-    Submitted(mail_out::Transaction),
+    Submitted(mail_out::Transaction, User),
     /// From the outside world.
     FromOutside(mail_home::Transaction),
 }
@@ -50,7 +53,7 @@ impl smtp::server::Reception for Reception {
             Role::Submission => {
                 let user = self.user(client).await?;
                 let owns_sender = user.owns(&from.reverse_path.to_string());
-                Ok(Transaction::Submitted(self.out.mail(client, from, owns_sender)))
+                Ok(Transaction::Submitted(self.out.mail(client, from, owns_sender), user))
             }
             Role::Mx => {
                 let home = self.home.as_ref().ok_or_else(replies::not_ready)?;
@@ -61,7 +64,7 @@ impl smtp::server::Reception for Reception {
 
     async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
         match (tx, &self.home) {
-            (Transaction::Relayed(tx) | Transaction::Submitted(tx), _) => self.out.recipient(tx, to).await,
+            (Transaction::Relayed(tx) | Transaction::Submitted(tx, _), _) => self.out.recipient(tx, to).await,
             (Transaction::FromOutside(tx), Some(home)) => home.recipient(tx, to).await,
             (Transaction::FromOutside(_), None) => Err(replies::not_ready()),
         }
@@ -70,7 +73,10 @@ impl smtp::server::Reception for Reception {
     async fn message(&self, tx: Transaction, octets: Bytes) -> Reply {
         match (tx, &self.home) {
             (Transaction::Relayed(tx), _) => self.out.message(tx, octets).await,
-            (Transaction::Submitted(tx), _) => self.out.message(tx, self.completed(octets)).await,
+            (Transaction::Submitted(tx, user), _) => {
+                let owns_from = self.authors == SubmissionFrom::Any || is_author(&user, &octets);
+                self.out.message(tx.authored(owns_from), self.completed(octets)).await
+            }
             (Transaction::FromOutside(tx), Some(home)) => home.message(tx, octets).await,
             (Transaction::FromOutside(_), None) => replies::not_ready(),
         }
@@ -119,6 +125,11 @@ impl Reception {
         whole.extend_from_slice(&octets);
         whole.freeze()
     }
+}
+
+/// Whether the user is everybody whom the message names as its author (RFC 6409 §6.1). Without the field it claims nothing.
+fn is_author(user: &User, octets: &[u8]) -> bool {
+    smtp::message::authors(octets).is_some_and(|authors| authors.iter().all(|author| user.owns(author)))
 }
 
 /// For those who watch the log and lock out who guesses. Without the name: people type passwords where it belongs.

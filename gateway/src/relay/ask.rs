@@ -33,6 +33,7 @@ impl Relay {
                 size: work.mail.content.size(),
                 size_max: self.size_max,
                 content_type: "",
+                owns_from: true,
                 approved: work.due.row.approved_by.is_some(),
             },
         )

@@ -8,7 +8,7 @@ use smtp::client::{Pool, Target, Timeouts};
 
 use super::ground::Ground;
 use super::{Error, mail_server};
-use crate::config::Config;
+use crate::config::{Config, SubmissionFrom};
 use crate::courier;
 use crate::flows::mail_home::MailHome;
 use crate::flows::mail_out::{MailOut, Outside};
@@ -32,6 +32,7 @@ impl Ground {
             out: self.mail_out(couriers, room),
             home: self.config.smtp.mx.as_ref().map(|_| self.mail_home()).transpose()?,
             users: self.users(),
+            authors: self.config.smtp.submission.as_ref().map_or(SubmissionFrom::Own, |door| door.from),
         })
     }
 

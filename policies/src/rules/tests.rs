@@ -283,6 +283,7 @@ fn outbound_mail(destination: Destination<'_>) -> MailFacts<'_> {
         size: 1,
         size_max: 2,
         content_type: "text/plain",
+        owns_from: true,
         approved: false,
     }
 }

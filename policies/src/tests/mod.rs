@@ -66,6 +66,7 @@ fn mail_of<'a>(recipient: &RecipientFacts<'a>) -> MailFacts<'a> {
         size: 4_096,
         size_max: 26_214_400,
         content_type: "text/plain",
+        owns_from: true,
         approved: false,
     }
 }
@@ -244,6 +245,22 @@ fn a_local_rule_may_hold_what_the_standard_rules_allow() {
     assert_eq!(decision.verdict, Verdict::Hold);
     assert_eq!(decision.reasons[0].rule, "archives-wait");
     assert!(decide_mail(&rules, &mail_of(&alice_to(pinned(&did)))).verdict.is_allow());
+}
+
+#[test]
+fn people_write_under_their_own_name_in_the_header_too() {
+    let did = globex();
+    let person =
+        Client { role: Role::Submission, user: Some("alice"), owns_sender: true, ..Client::BELIEVED };
+    let recipient = RecipientFacts { client: person, ..alice_to(pinned(&did)) };
+    let own = mail_of(&recipient);
+    assert!(decide_mail(&Rules::standard(), &own).verdict.is_allow());
+    let decision = decide_mail(&Rules::standard(), &MailFacts { owns_from: false, ..own });
+    assert!(matches!(decision.verdict, Verdict::Refuse(_)));
+    assert_eq!(decision.reasons[0].rule, "author-not-the-user");
+    // Our servers send for everybody of ours.
+    let server = MailFacts { owns_from: false, ..mail_of(&alice_to(pinned(&did))) };
+    assert!(decide_mail(&Rules::standard(), &server).verdict.is_allow());
 }
 
 #[test]

@@ -164,6 +164,16 @@ pub(super) fn first_address(value: &[u8]) -> Option<String> {
     }
 }
 
+/// The address of every mailbox, also out of groups; `None` if there is none, or one without an address.
+pub(super) fn addresses(value: &[u8]) -> Option<Vec<String>> {
+    let value = terminated(value);
+    let HeaderValue::Address(addresses) = MessageStream::new(&value).parse_address() else {
+        return None;
+    };
+    let all: Option<Vec<String>> = addresses.iter().map(|one| one.address().map(str::to_owned)).collect();
+    all.filter(|all| !all.is_empty())
+}
+
 /// Unstructured text, decoded (RFC 2047).
 pub(super) fn text(value: &[u8]) -> Option<String> {
     first_text(MessageStream::new(&terminated(value)).parse_unstructured())

@@ -345,3 +345,19 @@ fn every_value_of_a_field_is_heard_whole_and_decoded() {
     assert_eq!(values("X-Empty"), [""]);
     assert!(values("X-None").is_empty());
 }
+
+#[test]
+fn everybody_whom_from_names_is_an_author_and_nobody_is_overlooked() {
+    let authors = |header: &str| authors(format!("{header}\r\n\r\nFrom: eve@c\r\n").as_bytes());
+    let named = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(authors("From: Alice <alice@a>"), named(&["alice@a"]));
+    assert_eq!(authors("From: \"boss@a\" <alice@a>,\r\n bob@b"), named(&["alice@a", "bob@b"]));
+    assert_eq!(authors("FROM: alice@a\r\nSubject: x\r\nfrom : boss@a"), named(&["alice@a", "boss@a"]));
+    assert_eq!(authors("From: Team: alice@a, bob@b;"), named(&["alice@a", "bob@b"]));
+    assert_eq!(authors("Subject: no author"), named(&[]));
+    for unclear in ["From:", "From: Alice", "From: nobody:;", "From: alice@a\r\nFrom: Boss"] {
+        assert_eq!(authors(unclear), None, "{unclear}");
+    }
+    let long = format!("From: {}alice@a", "bob@b, ".repeat(FROM_OCTETS_MAX / 7));
+    assert_eq!(authors(&long), None);
+}

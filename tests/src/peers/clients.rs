@@ -79,6 +79,13 @@ pub fn swaks_as(login: &Login<'_>, letter: &Letter<'_>) -> Sent {
     swaks_with(login.port, letter, &words)
 }
 
+/// The same with another author in the header than the sender in the envelope.
+pub fn swaks_showing(login: &Login<'_>, letter: &Letter<'_>, author: &str) -> Sent {
+    let (user, password) = (login.user, login.password);
+    let words = ["--tls", "--auth", login.mechanism, "--auth-user", user, "--auth-password", password];
+    swaks_with(login.port, letter, &[words.as_slice(), &["--h-From", author]].concat())
+}
+
 fn swaks_with(port: u16, letter: &Letter<'_>, words: &[&str]) -> Sent {
     let desk = Desk::new(letter);
     let mut command = desk.client("swaks", "swaks");

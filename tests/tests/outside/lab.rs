@@ -163,6 +163,7 @@ pub(crate) fn permit(domain: &str, demand: Demand) -> Permit {
         size: 100,
         size_max: 1_000,
         content_type: "text/plain",
+        owns_from: true,
         approved: false,
     };
     match policies::decide_mail(&Rules::standard(), &facts).verdict {

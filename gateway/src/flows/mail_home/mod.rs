@@ -283,6 +283,7 @@ impl Transaction {
                 size,
                 size_max,
                 content_type: &facts.content_type,
+                owns_from: true,
                 approved: false,
             },
         )

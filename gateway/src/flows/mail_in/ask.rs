@@ -66,6 +66,7 @@ pub(super) fn decide_foreign_mail(
             size: mail.content.size(),
             size_max,
             content_type: "",
+            owns_from: true,
             approved,
         },
     )
@@ -128,6 +129,7 @@ pub(super) fn decide_mail(
             size: mail.content.size(),
             size_max,
             content_type: "",
+            owns_from: true,
             approved,
         },
     )

@@ -238,6 +238,7 @@ pub fn decide_held(
             size: mail.content.size(),
             size_max,
             content_type: "",
+            owns_from: true,
             approved,
         },
     )

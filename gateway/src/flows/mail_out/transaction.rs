@@ -22,6 +22,8 @@ pub struct Transaction {
     pub(super) carrier: &'static str,
     /// The reverse-path is one of the user's own addresses.
     pub(super) owns_sender: bool,
+    /// The From field names the user alone, or nobody asks.
+    pub(super) owns_from: bool,
     /// As the client named them: what a trace field may tell.
     pub(super) named: Vec<Address>,
     /// Whom they come to, each once.
@@ -42,7 +44,12 @@ impl Transaction {
     pub(super) fn new(snapshot: Snapshot, client: server::Client, from: MailFrom, owns_sender: bool) -> Self {
         let (named, recipients, seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         let carrier = smtp::trace::protocol(&client, from.smtputf8);
-        Self { snapshot, client, from, carrier, owns_sender, named, recipients, seen }
+        Self { snapshot, client, from, carrier, owns_sender, owns_from: true, named, recipients, seen }
+    }
+
+    /// Of a mail whose From field was looked at.
+    pub(in crate::flows) fn authored(self, owns_from: bool) -> Self {
+        Self { owns_from, ..self }
     }
 
     /// Of a mail that came by something else than SMTP.
@@ -101,6 +108,7 @@ impl Transaction {
                 size: letter.size,
                 size_max: law.size_max,
                 content_type: &letter.content_type,
+                owns_from: self.owns_from,
                 approved: false,
             },
         )
