@@ -23,7 +23,7 @@ pub struct Message {
     pub payload: Bytes,
     /// The organisations it is for, 1 to 64: no one else may accept it.
     pub recipients: Vec<Did>,
-    /// For example [`mail::CONTENT_TYPE`](crate::mail::CONTENT_TYPE).
+    /// For example [`mail::CONTENT_TYPE`].
     pub content_type: String,
     /// When it was made.
     pub timestamp: UnixMillis,
