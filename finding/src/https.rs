@@ -3,6 +3,7 @@
 //! ```text
 //! name ─ resolved once, addresses checked ─► TCP to a checked address ─► TLS (X25519MLKEM768 preferred), certificate for
 //! the name ─► GET ─► 200 and at most so many octets, before the deadline │ FetchError
+//!              └► POST ─► 2xx
 //! ```
 
 use std::io;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -80,6 +81,9 @@ pub enum FetchError {
     /// The network's or the server's: it did not finish in time.
     #[error("too slow")]
     TooSlow,
+    /// Not the address of anything that may be posted to.
+    #[error("not an https URL of a host")]
+    Url,
     /// Its name led nowhere.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -133,6 +137,18 @@ impl Pages {
     }
 }
 
+/// What a server is given.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// What it is.
+    pub media_type: &'static str,
+    /// All of it.
+    pub octets: Bytes,
+}
+
+/// Drives a connection; it ends when this is dropped.
+type Conversation = JoinSet<hyper::Result<()>>;
+
 /// Our HTTPS client. It keeps no connections, cookies or sessions.
 pub struct Https {
     names: Names,
@@ -163,11 +179,30 @@ impl Https {
     /// # Errors
     /// Any [`FetchError`].
     pub async fn fetch(&self, server: &Mirror, path: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
-        let fetched = tokio::time::timeout(self.deadline, self.converse(server, path, bytes_max)).await;
-        fetched.unwrap_or(Err(FetchError::TooSlow))
+        let page = async {
+            let (answer, _conversation) = self.ask(server, path, None).await?;
+            read(self.accept(answer)?, bytes_max).await
+        };
+        tokio::time::timeout(self.deadline, page).await.unwrap_or(Err(FetchError::TooSlow))
     }
 
-    async fn converse(&self, server: &Mirror, path: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
+    /// Gives the server something. What it answers is not read, beyond that it took it.
+    ///
+    /// # Errors
+    /// Any [`FetchError`].
+    pub async fn post(&self, server: &Mirror, path: &str, given: Given) -> Result<(), FetchError> {
+        let posted = tokio::time::timeout(self.deadline, self.ask(server, path, Some(given))).await;
+        let (answer, _conversation) = posted.unwrap_or(Err(FetchError::TooSlow))?;
+        if answer.status().is_success() { Ok(()) } else { refused(answer.status()) }
+    }
+
+    /// The head of the answer; the rest of it can be read for as long as the conversation is kept.
+    async fn ask(
+        &self,
+        server: &Mirror,
+        path: &str,
+        given: Option<Given>,
+    ) -> Result<(Response<Incoming>, Conversation), FetchError> {
         let port = server.port.unwrap_or(self.default_port);
         let addresses = self.names.addresses(&server.host).await?;
         let stream = self.connect(&server.host, &addresses, port).await?;
@@ -175,11 +210,11 @@ impl Https {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEADER_BYTES_MAX).max_headers(HEADERS_MAX);
         let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // Ends with this function, whatever becomes of it.
-        let mut driver = JoinSet::new();
-        driver.spawn(connection);
-        let answer = sender.send_request(self.question(&server.host, port, path)?).await.map_err(broken)?;
-        read(self.accept(answer)?, bytes_max).await
+        let mut conversation = JoinSet::new();
+        conversation.spawn(connection);
+        let question = self.question(&server.host, port, path, given)?;
+        let answer = sender.send_request(question).await.map_err(broken)?;
+        Ok((answer, conversation))
     }
 
     /// A connection to one of the addresses that were checked; the name is not resolved again.
@@ -203,33 +238,39 @@ impl Https {
         Err(failure)
     }
 
-    fn question(&self, host: &Host, port: u16, path: &str) -> Result<Request<Empty<Bytes>>, FetchError> {
+    fn question(
+        &self,
+        host: &Host,
+        port: u16,
+        path: &str,
+        given: Option<Given>,
+    ) -> Result<Request<Full<Bytes>>, FetchError> {
         let host = match host {
             Host::Name(name) => name.to_string(),
             Host::Address(IpAddr::V4(address)) => address.to_string(),
             Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
         };
         let authority = if port == 443 { host } else { format!("{host}:{port}") };
-        Request::get(path)
+        let question = match &given {
+            None => Request::get(path),
+            Some(given) => {
+                Request::post(path).header(CONTENT_TYPE, HeaderValue::from_static(given.media_type))
+            }
+        };
+        question
             .header(HOST, authority)
             .header(USER_AGENT, HeaderValue::from_static("dccp"))
             .header(ACCEPT, HeaderValue::from_static(self.pages.accept()))
             .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             .header(CONNECTION, HeaderValue::from_static("close"))
-            .body(Empty::new())
+            .body(given.map(|given| Full::new(given.octets)).unwrap_or_default())
             .map_err(|error| FetchError::Unreachable(error.to_string()))
     }
 
     /// Only a plain 200 has a body that anybody reads.
     fn accept(&self, answer: Response<Incoming>) -> Result<Incoming, FetchError> {
-        let status = answer.status();
-        match status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound),
-            StatusCode::TOO_MANY_REQUESTS => return Err(FetchError::Busy(status.as_u16())),
-            _ if status.is_server_error() => return Err(FetchError::Busy(status.as_u16())),
-            _ if status.is_redirection() => return Err(FetchError::Redirect),
-            _ => return Err(FetchError::Status(status.as_u16())),
+        if answer.status() != StatusCode::OK {
+            return refused(answer.status());
         }
         // A few octets could unpack to gigabytes; nobody needs that for 64 KiB.
         match answer.headers().get(CONTENT_ENCODING) {
@@ -238,6 +279,17 @@ impl Https {
             _ => Ok(answer.into_body()),
         }
     }
+}
+
+/// What a status says that is not the one that was hoped for.
+fn refused<T>(status: StatusCode) -> Result<T, FetchError> {
+    Err(match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => FetchError::NotFound,
+        StatusCode::TOO_MANY_REQUESTS => FetchError::Busy(status.as_u16()),
+        _ if status.is_server_error() => FetchError::Busy(status.as_u16()),
+        _ if status.is_redirection() => FetchError::Redirect,
+        _ => FetchError::Status(status.as_u16()),
+    })
 }
 
 /// The provider of aws-lc-rs with the hybrid key exchange in front, whatever its default order becomes.

@@ -7,7 +7,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use rustls::RootCertStore;
 
-use crate::https::{Pages, roots};
+use crate::https::{Given, Pages, roots};
 use crate::names::{NameError, Names, addresses_in};
 use crate::{Dnssec, FetchError, Https, Mirror, Settings, SetupError};
 
@@ -132,6 +132,19 @@ impl MailFinder {
         }
         all.records.retain(|address| self.may_connect(*address));
         Ok(all)
+    }
+
+    /// Posts to `https://host[:port]/path`.
+    ///
+    /// # Errors
+    /// Any [`FetchError`].
+    pub async fn post(&self, url: &str, given: Given) -> Result<(), FetchError> {
+        let url: http::Uri = url.parse().map_err(|_| FetchError::Url)?;
+        let (Some("https"), Some(authority)) = (url.scheme_str(), url.authority()) else {
+            return Err(FetchError::Url);
+        };
+        let server = Mirror::parse(&format!("https://{authority}")).map_err(|_| FetchError::Url)?;
+        self.https.post(&server, url.path_and_query().map_or("/", |path| path.as_str()), given).await
     }
 
     /// Whether we may connect to an address that no name led to.

@@ -1,16 +1,17 @@
 //! Once a day every domain that asks for it is told how TLS with its mail servers went (RFC 8460): the counts of the
-//! day before become mails of our own, which go the way of every mail to the outside.
+//! day before become mails of our own, which go the way of every mail to the outside, or are posted to a web server.
 //!
-//! Deliberately absent: reports by HTTPS (`rua=https:`); such a domain gets none from us unless it names a mail address
-//! too.
+//! A server that cannot take the report now is asked again every hour of the day (§5.5), and the mails wait with it, so that
+//! nobody gets the same report twice. One that refuses it for good is told nothing more of that day.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dccp::UnixMillis;
 use dccp::mail::{Content, Mail, MailEnvelope};
+use finding::Given;
 use smtp::address::Address;
-use smtp::route::tls_report::{self, Report, Rua};
+use smtp::route::tls_report::{self, Report, Rua, Tally};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::spool::{Direction, Kind, Lane, NewRow, Note, RowId, Spool, SpoolError
 
 /// How often is looked whether a day is over.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// RFC 8460 §6.4. Compressed it would be a kilobyte less.
+const MEDIA_TYPE: &str = "application/tlsrpt+json";
 
 /// The task that reports.
 pub struct TlsReporting {
@@ -68,9 +72,16 @@ impl TlsReporting {
             // Without an answer now there is one in an hour; a record that is none wants no reports.
             let Ok(texts) = texts else { continue };
             let addresses = tls_report::record(&texts.records).unwrap_or_default();
-            for rua in addresses {
+            let urls = addresses.iter().filter_map(|rua| match rua {
+                Rua::Https(url) => Some(url.as_str()),
+                Rua::Mail(_) => None,
+            });
+            if !self.is_posted(&domain, day, urls).await? {
+                continue;
+            }
+            for rua in &addresses {
                 if let Rua::Mail(to) = rua {
-                    self.keep(&domain, day, &to).await?;
+                    self.keep(&domain, day, to).await?;
                 }
             }
             self.exchange.reports().forget(&domain, day).await?;
@@ -78,19 +89,53 @@ impl TlsReporting {
         Ok(())
     }
 
+    /// Whether nobody among `urls` has to be asked again.
+    async fn is_posted(
+        &self,
+        domain: &str,
+        day: Day,
+        urls: impl Iterator<Item = &str>,
+    ) -> Result<bool, SpoolError> {
+        let tallies = self.exchange.reports().of(domain, day).await?;
+        // Posted again it has the same name, by which a server that has it already knows it.
+        let digest = sha256(&[b"DCCP-tls-report-v1\0", &day.0.to_be_bytes(), domain.as_bytes()]);
+        let id = data_encoding::HEXLOWER.encode(digest.get(..16).unwrap_or_default());
+        let report = self.report_about(domain, day, &id, &tallies);
+        let mut done = true;
+        for url in urls {
+            let given = Given { media_type: MEDIA_TYPE, octets: report.json().into() };
+            if let Err(error) = self.exchange.finder().post(url, given).await {
+                tracing::warn!(%error, domain, url, "a TLS report cannot be posted");
+                done &= !error.is_temporary();
+            }
+        }
+        Ok(done)
+    }
+
+    fn report_about<'a>(
+        &'a self,
+        domain: &'a str,
+        day: Day,
+        id: &'a str,
+        tallies: &'a [(Tally, u64)],
+    ) -> Report<'a> {
+        Report {
+            organisation: &self.organisation,
+            contact: self.contact.as_str(),
+            id,
+            domain,
+            start: system_time(day.start()),
+            end: system_time(day.end()),
+            tallies,
+        }
+    }
+
     async fn keep(&self, domain: &str, day: Day, to: &Address) -> Result<(), SpoolError> {
         let now = (self.clock)();
         let tallies = self.exchange.reports().of(domain, day).await?;
         let id = RowId::fresh();
-        let report = Report {
-            organisation: &self.organisation,
-            contact: self.contact.as_str(),
-            id: &queue_id_of(id).to_ascii_lowercase(),
-            domain,
-            start: system_time(day.start()),
-            end: system_time(day.end()),
-            tallies: &tallies,
-        };
+        let name = queue_id_of(id).to_ascii_lowercase();
+        let report = self.report_about(domain, day, &name, &tallies);
         let octets = tls_report::mail(&report, &self.contact, to, system_time(now));
         // Nobody wants to hear that a report could not be delivered.
         let envelope = MailEnvelope { forward_paths: vec![to.to_string()], ..MailEnvelope::default() };

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use dccp::mail::Mail;
 use gateway::custody::Vault;
-use gateway::exchange::Day;
+use gateway::exchange::{Day, Exchange};
 use gateway::flows::records::purpose;
 use gateway::relay::tls_report::TlsReporting;
 use policies::Demand;
 use smtp::route::tls_report::{PolicyKind, Tally};
-use tests::peers::Zone;
+use tests::peers::{Zone, free_port};
+use tests::web::status;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use super::lab::{Lab, World, now, relay, to_here};
 
@@ -80,15 +85,7 @@ async fn a_domain_that_asks_for_it_gets_a_report_by_mail_and_its_counts_are_forg
         relay(&exchange, &[to], Demand::Opportunistic).await.unwrap();
     }
     let vault = Arc::new(Vault::new([7; 32].into()));
-    let reporting = TlsReporting {
-        spool: lab.spool.clone(),
-        vault: vault.clone(),
-        exchange: exchange.clone(),
-        organisation: "acme.test".to_owned(),
-        contact: "postmaster@acme.test".parse().unwrap(),
-        lifetime_ms: 3_600_000,
-        clock: now,
-    };
+    let reporting = reporting(&lab, &vault, &exchange);
     let today = Day::of(now());
     reporting.report(today).await.unwrap();
     assert_eq!(exchange.reports().domains(today).await.unwrap(), Vec::<String>::new());
@@ -102,6 +99,81 @@ async fn a_domain_that_asks_for_it_gets_a_report_by_mail_and_its_counts_are_forg
     for word in ["Report Domain: asks.test", "report-type=\"tlsrpt\"", "total-successful-session-count\": 1"]
     {
         assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_posted_and_a_server_that_cannot_take_it_now_is_asked_again() {
+    let (port, world) = (free_port(), World::new());
+    let record = format!("\"v=TLSRPTv1;rua=https://reports.test:{port}/tls?v=1,mailto:tls@asks.test\"");
+    let zones = [
+        to_here(Zone::unsigned("asks.test"), "asks.test").record("_smtp._tls", "TXT", &record),
+        Zone::unsigned("reports.test").record("@", "A", "127.0.0.1"),
+    ];
+    let lab = world.start(&zones, &["asks.test"], "");
+    let posted = collector(&lab, port).await;
+    let exchange = lab.exchange();
+    relay(&exchange, &["bob@asks.test"], Demand::Opportunistic).await.unwrap();
+    let vault = Arc::new(Vault::new([7; 32].into()));
+    let (reporting, today) = (reporting(&lab, &vault, &exchange), Day::of(now()));
+
+    reporting.report(today).await.unwrap();
+    assert_eq!(exchange.reports().domains(today).await.unwrap(), ["asks.test"], "kept for the next hour");
+    assert!(lab.spool.due_outside(now(), 10, usize::MAX).await.unwrap().is_empty(), "nobody is told twice");
+    reporting.report(today).await.unwrap();
+    assert!(exchange.reports().domains(today).await.unwrap().is_empty());
+    only_mail(&lab, &vault).await;
+
+    let [first, second] = &posted.await.unwrap()[..] else { panic!("two requests") };
+    let (head, body) = second.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /tls?v=1 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("content-type: application/tlsrpt+json"), "{head}");
+    let report: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(report["organization-name"], "acme.test");
+    assert_eq!(report["policies"][0]["policy"]["policy-domain"], "asks.test");
+    assert!(first.ends_with(body), "the same report with the same name");
+}
+
+/// A web server that is busy at first and then takes what it is given; what it was told, once it has taken something.
+async fn collector(lab: &Lab, port: u16) -> JoinHandle<Vec<String>> {
+    let acceptor = TlsAcceptor::from(lab.world.authority.tls(&["reports.test"]));
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
+    tokio::spawn(async move {
+        let mut told = Vec::new();
+        for answer in ["503 Service Unavailable", "201 Created"] {
+            let (stream, _) = listener.accept().await.expect("a client");
+            let mut stream = acceptor.accept(stream).await.expect("TLS");
+            told.push(request(&mut stream).await);
+            stream.write_all(&status(answer)).await.expect("a client that listens");
+            _ = stream.shutdown().await;
+        }
+        told
+    })
+}
+
+/// One request with its body.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
+    let (mut whole, mut piece) = (String::new(), [0; 4_096]);
+    loop {
+        let octets = stream.read(&mut piece).await.expect("a request");
+        whole += str::from_utf8(&piece[..octets]).expect("a request in ASCII");
+        let Some((head, body)) = whole.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if octets == 0 || length.is_none_or(|length| length.parse() == Ok(body.len())) {
+            return whole;
+        }
+    }
+}
+
+fn reporting(lab: &Lab, vault: &Arc<Vault>, exchange: &Arc<Exchange>) -> TlsReporting {
+    TlsReporting {
+        spool: lab.spool.clone(),
+        vault: vault.clone(),
+        exchange: exchange.clone(),
+        organisation: "acme.test".to_owned(),
+        contact: "postmaster@acme.test".parse().unwrap(),
+        lifetime_ms: 3_600_000,
+        clock: now,
     }
 }
 
