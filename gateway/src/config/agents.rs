@@ -40,7 +40,7 @@ impl Agents {
     /// Every key has a value here.
     pub(super) fn example() -> Agents {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 8490)));
-        Agents { listen, ..Agents::default() }
+        Agents { domains: vec!["agents.acme.test".into()], listen, ..Agents::default() }
     }
 }
 

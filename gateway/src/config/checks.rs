@@ -377,4 +377,22 @@ mod tests {
         ports_are_given_once(&[any("smtp.listen[0]"), any("smtp.listen[1]")], &mut problems);
         assert_eq!(problems, []);
     }
+
+    #[test]
+    fn agents_need_a_domain_of_ours_where_nobody_else_lives() {
+        let ours = leaf_of("organisation.domain", Format::Domain, "acme.test");
+        let also = leaf_of("organisation.also[0]", Format::Domain, "Agents.acme.test");
+        let domain = |name: &str| leaf_of("agents.domains[0]", Format::Domain, name);
+        let door = leaf_of("agents.listen", Format::LoopbackListen, "127.0.0.1:8490");
+        for (leaves, wrong) in [
+            (vec![ours.clone(), also.clone(), domain("agents.acme.test"), door.clone()], None),
+            (vec![ours.clone(), also.clone(), domain("acme.test")], Some("agents.domains[0]")),
+            (vec![ours.clone(), domain("agents.acme.test")], Some("agents.domains[0]")),
+            (vec![ours, also, door], Some("agents.listen")),
+        ] {
+            let mut problems = Vec::new();
+            agents_live_in_domains_of_their_own(&leaves, &mut problems);
+            assert_eq!(problems.first().map(|problem| problem.path.as_str()), wrong, "{problems:?}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ impl Config {
     /// A complete example in which every key has a value: the source of the printed order and of the samples.
     pub fn example() -> Config {
         Config {
-            organisation: Organisation { domain: "acme.test".into(), also: vec![] },
+            organisation: Organisation { domain: "acme.test".into(), also: vec!["agents.acme.test".into()] },
             data_dir: Config::data_dir_default(),
             keys: Keys { master: Some(Master::example()), ..Keys::default() },
             smtp: Smtp::example(),
@@ -141,7 +141,9 @@ impl Config {
     /// HTTPS door, trust anchors and roots of its own, a token, users.
     pub fn fresh() -> Config {
         let keys = Keys { master: Some(Master::of(MasterFrom::File)), ..Keys::default() };
+        let example = Config::example();
         Config {
+            organisation: Organisation { also: vec![], ..example.organisation },
             keys,
             smtp: Smtp::fresh(),
             acme: None,
@@ -153,8 +155,8 @@ impl Config {
             users: Users::default(),
             authenticity: Authenticity::default(),
             outside: Outside::default(),
-            delivery: Delivery { ca: None, name: None, ..Config::example().delivery },
-            ..Config::example()
+            delivery: Delivery { ca: None, name: None, ..example.delivery },
+            ..example
         }
     }
 
