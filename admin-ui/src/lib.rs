@@ -5,7 +5,9 @@
 //!  GET /messages/{id}    one message, every stage it passed
 //!  GET /find?id=…        the search box: leads to the page of that message
 //!  GET /queue            what waits, where for, and the form that orders
-//!  POST /queue/orders    that form; the one request here that changes the gateway
+//!  POST /queue/orders    that form; these and the archive's are all that changes the gateway
+//!  GET /archive          what rests in the archive, by which rules and holds
+//!  POST /archive/holds   its form: a new hold; …/lift ends one
 //!  GET /assets/…         one style sheet, one script, one icon; nothing comes from elsewhere
 //! ```
 //!
@@ -23,6 +25,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod archive;
 mod assets;
 mod pages;
 mod queue;
@@ -34,13 +37,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{get, post};
-use control::{Control, Queue};
+use control::{Archive, Control, Queue};
 
 /// What the pages ask.
 #[derive(Clone)]
 struct House {
     control: Arc<dyn Control>,
     queue: Arc<dyn Queue>,
+    archive: Arc<dyn Archive>,
 }
 
 impl FromRef<House> for Arc<dyn Control> {
@@ -50,16 +54,19 @@ impl FromRef<House> for Arc<dyn Control> {
 }
 
 /// The console's routes, the answer to unknown paths included.
-pub fn router(control: Arc<dyn Control>, queue: Arc<dyn Queue>) -> Router {
+pub fn router(control: Arc<dyn Control>, queue: Arc<dyn Queue>, archive: Arc<dyn Archive>) -> Router {
     Router::new()
         .route("/", get(pages::overview))
         .route("/messages/{id}", get(pages::message))
         .route("/find", get(pages::find))
         .route("/queue", get(queue::queue))
         .route("/queue/orders", post(queue::order).get(queue::after_order))
+        .route("/archive", get(archive::archive))
+        .route("/archive/holds", post(archive::hold).get(archive::after_order))
+        .route("/archive/holds/lift", post(archive::lift).get(archive::after_order))
         .route("/assets/console.css", get(assets::style))
         .route("/assets/console.js", get(assets::script))
         .route("/assets/lock.svg", get(assets::icon))
         .fallback(pages::unknown)
-        .with_state(House { control, queue })
+        .with_state(House { control, queue, archive })
 }

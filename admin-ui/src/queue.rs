@@ -1,4 +1,4 @@
-//! The queue: its page, and the only form of the console that changes the gateway.
+//! The queue: its page, and the form that orders.
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Extension, Form, Query, State};
@@ -109,7 +109,7 @@ async fn shown(house: &House, frame: Frame, chosen: &Chosen) -> Result<QueuePage
     })
 }
 
-async fn frame(control: &dyn Control) -> Frame {
+pub(crate) async fn frame(control: &dyn Control) -> Frame {
     let domain = control.overview().await.map(|overview| overview.domain).unwrap_or_default();
     Frame::new(&domain, &control.readiness().await, "")
 }

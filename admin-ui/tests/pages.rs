@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 fn router(sample: Sample) -> Router {
     let sample = Arc::new(sample);
-    admin_ui::router(sample.clone(), sample)
+    admin_ui::router(sample.clone(), sample.clone(), sample)
 }
 
 async fn answer(sample: Sample, path: &str) -> (StatusCode, String) {
@@ -61,7 +61,7 @@ async fn a_hostile_search_stays_text() {
 
 #[tokio::test]
 async fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
-    for path in ["/", "/messages/4TQK7XW", "/messages/unknown", "/nowhere"] {
+    for path in ["/", "/messages/4TQK7XW", "/messages/unknown", "/nowhere", "/archive"] {
         let (_, page) = answer(sample::busy(), path).await;
         assert!(!page.contains("style=") && !page.contains("<style"), "{path}");
         assert_eq!(page.matches("<script").count(), page.matches("<script src=\"/assets/").count(), "{path}");
@@ -189,4 +189,41 @@ async fn an_order_of_the_form_is_given_row_by_row_in_the_name_of_whoever_sent_it
     assert_eq!(order("row=r1&act=burn").await.0, StatusCode::BAD_REQUEST);
     let (status, _) = answer(sample::busy(), "/queue/orders").await;
     assert_eq!(status, StatusCode::SEE_OTHER, "a reload gives no order");
+}
+
+#[tokio::test]
+async fn the_archive_shows_what_rests_by_which_rules_and_which_holds_keep_it() {
+    let (status, page) = answer(sample::busy(), "/archive").await;
+    assert_eq!(status, StatusCode::OK);
+    for text in [
+        "18\u{202F}204 copies",
+        "(81 %)",
+        "nearly full",
+        "Keeps mail (out, in) to globex.example for 3650 days",
+        "Keeps all mail for 180 days",
+        "case-2026-7",
+        "alice@acme.example, initech.example",
+        "by carol",
+    ] {
+        assert!(page.contains(text), "{text} is missing in {page}");
+    }
+    assert!(!page.contains("<b>bold"));
+    let (_, fresh) = answer(sample::fresh(), "/archive").await;
+    assert!(fresh.contains("Nothing is archived") && !fresh.contains("A new hold"), "{fresh}");
+}
+
+#[tokio::test]
+async fn a_new_hold_reads_addresses_and_whole_days_and_a_refusal_says_why() {
+    let posted = async |path: &str, form: &'static str| {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(form))
+            .unwrap();
+        router(sample::busy()).oneshot(request).await.unwrap().status()
+    };
+    let whole = "name=x&addresses=alice%40acme.example%2C+globex.example&from=&to=2025-11-30&why=w";
+    assert_eq!(posted("/archive/holds", whole).await, StatusCode::SEE_OTHER);
+    let no_day = "name=x&addresses=alice%40acme.example&to=tomorrow&why=w";
+    assert_eq!(posted("/archive/holds", no_day).await, StatusCode::BAD_REQUEST);
+    assert_eq!(posted("/archive/holds/lift", "name=nobody&why=w").await, StatusCode::NOT_FOUND);
 }

@@ -5,7 +5,7 @@
 //! | start | decide anew what is held for partners who are not in doubt |
 //! | second | notice partners that another process imported; give up what has expired; free the large bodies that are over |
 //! | minute | keep the epoch prekeys current and present them to partners; tell senders what is late; wake sleeping workers |
-//! | hour | purge the journal and old contacts |
+//! | hour | purge the journal, old contacts and archived copies whose time is over |
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::acquaintance::Acquaintance;
+use crate::archive;
 use crate::clock::Clock;
 use crate::flows::report::Reporter;
 use crate::people::Contacts;
@@ -42,6 +43,8 @@ pub struct Housekeeping {
     pub reporter: Reporter,
     /// Milliseconds after which a sender is told that a mail is late; none: never.
     pub late_after_ms: Option<u64>,
+    /// Forgets archived copies.
+    pub archive: archive::Keeper,
     /// Time.
     pub clock: Clock,
 }
@@ -71,6 +74,7 @@ impl Housekeeping {
                 _ = hour.tick() => {
                     complain("purge the journal", self.spool.purge((self.clock)()).await);
                     complain("forget old contacts", self.contacts.purge((self.clock)()).await);
+                    complain("look after the archive", self.archive.look_after().await);
                 }
             }
         }

@@ -20,6 +20,7 @@ pub mod agents;
 pub mod alarm;
 pub mod aliases;
 mod allowance;
+pub mod archive;
 pub mod certificates;
 pub mod cli;
 pub mod clock;

@@ -5,6 +5,7 @@
 //!   MailFacts ──────► decide_mail ──────► Decision<Permit>  octets complete: seal, hand over, relay, hold or refuse
 //!                         ▲
 //!                       Rules  =  rules/*.cedar  +  the administrator's local text      (immutable, one generation)
+//!   ArchiveFacts ───► decide_archive ─► ArchiveDecision   must a copy be kept, and for how long?  (archive.rs)
 //! ```
 //!
 //! # Words
@@ -30,6 +31,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod archive;
 mod decision;
 mod facts;
 mod judge;
@@ -39,6 +41,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{
+    ArchiveDecision, ArchiveFacts, ArchiveRule, ArchiveRules, BadPattern, Keep, Pattern, Way, decide_archive,
+};
 pub use decision::{Decision, Reason, Refusal, Verdict};
 pub use facts::{
     Authenticity, Client, Demand, Destination, Direction, DmarcPolicy, Finding, MailFacts, Marks,

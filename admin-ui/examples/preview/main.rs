@@ -15,5 +15,5 @@ async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "http://{}/", listener.local_addr()?)?;
     let sample = Arc::new(sample);
-    axum::serve(listener, admin_ui::router(sample.clone(), sample)).await
+    axum::serve(listener, admin_ui::router(sample.clone(), sample.clone(), sample)).await
 }

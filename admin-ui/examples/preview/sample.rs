@@ -1,11 +1,12 @@
 //! An invented gateway: enough of everything to see and test every page.
 
 use control::{
-    AddressView, Alarm, AuditView, Check, Control, ControlError, DeclinedRow, DestinationList,
-    DestinationView, Direction, HoldRule, HoldRules, IdentityQuery, IdentityView, Kind, LinkState,
-    MessageSummary, MessageTrace, OrderOutcome, Overview, PartnerList, PartnerView, Queue, QueueDepth,
-    QueueOrder, QueuePage, QueueQuery, QueueRow, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView,
-    Standing, State, Totals, Traces, Trust, normal_id,
+    AddressView, Alarm, Archive, ArchivePage, ArchiveQuery, ArchiveRuleView, ArchiveView, AuditView, Check,
+    Control, ControlError, DeclinedRow, DestinationList, DestinationView, Direction, HoldLift, HoldRule,
+    HoldRules, IdentityQuery, IdentityView, Kind, LegalHold, LegalHoldView, LinkState, MessageSummary,
+    MessageTrace, OrderOutcome, Overview, PartnerList, PartnerView, Queue, QueueDepth, QueueOrder, QueuePage,
+    QueueQuery, QueueRow, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView, Standing, State,
+    Totals, Traces, Trust, normal_id,
 };
 
 /// When the invented gateway answers: 2025-11-23 05:10:42.120 UTC.
@@ -133,6 +134,56 @@ impl Queue for Sample {
     }
 }
 
+#[async_trait::async_trait]
+impl Archive for Sample {
+    async fn view(&self) -> Result<ArchiveView, ControlError> {
+        if self.traces.is_empty() {
+            return Ok(ArchiveView::default());
+        }
+        let rule = |name: &str, directions: &[&str], recipients: &[&str], days| ArchiveRuleView {
+            name: name.into(),
+            directions: directions.iter().map(|&word| word.into()).collect(),
+            senders: vec![],
+            recipients: recipients.iter().map(|&word| word.into()).collect(),
+            days,
+        };
+        let hold = LegalHold {
+            name: "case-2026-7".into(),
+            addresses: vec!["alice@acme.example".into(), "initech.example".into()],
+            from_ms: Some(NOW_MS - 40 * 86_400_000),
+            until_ms: None,
+            by: "carol".into(),
+            why: "claim of initech, letter of 3 November <b>bold</b>".into(),
+        };
+        Ok(ArchiveView {
+            key: Some("9f0241bc77d0e3154b1f6c0d2a7788aa".into()),
+            rules: vec![
+                rule("business-letters", &["out", "in"], &["globex.example"], 3_650),
+                rule("everything", &[], &[], 180),
+            ],
+            copies: 18_204,
+            bytes: 17_400_000_000,
+            bytes_max: Some(21_474_836_480),
+            holds: vec![LegalHoldView { hold, at_ms: NOW_MS - 86_400_000, copies: 412, bytes: 88_000_000 }],
+        })
+    }
+
+    async fn list(&self, _: ArchiveQuery) -> Result<ArchivePage, ControlError> {
+        Ok(ArchivePage::default())
+    }
+
+    async fn add_hold(&self, hold: LegalHold) -> Result<ArchiveView, ControlError> {
+        match hold.addresses.first().map(String::as_str) {
+            Some("alice@acme.example") if hold.until_ms == Some(1_764_547_200_000) => self.view().await,
+            _ => Err(ControlError::Bad("Whom is it about?".into())),
+        }
+    }
+
+    async fn lift_hold(&self, name: &str, _: HoldLift) -> Result<ArchiveView, ControlError> {
+        Err(ControlError::NotFound(format!("There is no hold “{name}”.")))
+    }
+}
+
 fn waiting() -> Vec<QueueRow> {
     let row = |id: &str, state, held_by: Option<&str>, to: &str| QueueRow {
         id: id.into(),
@@ -190,6 +241,8 @@ pub(crate) fn fresh() -> Sample {
         totals: Totals::default(),
         queue: Vec::new(),
         oldest_without_progress_ms: None,
+        archive_copies: 0,
+        archive_bytes: 0,
         stuck: 0,
         ..overview(Vec::new())
     };
@@ -223,6 +276,8 @@ fn overview(partners: Vec<PartnerView>) -> Overview {
             depth(Direction::Inbound, State::Held, 1),
             depth(Direction::Outbound, State::Delivered, 9_000),
         ],
+        archive_copies: 18_204,
+        archive_bytes: 17_400_000_000,
         oldest_without_progress_ms: Some(125_000),
         stuck: 0,
         partners,

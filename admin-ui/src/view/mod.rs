@@ -1,5 +1,6 @@
 //! What the templates show: the control API's answers in finished words. One file per page.
 
+pub(crate) mod archive;
 mod message;
 mod overview;
 pub(crate) mod queue;

@@ -16,7 +16,7 @@
 //! - Every time is Unix time in milliseconds (UTC), named `…_at_ms`; every duration is `…_ms`.
 //! - The JSON form of each type *is* the HTTP API (`docs/API.md`): renaming a field is a breaking change.
 //!   Optional fields are left out when there is nothing to say; readers ignore fields they do not know.
-//! - [`Control`] only reads. What changes the gateway stands in [`Queue`], and each change names who wants it and why; a
+//! - [`Control`] only reads. What changes the gateway stands in [`Queue`] and [`Archive`], and each change names who wants it and why; a
 //!   [`RenewalOrder`] changes nothing that would not change by itself in time.
 //!
 //! Deliberately absent: authentication (the HTTP server's business), transport, storage, any dependency
@@ -26,6 +26,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod archive;
 mod certificate;
 mod identity;
 mod message;
@@ -33,6 +34,10 @@ mod overview;
 mod queue;
 mod readiness;
 
+pub use archive::{
+    ARCHIVE_LIMIT_MAX, ArchiveCopyView, ArchivePage, ArchiveQuery, ArchiveRuleView, ArchiveView, HoldLift,
+    LegalHold, LegalHoldView, day_begins, day_ends,
+};
 pub use certificate::{CertificateList, CertificateView, RenewalBegun, RenewalOrder, RenewalView};
 pub use identity::{AddressView, IdentityQuery, IdentityView};
 pub use message::{
@@ -105,6 +110,22 @@ pub trait Queue: Send + Sync {
 
     /// The newest entries of the audit, after a look through all of it.
     async fn audit(&self) -> Result<AuditView, ControlError>;
+}
+
+/// The archive, and the legal holds on it. Implemented by the gateway; faked in tests.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// The archive at a glance.
+    async fn view(&self) -> Result<ArchiveView, ControlError>;
+
+    /// One page of copies, oldest first, as far as a gateway can tell that cannot open them.
+    async fn list(&self, query: ArchiveQuery) -> Result<ArchivePage, ControlError>;
+
+    /// Adds a legal hold. A name that is taken, or no reason, is [`ControlError::Bad`].
+    async fn add_hold(&self, hold: LegalHold) -> Result<ArchiveView, ControlError>;
+
+    /// Lifts a legal hold: from then on retention takes its course.
+    async fn lift_hold(&self, name: &str, lift: HoldLift) -> Result<ArchiveView, ControlError>;
 }
 
 /// Who asks, as the browser was told by the person: the HTTP server hands it to the pages along with the request.

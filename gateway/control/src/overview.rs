@@ -29,6 +29,12 @@ pub struct Overview {
     /// Messages that have long been due and that nobody takes up: a worker does not do its work.
     #[serde(default)]
     pub stuck: u64,
+    /// Copies that rest in the archive.
+    #[serde(default)]
+    pub archive_copies: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub archive_bytes: u64,
     /// Every organisation we know, in order of domain.
     pub partners: Vec<PartnerView>,
     /// What needs a person, newest first: contradictions in somebody's identity or key log.
@@ -240,6 +246,8 @@ mod tests {
             totals: Totals::default(),
             queue: Vec::new(),
             oldest_without_progress_ms: None,
+            archive_copies: 0,
+            archive_bytes: 0,
             stuck: 0,
             partners: vec![PartnerView {
                 domain: "globex.example".into(),

@@ -1,5 +1,5 @@
 //! Keys at rest: sealed under a master key that comes from a file, from systemd, from a person or from a PKCS#11
-//! token; and the shares in which officers keep the recovery key.
+//! token; and the shares in which officers keep the recovery key and the key of the archive.
 //!
 //! ```text
 //! file ───────────────┐
@@ -8,6 +8,7 @@
 //! PKCS#11 token ──────┘     (32 bytes)      └─ …                                  AES-256-GCM, a key per file
 //!
 //! recovery key (L0) ─ Shamir ─► share 1 of 3, share 2 of 3, share 3 of 3          paper or USB, offline
+//! archive key ─ Shamir, or a passphrase ─► the same, or one file
 //! ```
 //!
 //! Words of this room: the *master key* opens all key files of one gateway; a *key file* is one line of text whose
@@ -33,7 +34,7 @@ pub mod durable;
 pub mod keyfile;
 mod line;
 mod master;
-mod passphrase;
+pub mod passphrase;
 mod process;
 pub mod prompt;
 pub mod shares;

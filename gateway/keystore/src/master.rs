@@ -14,8 +14,8 @@ use rand::{CryptoRng, Rng};
 use zeroize::Zeroizing;
 
 use crate::line::{self, LineError, Readers};
-use crate::passphrase;
-use crate::prompt::{Asked, PromptError};
+use crate::passphrase::{self, Wrapped};
+use crate::prompt::PromptError;
 use crate::token::{self, Token, TokenError};
 use crate::{aead, durable};
 
@@ -136,9 +136,7 @@ impl MasterKey {
             MasterSource::Systemd { .. } => return MasterKey::open(source),
             MasterSource::File(path) => write_new(path, &line::encode(PREFIX, secret.as_slice()))?,
             MasterSource::Prompt { wrapped } => {
-                refuse_existing(wrapped)?;
-                let chosen = passphrase::ask(Asked::New)?;
-                write_new(wrapped, &passphrase::wrap(&chosen, &secret, rng))?;
+                passphrase::keep(Wrapped::MasterKey, wrapped, &secret, rng)?;
             }
             MasterSource::Pkcs11 { token, wrapped } => {
                 refuse_existing(wrapped)?;
@@ -159,10 +157,7 @@ impl MasterKey {
                 let folder = env::var_os(CREDENTIALS_DIRECTORY);
                 systemd(folder.map(PathBuf::from).as_deref(), credential)?
             }
-            MasterSource::Prompt { wrapped } => {
-                let text = read(wrapped, Readers::Owner)?;
-                passphrase::unwrap(&text, &passphrase::ask(Asked::Known)?).map_err(|why| why.at(wrapped))?
-            }
+            MasterSource::Prompt { wrapped } => passphrase::open(Wrapped::MasterKey, wrapped)?,
             MasterSource::Pkcs11 { token, wrapped } => {
                 let text = read(wrapped, Readers::Owner)?;
                 token::unwrap(token, &text, wrapped)?
@@ -244,7 +239,7 @@ pub(crate) fn read(path: &Path, readers: Readers) -> Result<Zeroizing<String>, M
 }
 
 /// Before a person or a token is troubled for nothing.
-fn refuse_existing(path: &Path) -> Result<(), MasterError> {
+pub(crate) fn refuse_existing(path: &Path) -> Result<(), MasterError> {
     match path.symlink_metadata() {
         Ok(_) => {
             Err(MasterError::Io { path: path.to_owned(), source: std::io::ErrorKind::AlreadyExists.into() })
@@ -253,7 +248,7 @@ fn refuse_existing(path: &Path) -> Result<(), MasterError> {
     }
 }
 
-fn write_new(path: &Path, line: &str) -> Result<(), MasterError> {
+pub(crate) fn write_new(path: &Path, line: &str) -> Result<(), MasterError> {
     durable::write_new(path, line.as_bytes(), 0o600)
         .map_err(|source| MasterError::Io { path: path.to_owned(), source })
 }

@@ -1,7 +1,7 @@
 //! Shares: a secret divided by Shamir's scheme, in texts that people keep and may have to type.
 //!
 //! ```text
-//! -----BEGIN DCCP RECOVERY SHARE-----
+//! -----BEGIN DCCP RECOVERY SHARE-----          (or ARCHIVE)
 //! Set: 9f02-41bc-77d0-e315
 //! Share: 1 of 3, 2 needed
 //! Key: 4b1f… (64 hexadecimal digits: the commitment to the key, public)
@@ -26,6 +26,15 @@ pub const SHARES_MAX: u8 = 16;
 
 /// With one share enough, each would be the key.
 pub const THRESHOLD_MIN: u8 = 2;
+
+/// What is divided; shares of one never pass for shares of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divided {
+    /// The recovery key of an organisation: its signing seed.
+    RecoveryKey,
+    /// The key that opens an archive: its KEM seed.
+    ArchiveKey,
+}
 
 /// How many shares there are, and how many of them bring the secret back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +69,7 @@ impl Scheme {
 /// One share. Has no `Debug`.
 #[derive(Clone)]
 pub struct Share {
+    of: Divided,
     set: [u8; SET_BYTES],
     number: u8,
     scheme: Scheme,
@@ -79,7 +89,9 @@ pub enum ShareError {
     )]
     Scheme,
     /// The text has no share in it.
-    #[error("this is no recovery share: one block from `{}` to `{}` is needed", text::BEGIN, text::END)]
+    #[error(
+        "this is no share: one block from `-----BEGIN DCCP … SHARE-----` to `-----END DCCP … SHARE-----` is needed"
+    )]
     NotAShare,
     /// A line of the share was mistyped.
     #[error("line {line} of the share is mistyped: compare it letter by letter with the original")]
@@ -112,6 +124,7 @@ pub enum ShareError {
 
 /// Divides `secret`; `commitment` is what its owner can prove the result by.
 pub fn split(
+    of: Divided,
     secret: &[u8],
     scheme: Scheme,
     commitment: [u8; COMMITMENT_BYTES],
@@ -121,6 +134,7 @@ pub fn split(
     rng.fill_bytes(&mut set);
     let points = Sharks(scheme.threshold).dealer_rng(secret, rng).take(usize::from(scheme.count));
     let share = |(number, points): (u8, blahaj::Share)| Share {
+        of,
         set,
         number,
         scheme,
@@ -153,6 +167,11 @@ pub fn combine(shares: &[Share]) -> Result<Zeroizing<Vec<u8>>, ShareError> {
 }
 
 impl Share {
+    /// What it is a share of.
+    pub fn of(&self) -> Divided {
+        self.of
+    }
+
     /// Which one this is, from 1.
     pub fn number(&self) -> u8 {
         self.number
@@ -174,8 +193,8 @@ impl Share {
     }
 
     fn is_of_the_set_of(&self, other: &Share) -> bool {
-        (self.set, self.scheme, self.commitment, self.points.len())
-            == (other.set, other.scheme, other.commitment, other.points.len())
+        (self.of, self.set, self.scheme, self.commitment, self.points.len())
+            == (other.of, other.set, other.scheme, other.commitment, other.points.len())
     }
 
     /// As the crate of the scheme takes it: the number, then a point for each byte of the secret.

@@ -1,4 +1,4 @@
-//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | agent … | user … | keys … | dkim … | certificate … | recovery … | trace | config | version`.
+//! The command line: `dccp-gateway init | check | run | did … | partner … | person … | agent … | user … | keys … | dkim … | certificate … | recovery … | trace | queue … | archive … | config | version`.
 //!
 //! Results go to standard output, everything said to a person who has to act goes to standard error.
 //!
@@ -11,6 +11,7 @@
 //! | 4 | `partner import`: the domain is pinned to somebody else; the mail is held until a person decides |
 
 mod agent;
+mod archive;
 mod ask;
 mod certificate;
 mod did;
@@ -26,6 +27,7 @@ mod person;
 mod process;
 mod queue;
 mod recovery;
+mod shares;
 mod succession;
 mod trace;
 mod user;
@@ -43,6 +45,7 @@ use crate::config::{self, Config, FILE_NAME, Problems};
 use crate::custody::Custody;
 
 use agent::AgentCommand;
+use archive::ArchiveCommand;
 use certificate::CertificateCommand;
 use did::DidCommand;
 use dkim::DkimCommand;
@@ -108,6 +111,9 @@ enum Command {
     /// See what waits in a running gateway, and decide about it.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Mail that must be kept: its key, what rests, legal holds, and taking copies out.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Print the description of the configuration file.
     Config(DescriptionArgs),
     /// Answer test vectors: JSON lines on standard input, JSON lines on standard output (docs/PROTOCOL.md).
@@ -184,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Recovery(command) => recovery::recovery(&command, &config, clock::system()),
         Command::Trace { id } => trace::trace(&config, &id),
         Command::Queue(command) => queue::queue(command, &config),
+        Command::Archive(command) => archive::archive(command, &config, clock::system()),
         Command::Config(DescriptionArgs { markdown: true, .. }) => Ok(config::markdown()),
         Command::Config(DescriptionArgs { sample: true, .. }) => Ok(config::sample()),
         Command::Config(_) => Ok(format!("{:#}\n", config::schema())),

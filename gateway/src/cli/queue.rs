@@ -293,11 +293,15 @@ impl Which {
 }
 
 impl Word {
-    /// The name given, or the one of the login; `sudo` remembers who called it.
     fn name(&self) -> String {
-        let login = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        self.by.clone().or_else(login).unwrap_or_else(|| "the command line".to_owned())
+        login(self.by.as_deref())
     }
+}
+
+/// The name given, or the one of the login; `sudo` remembers who called it.
+pub(super) fn login(given: Option<&str>) -> String {
+    let login = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    given.map(str::to_owned).or_else(login).unwrap_or_else(|| "the command line".to_owned())
 }
 
 /// A word as the JSON of the control API spells it.
@@ -306,7 +310,7 @@ fn of_word<T: serde::de::DeserializeOwned>(word: &str) -> Result<T, String> {
 }
 
 /// A query as parameters of a path.
-fn parameters(query: &QueueQuery) -> Result<String, Failure> {
+pub(super) fn parameters(query: &impl Serialize) -> Result<String, Failure> {
     let fields = serde_json::to_value(query).map_err(Failure::said)?;
     let pairs = fields.as_object().into_iter().flatten().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -315,11 +319,11 @@ fn parameters(query: &QueueQuery) -> Result<String, Failure> {
     Ok(pairs.collect::<Vec<_>>().join("&"))
 }
 
-fn read<T: serde::de::DeserializeOwned>(config: &Config, path: &str) -> Result<T, Failure> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(config: &Config, path: &str) -> Result<T, Failure> {
     ask::call(config, Method::GET, path, Bytes::new())
 }
 
-fn write<T: serde::de::DeserializeOwned>(
+pub(super) fn write<T: serde::de::DeserializeOwned>(
     config: &Config,
     method: Method,
     path: &str,
@@ -330,7 +334,7 @@ fn write<T: serde::de::DeserializeOwned>(
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(lines: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(lines: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {

@@ -1,9 +1,6 @@
 //! `recovery …`: the key above all keys, in the hands of officers. docs/RECOVERY.md is the ceremony.
 
 use std::fmt::Write;
-use std::fs::{DirBuilder, File};
-use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -11,20 +8,16 @@ use dccp::UnixMillis;
 use dccp::did::{Commitment, Log};
 use dccp::keys::SigningKey;
 use dccp::limits::DID_LOG_BYTES_MAX;
-use keystore::durable;
 use keystore::keyfile::{self, Kind};
-use keystore::shares::{self, Scheme, Share};
-use zeroize::Zeroizing;
+use keystore::shares::{Divided, Scheme, Share, split};
 
 use super::Failure;
 use super::init::CommitmentText;
+use super::shares::{self, Division, Written};
 use crate::config::Config;
 use crate::custody::takeover::{self, Decision, Takeover};
 use crate::custody::{Identity, identity_paths, master_key};
 use crate::spool::Spool;
-
-/// A share has some 2,000 bytes; more is the wrong file.
-const SHARE_BYTES_MAX: u64 = 16 * 1024;
 
 #[derive(Subcommand)]
 pub(super) enum RecoveryCommand {
@@ -46,17 +39,6 @@ pub(super) struct CreateArgs {
     /// Call it the next recovery key on the shares: for `recovery use --next-commitment`.
     #[arg(long)]
     next: bool,
-}
-
-/// How a recovery key is divided.
-#[derive(Args)]
-struct Division {
-    /// How many shares there are, one for each officer.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    shares: u8,
-    /// How many of them bring the key back.
-    #[arg(long, value_name = "K", default_value_t = 2)]
-    threshold: u8,
 }
 
 #[derive(Args)]
@@ -102,7 +84,7 @@ pub(super) fn recovery(command: &RecoveryCommand, config: &Path, now: UnixMillis
 }
 
 fn create(args: &CreateArgs) -> Result<String, Failure> {
-    let made = Divided::make(&args.division, &args.out, args.next)?;
+    let made = Made::make(&args.division, &args.out, args.next)?;
     let commitment = made.commitment;
     let last = match args.next {
         true => format!("dccp-gateway recovery use … --next-commitment {commitment}"),
@@ -130,7 +112,7 @@ fn check(args: &CheckArgs) -> Result<String, Failure> {
         args.share.len()
     );
     if let Some(path) = &args.log {
-        let bytes = read(path, DID_LOG_BYTES_MAX as u64)?;
+        let bytes = shares::read(path, DID_LOG_BYTES_MAX as u64)?;
         let wrong = |error: dccp::did::LogError| Failure::Said(format!("{}: {error}", path.display()));
         let document = Log::from_bytes(&bytes).and_then(|log| log.verify()).map_err(wrong)?;
         if !document.is_committed_recovery(key.verifying_key()) {
@@ -170,7 +152,7 @@ pub(super) fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<
         (Some(CommitmentText(next)), _) => (prepare(*next)?, String::new()),
         (None, Some(out)) => {
             prepare(Commitment::of(SigningKey::generate(&mut rand::rng()).verifying_key()))?;
-            let made = Divided::make(&args.division, out, false)?;
+            let made = Made::make(&args.division, out, false)?;
             (prepare(made.commitment)?, made.page())
         }
         (None, None) => return Err(Failure::Said("give --next-commitment or --out".into())),
@@ -204,49 +186,33 @@ Next:
 }
 
 /// A recovery key that was made and divided; only its commitment stays.
-struct Divided {
+struct Made {
     commitment: Commitment,
-    set: String,
     scheme: Scheme,
-    files: Vec<PathBuf>,
+    written: Written,
 }
 
-impl Divided {
-    fn make(division: &Division, out: &Path, next: bool) -> Result<Divided, Failure> {
-        let scheme = Scheme::new(division.shares, division.threshold).map_err(Failure::said)?;
+impl Made {
+    fn make(division: &Division, out: &Path, next: bool) -> Result<Made, Failure> {
+        let scheme = division.scheme()?;
         let mut rng = rand::rng();
         let key = SigningKey::generate(&mut rng);
         let commitment = Commitment::of(key.verifying_key());
-        let shares = shares::split(key.seed().as_slice(), scheme, *commitment.as_bytes(), &mut rng);
-        let unwritable =
-            |path: &Path, error: std::io::Error| Failure::Said(format!("{}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(out).map_err(|error| unwritable(out, error))?;
-        let mut files = Vec::new();
-        for share in &shares {
-            // The set is part of the name: a second attempt does not stumble over the files of the first.
-            let name =
-                format!("recovery-{}-share-{}-of-{}.txt", share.set_id(), share.number(), scheme.count());
-            let path = out.join(name);
-            let text = share.to_text(&heading(share, next));
-            durable::write_new(&path, text.as_bytes(), 0o600).map_err(|error| unwritable(&path, error))?;
-            files.push(path);
-        }
-        let set = shares.first().map(Share::set_id).unwrap_or_default();
-        Ok(Divided { commitment, set, scheme, files })
+        let shares =
+            split(Divided::RecoveryKey, key.seed().as_slice(), scheme, *commitment.as_bytes(), &mut rng);
+        let written = Written::write(&shares, out, "recovery", |share| heading(share, next))?;
+        Ok(Made { commitment, scheme, written })
     }
 
     fn page(&self) -> String {
-        let mut page = format!(
-            "Made a recovery key and divided it: {} shares, any {} of them bring it back.\n\n  Set          {}\n  Commitment   {}\n",
+        format!(
+            "Made a recovery key and divided it: {} shares, any {} of them bring it back.\n\n  Set          {}\n  Commitment   {}\n{}",
             self.scheme.count(),
             self.scheme.threshold(),
-            self.set,
-            self.commitment
-        );
-        for file in &self.files {
-            let _ = writeln!(page, "  {}", file.display());
-        }
-        page
+            self.written.set,
+            self.commitment,
+            self.written.list(),
+        )
     }
 }
 
@@ -275,44 +241,19 @@ tells nothing about the key; lost or burnt, it can be done without as long as {t
 
 /// The key that share files bring back, and the name of their set.
 pub(super) fn combined(paths: &[PathBuf]) -> Result<(String, SigningKey), Failure> {
-    let shares = paths.iter().map(|path| share(path)).collect::<Result<Vec<_>, _>>()?;
-    let secret = shares::combine(&shares).map_err(Failure::said)?;
+    let (first, secret) = shares::gathered(paths, Divided::RecoveryKey)?;
     let seed = <&[u8; 64]>::try_from(secret.as_slice());
     let key = seed
         .map(SigningKey::from_seed)
         .map_err(|_| Failure::Said("the shares hold no recovery key".into()))?;
-    let first = shares.first().ok_or_else(|| Failure::Said("no share is given".into()))?;
     match Commitment::of(key.verifying_key()).as_bytes() == first.commitment() {
         true => Ok((first.set_id(), key)),
-        false => Err(Failure::Said(
-            "the shares do not bring back the key they were made from: one of them was altered. Try another share."
-                .into(),
-        )),
+        false => Err(shares::altered()),
     }
-}
-
-fn share(path: &Path) -> Result<Share, Failure> {
-    let bytes = read(path, SHARE_BYTES_MAX)?;
-    let named = |error: &dyn std::fmt::Display| Failure::Said(format!("{}: {error}", path.display()));
-    let text = std::str::from_utf8(&bytes).map_err(|_| named(&"this is not text"))?;
-    Share::from_text(text).map_err(|error| named(&error))
 }
 
 pub(super) fn undivided(path: &Path) -> Result<SigningKey, Failure> {
     let secret = keyfile::read(path, Kind::Recovery, None).map_err(Failure::said)?;
     let seed = <&[u8; 64]>::try_from(secret.as_slice());
     seed.map(SigningKey::from_seed).map_err(|_| Failure::Said("the file holds no recovery key".into()))
-}
-
-/// Officers' media know no permission bits, so none are asked for.
-fn read(path: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let unreadable = |error: std::io::Error| Failure::Said(format!("{}: {error}", path.display()));
-    // Room for everything at once: a growing buffer would leave copies of a share behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(SHARE_BYTES_MAX as usize));
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    match bytes.len() as u64 > bytes_max {
-        true => Err(Failure::Said(format!("{} is larger than {bytes_max} bytes", path.display()))),
-        false => Ok(bytes),
-    }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use keystore::keyfile::{self, KeyFileError, Kind};
 
 use crate::aliases;
+use crate::archive::key::{KeyError, PublicKey};
 
 use super::certificates;
 use super::fit::Leaf;
@@ -38,6 +39,7 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     a_token_is_named_if_it_is_asked(leaves, problems);
     ours_and_others_are_told_apart(leaves, problems);
     agents_live_in_domains_of_their_own(leaves, problems);
+    archive_rules_have_names_of_their_own(leaves, problems);
 }
 
 /// Values against the machine: files, their permissions and contents, the data folder.
@@ -54,6 +56,7 @@ pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     certificates::the_world(leaves, problems);
     rules_compile(leaves, problems);
     aliases_end(leaves, problems);
+    archive_key_is_one(leaves, problems);
 }
 
 fn ports_are_given_once(leaves: &[Leaf], problems: &mut Vec<Problem>) {
@@ -318,6 +321,28 @@ fn aliases_end(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     let Err(mistake) = aliases::load(path, &domains(leaves)) else { return };
     let what = format!("{}: {mistake}", path.display());
     problems.push(Problem::at(leaf.at, &leaf.path, what, "Correct the file of aliases there."));
+}
+
+/// Otherwise every mail that must be archived would be refused from the start on.
+fn archive_key_is_one(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let Some(leaf) = leaf(leaves, "archive.key") else { return };
+    let Err(error) = PublicKey::read(Path::new(text(leaf))) else { return };
+    if matches!(error, KeyError::NotAKey(_)) {
+        let advice = "Put the file there that `dccp-gateway archive key create` calls archive.pub.";
+        problems.push(Problem::at(leaf.at, &leaf.path, format!("{error}."), advice));
+    }
+}
+
+/// A copy bears the name of its rule.
+fn archive_rules_have_names_of_their_own(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let is_name = |leaf: &&Leaf| leaf.path.starts_with("archive.rules[") && leaf.path.ends_with("].name");
+    let names: Vec<&Leaf> = leaves.iter().filter(is_name).collect();
+    for (i, leaf) in names.iter().enumerate() {
+        if names.iter().take(i).any(|other| other.value == leaf.value) {
+            let what = format!("there is a rule {} already.", text(leaf));
+            problems.push(Problem::at(leaf.at, &leaf.path, what, "Give it another name."));
+        }
+    }
 }
 
 /// Ours, in lower case.

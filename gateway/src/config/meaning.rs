@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::acme::Acme;
 use super::agents::Agents;
+use super::archive::Archive;
 use super::master::{Master, MasterFrom};
 use super::model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,
@@ -129,6 +130,7 @@ impl Config {
                 },
             },
             outside: Outside::example(),
+            archive: Some(Archive::example()),
             aliases: Some("aliases.yaml".into()),
             agents: Agents::example(),
             control: Control::default(),
@@ -148,6 +150,7 @@ impl Config {
             smtp: Smtp::fresh(),
             acme: None,
             policies: Policies::default(),
+            archive: None,
             aliases: None,
             agents: Agents::default(),
             publication: None,

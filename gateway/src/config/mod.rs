@@ -20,6 +20,7 @@
 
 mod acme;
 mod agents;
+mod archive;
 mod certificates;
 mod checks;
 mod fit;
@@ -41,6 +42,7 @@ use std::path::Path;
 
 pub use acme::{Acme, ExternalAccount};
 pub use agents::Agents;
+pub use archive::{Archive, ArchiveDirection, ArchiveRule};
 pub use master::{Master, MasterFrom, Pkcs11};
 pub use model::{
     Authenticity, Config, Control, Delivery, DeliveryProtocol, DeliveryTls, Dkim, Finding, Keys, Log,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acme::Acme;
 use super::agents::Agents;
+use super::archive::Archive;
 use super::master::Master;
 use super::outside::{MustEncrypt, Outside};
 use super::smtp::Smtp;
@@ -65,6 +66,9 @@ pub struct Config {
     /// Mail to domains that have no gateway.
     #[serde(default)]
     pub outside: Outside,
+    /// Copies of mail that must be kept, sealed to a key that this gateway does not have.
+    #[serde(default)]
+    pub archive: Option<Archive>,
     /// A file of addresses of ours that stand for others: `team@acme.test: [alice@acme.test, bob@globex.test]`, one per
     /// line. An alias may name aliases. The file is read again when it changes.
     #[serde(default)]

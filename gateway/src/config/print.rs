@@ -41,10 +41,11 @@ fn describe(keys: &[Key], path: &str, page: &mut String) {
         let (default, meaning) = (cell(&default_words(key)), cell(&meaning(key)));
         let _ = writeln!(page, "| `{name}` | {value} | {default} | {meaning} |");
     }
-    for key in keys.iter().filter(|key| !key.shape.keys().is_empty()) {
-        let path = join(path, &key.name);
+    for key in keys.iter().filter(|key| !key.shape.keys_below().is_empty()) {
+        let each = if key.shape.keys().is_empty() { "[]" } else { "" };
+        let path = format!("{}{each}", join(path, &key.name));
         let _ = write!(page, "\n## `{path}`\n\n{}\n\n", key.description);
-        describe(key.shape.keys(), &path, page);
+        describe(key.shape.keys_below(), &path, page);
     }
 }
 

@@ -70,6 +70,14 @@ impl Shape {
         !matches!(self, Shape::Section(_) | Shape::List { .. })
     }
 
+    /// The keys of a section, or of the sections in a list.
+    pub(super) fn keys_below(&self) -> &[Key] {
+        match self {
+            Shape::List { item, .. } => item.keys(),
+            other => other.keys(),
+        }
+    }
+
     /// The keys of a section; none for every other shape.
     pub(super) fn keys(&self) -> &[Key] {
         match self {
@@ -103,10 +111,15 @@ fn shape(schema: &Value, order: &Node, example: &Value) -> Shape {
     }
     match kind(schema) {
         "object" => Shape::Section(keys(schema, order, example)),
-        "array" => Shape::List {
-            item: Box::new(shape(&schema["items"], order, &Value::Null)),
-            least: schema["minItems"].as_u64().unwrap_or(0),
-        },
+        "array" => {
+            // The example's first item stands for all.
+            let first = match &order.content {
+                Content::List(items) => items.first().unwrap_or(order),
+                _ => order,
+            };
+            let item = Box::new(shape(&schema["items"], first, &example[0]));
+            Shape::List { item, least: schema["minItems"].as_u64().unwrap_or(0) }
+        }
         "integer" => Shape::Whole {
             min: schema["minimum"].as_u64().unwrap_or(0),
             max: schema["maximum"].as_u64().unwrap_or(u64::MAX),
@@ -153,6 +166,9 @@ mod tests {
             let path = tree::join(path, &key.name);
             found.push((path.clone(), key));
             every_key(&key.shape, &path, found);
+            if let Shape::List { item, .. } = &key.shape {
+                every_key(item, &format!("{path}[]"), found);
+            }
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) enum Format {
     Multiaddr,
     /// `NAME` or `NAME: VALUE` of a header field.
     HeaderMark,
+    /// An address or a domain, with `*` for any letters.
+    Pattern,
     /// A file that must be readable.
     File,
     /// A file that must be readable by its owner alone.
@@ -44,7 +46,7 @@ pub(super) enum Format {
 }
 
 /// Every format with its name in the schema and its words in the documentation.
-const FORMATS: [(Format, &str, &str); 14] = [
+const FORMATS: [(Format, &str, &str); 15] = [
     (Format::Text, "text", "text"),
     (Format::Domain, "domain", "domain name"),
     (Format::Listen, "listen-address", "IP:PORT"),
@@ -56,6 +58,7 @@ const FORMATS: [(Format, &str, &str); 14] = [
     (Format::Network, "network", "network (ADDRESS/PREFIX)"),
     (Format::Multiaddr, "multiaddr", "multiaddr"),
     (Format::HeaderMark, "header-mark", "NAME or NAME: VALUE"),
+    (Format::Pattern, "address-pattern", "address or domain, `*` for any letters"),
     (Format::File, "file", "file"),
     (Format::SecretFile, "secret-file", "secret file (mode 0600)"),
     (Format::Folder, "folder", "folder"),
@@ -97,6 +100,7 @@ impl Format {
             Format::Network => Network::from_str(text).map(|_| ()),
             Format::HeaderMark => HeaderMark::from_str(text).map(|_| ()),
             Format::Multiaddr => check_multiaddr(text),
+            Format::Pattern => check_pattern(text),
         }
     }
 }
@@ -326,6 +330,16 @@ fn check_multiaddr(text: &str) -> Result<(), Wrong> {
     })
 }
 
+fn check_pattern(text: &str) -> Result<(), Wrong> {
+    let wrong = |bad: policies::BadPattern| {
+        Wrong::new(
+            format!("\"{text}\" is none: {bad}."),
+            "Write for example alice@acme.test, acme.test or *.acme.test.",
+        )
+    };
+    text.parse::<policies::Pattern>().map(drop).map_err(wrong)
+}
+
 /// `String` forms for serde: a parsed value is written as it is displayed.
 macro_rules! as_text {
     ($type:ident) => {
@@ -384,6 +398,7 @@ pub(super) mod text {
         Network = "network",
         Multiaddr = "multiaddr",
         HeaderMark = "header-mark",
+        Pattern = "address-pattern",
         File = "file",
         SecretFile = "secret-file",
         Folder = "folder",

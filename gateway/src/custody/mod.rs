@@ -44,6 +44,7 @@ use keystore::{MasterError, MasterKey};
 use zeroize::Zeroizing;
 
 pub use identity::{DEVICE_LIFETIME_MS, Identity, IdentityPaths};
+pub(crate) use vault::key_and_nonce;
 pub use vault::{OVERHEAD_BYTES, Vault, VaultError};
 
 use crate::config::{Config, Master};

@@ -89,15 +89,20 @@ impl Vault {
     }
 
     fn record_key(&self, purpose: &str, salt: &[u8]) -> (LessSafeKey, Nonce) {
-        let mut derived = Zeroizing::new([0; KEY_BYTES + NONCE_LEN]);
-        derive(&self.storage_key, salt, &[b"DCCP-VAULT-record-v1\0", purpose.as_bytes()], derived.as_mut());
-        let (key, nonce_bytes) = derived.split_at(KEY_BYTES);
-        let mut nonce = [0; NONCE_LEN];
-        nonce.copy_from_slice(nonce_bytes);
-        #[expect(clippy::expect_used, reason = "the key has the length of the algorithm")]
-        let key = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are an AES-256 key");
-        (LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce))
+        key_and_nonce(&self.storage_key, salt, &[b"DCCP-VAULT-record-v1\0", purpose.as_bytes()])
     }
+}
+
+/// The AES-256-GCM key and nonce of one record, of a secret that makes them for nothing else than `salt` and `info` say.
+pub(crate) fn key_and_nonce(secret: &[u8; 32], salt: &[u8], info: &[&[u8]]) -> (LessSafeKey, Nonce) {
+    let mut derived = Zeroizing::new([0; KEY_BYTES + NONCE_LEN]);
+    derive(secret, salt, info, derived.as_mut());
+    let (key, nonce_bytes) = derived.split_at(KEY_BYTES);
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(nonce_bytes);
+    #[expect(clippy::expect_used, reason = "the key has the length of the algorithm")]
+    let key = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are an AES-256 key");
+    (LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce))
 }
 
 /// Version and purpose are authenticated with each record.

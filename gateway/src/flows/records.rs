@@ -29,6 +29,10 @@ pub mod purpose {
     pub const MAIL: &str = "mail";
     /// A standing rule of holding.
     pub const HOLD_RULE: &str = "hold-rule";
+    /// Keyed tag of a person or a domain in an archived mail.
+    pub const ARCHIVED_PERSON: &str = "archived-person";
+    /// What a legal hold names and why.
+    pub const LEGAL_HOLD: &str = "legal-hold";
     /// Keyed tag of a sender's domain, for fair turns.
     pub const SENDER_DOMAIN: &str = "sender-domain";
     /// Keyed tag of an Internet Message-ID, for look-ups.

@@ -47,6 +47,9 @@ pub(super) fn not_kept(error: &SpoolError) -> Reply {
         SpoolError::Full => {
             Reply::new(452, Enhanced(4, 3, 1), "The gateway's disk is full, please try again later")
         }
+        SpoolError::ArchiveFull => {
+            Reply::new(452, Enhanced(4, 3, 1), "The gateway's archive is full, please try again later")
+        }
         _ => not_ready(),
     }
 }

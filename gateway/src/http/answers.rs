@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::traces::{stages_of, summary_of, trace_of};
 use super::words;
+use crate::archive;
 use crate::clock::Clock;
 use crate::custody::Vault;
 use crate::flows::records::{Summary, purpose};
@@ -24,7 +25,7 @@ use crate::housekeeping::STUCK_AFTER_MS;
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
 use crate::people;
-use crate::spool::{Counts, Row, Spool, SpoolError};
+use crate::spool::{ArchiveTally, Counts, Row, Spool, SpoolError};
 
 /// Rows that one page of the journal looks at when it filters: bounds a request for what is rare. The page then
 /// says where to read on.
@@ -134,6 +135,7 @@ impl Control for Answers {
         let now = (self.clock)();
         let counts = self.spool.counts().await.map_err(silent)?;
         let stuck = self.stuck(now).await?;
+        let archive = self.spool.archive_tally().await.map_err(silent)?;
         Ok(Overview {
             domain: self.domain.clone(),
             did: self.did.to_string(),
@@ -144,9 +146,11 @@ impl Control for Answers {
             totals: self.metrics.totals(),
             queue: queue(&counts),
             oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
+            archive_copies: archive.copies,
+            archive_bytes: archive.bytes,
             partners: self.partner_views(),
             stuck,
-            alarms: self.alarms(stuck, now).await?,
+            alarms: self.alarms(stuck, archive, now).await?,
         })
     }
 
@@ -209,7 +213,12 @@ impl Answers {
 
     /// Contradictions in partners' trees of bindings, and a worker that does not work. Contradictions in partners'
     /// identities are shown with the partner.
-    async fn alarms(&self, stuck: u64, now: UnixMillis) -> Result<Vec<Alarm>, ControlError> {
+    async fn alarms(
+        &self,
+        stuck: u64,
+        archive: ArchiveTally,
+        now: UnixMillis,
+    ) -> Result<Vec<Alarm>, ControlError> {
         let alarms = people::alarms(&self.spool).await.map_err(silent)?;
         let shown = |alarm: people::TreeAlarm| {
             let partners = self.partners.borrow();
@@ -226,7 +235,9 @@ impl Answers {
                 STUCK_AFTER_MS / 60_000
             ),
         });
-        Ok(hangs.into_iter().chain(alarms.into_iter().map(shown)).collect())
+        let crowded = archive::trouble(archive);
+        let crowded = crowded.map(|words| Alarm { at_ms: now.0, about: self.domain.clone(), words });
+        Ok(hangs.into_iter().chain(crowded).chain(alarms.into_iter().map(shown)).collect())
     }
 
     fn partner_views(&self) -> Vec<PartnerView> {

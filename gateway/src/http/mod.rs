@@ -7,12 +7,13 @@
 //!                     ├─ api      /api/v1/…                           token, origin
 //!                     ├─ queue    /api/v1/queue/… /api/v1/audit       token, origin
 //!                     ├─ certificates /api/v1/certificates/…          token, origin
-//!                     └─ admin_ui /  /messages/{id}  /queue           token, origin
+//!                     ├─ archive  /api/v1/archive/…                   token, origin
+//!                     └─ admin_ui /  /messages/{id}  /queue  /archive token, origin
 //!                          └─► dyn Control ◄─ answers (journal, vault, partners, links)
 //! ```
 //!
 //! Invariants: everything but the probes needs the token, the fallback for unknown paths included; no answer
-//! is cached by anybody; only `POST` and `DELETE` below queue and certificates change anything, and never at the wish of another web
+//! is cached by anybody; only `POST` and `DELETE` below queue, archive and certificates change anything, and never at the wish of another web
 //! page (`origin`); every refusal is a problem document (RFC 9457).
 //!
 //! Deliberately absent: TLS and user accounts. The port is bound to loopback; whoever needs it from elsewhere
@@ -20,6 +21,7 @@
 
 mod answers;
 mod api;
+mod archive;
 mod certificates;
 mod guard;
 mod origin;
@@ -36,7 +38,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::any;
-use control::{Control, Queue};
+use control::{Archive, Control, Queue};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,8 @@ pub struct HttpState {
     pub control: Arc<dyn Control>,
     /// Shows and moves what waits.
     pub queue: Arc<dyn Queue>,
+    /// Shows the archive, and keeps legal holds.
+    pub archive: Arc<dyn Archive>,
     /// What our doors show.
     pub certificates: Arc<Certificates>,
     /// Everything that is exported at `/metrics`; complete before the server starts.
@@ -83,18 +87,19 @@ pub(crate) async fn serve_room(
 
 /// All routes with their guards. [`serve`] puts them on a listener; tests call them directly.
 pub fn router(state: HttpState) -> Router {
-    let HttpState { control, queue, certificates, registry, metrics, token, hosts } = state;
+    let HttpState { control, queue, archive, certificates, registry, metrics, token, hosts } = state;
     let probes = probes::router(probes::Probes { control: Arc::clone(&control), registry, metrics });
     let guarded = Router::new()
         .nest(
             "/api",
             api::router(Arc::clone(&control))
                 .merge(queue::router(Arc::clone(&queue)))
+                .merge(archive::router(Arc::clone(&archive)))
                 .merge(certificates::router(certificates))
                 .fallback(problem::not_found),
         )
         .route("/api/", any(problem::not_found)) // the one path a nested router does not answer
-        .merge(admin_ui::router(control, queue))
+        .merge(admin_ui::router(control, queue, archive))
         .layer(from_fn(origin::own_pages_only))
         .layer(from_fn_with_state(guard::Token::new(&token), guard::token));
     Router::new()

@@ -78,6 +78,8 @@ pub struct Metrics {
     oldest_without_progress: Gauge<f64, AtomicU64>,
     stuck: Gauge,
     link_up: Family<DomainLabel, Gauge>,
+    archive_copies: Gauge,
+    archive_bytes: Gauge,
 }
 
 impl Metrics {
@@ -122,6 +124,8 @@ impl Metrics {
             oldest_without_progress: Gauge::default(),
             stuck: Gauge::default(),
             link_up: Family::default(),
+            archive_copies: Gauge::default(),
+            archive_bytes: Gauge::default(),
         };
         metrics.register_the_rest(root);
         metrics
@@ -145,6 +149,9 @@ impl Metrics {
             "Messages that have long been due and that nobody takes up",
             self.stuck.clone(),
         );
+        root.register("archive_copies", "Copies in the archive", self.archive_copies.clone());
+        let help = "What the copies in the archive take";
+        root.register_with_unit("archive", help, Unit::Bytes, self.archive_bytes.clone());
         root.register("partner_link_up", "1 while the link to a partner is up, else 0", self.link_up.clone());
     }
 
@@ -234,6 +241,8 @@ impl Metrics {
         }
         let oldest_ms = overview.oldest_without_progress_ms.unwrap_or(0);
         self.stuck.set(i64::try_from(overview.stuck).unwrap_or(i64::MAX));
+        self.archive_copies.set(i64::try_from(overview.archive_copies).unwrap_or(i64::MAX));
+        self.archive_bytes.set(i64::try_from(overview.archive_bytes).unwrap_or(i64::MAX));
         self.oldest_without_progress.set(oldest_ms as f64 / 1_000.0);
         self.link_up.clear(); // a partner that was removed has no link
         for partner in &overview.partners {

@@ -21,6 +21,8 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
         queue: vec![QueueDepth { direction: Direction::Outbound, state: State::Queued, messages: queued }],
         oldest_without_progress_ms: Some(1_500),
         stuck: 0,
+        archive_copies: 2,
+        archive_bytes: 30_000,
         partners: partners
             .iter()
             .map(|&(domain, link)| PartnerView {

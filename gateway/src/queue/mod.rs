@@ -150,7 +150,7 @@ fn view(row: &Row, summary: Summary, last: String) -> QueueRow {
 }
 
 /// A name for journal and audit: something, short, and nothing that could pass for something else.
-fn name_of(by: &str) -> Result<String, ControlError> {
+pub(crate) fn name_of(by: &str) -> Result<String, ControlError> {
     let by = by.trim();
     let fits = !by.is_empty() && by.chars().count() <= NAME_CHARS_MAX && !by.chars().any(char::is_control);
     match fits {
@@ -160,7 +160,7 @@ fn name_of(by: &str) -> Result<String, ControlError> {
 }
 
 /// A reason, as it is sealed.
-fn reason_of(why: &str) -> Result<&str, ControlError> {
+pub(crate) fn reason_of(why: &str) -> Result<&str, ControlError> {
     match why.chars().count() <= WHY_CHARS_MAX {
         true => Ok(why.trim()),
         false => Err(ControlError::Bad(format!("“why” has at most {WHY_CHARS_MAX} characters."))),
@@ -168,6 +168,6 @@ fn reason_of(why: &str) -> Result<&str, ControlError> {
 }
 
 /// The spool does not answer: temporary, and nothing the caller could do about it.
-fn silent(error: SpoolError) -> ControlError {
+pub(crate) fn silent(error: SpoolError) -> ControlError {
     ControlError::Unavailable(format!("The queue does not answer: {error}."))
 }

@@ -48,6 +48,7 @@ impl Ground {
         let state = HttpState {
             control: Arc::new(self.answers(overlay, room)),
             queue: Arc::new(self.administration(overlay, exchange)),
+            archive: Arc::new(self.archive()),
             certificates,
             registry: Arc::new(registry),
             metrics: self.metrics.clone(),

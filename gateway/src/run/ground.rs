@@ -17,6 +17,8 @@ use super::{Error, mail_server};
 use crate::acquaintance::{Acquaintance, Presented, hello};
 use crate::agents::{Agents, Bounds};
 use crate::aliases::{self, Aliases};
+use crate::archive::key::PublicKey;
+use crate::archive::{self, Archivist, Holds, Law};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::courier::{self, Kit};
@@ -59,6 +61,9 @@ pub(super) struct Ground {
     pub(super) partners: watch::Receiver<Arc<Partners>>,
     pub(super) agents: Agents,
     pub(super) standing: watch::Sender<Arc<Standing>>,
+    /// What copies for the archive are made by; none: nothing is archived.
+    pub(super) law: Option<Arc<Law>>,
+    pub(super) holds: watch::Sender<Arc<Holds>>,
     pub(super) suites: Suites,
     pub(super) sealer: Sealer,
     pub(super) shelf: Shelf,
@@ -90,6 +95,10 @@ impl Ground {
         let (partners, seen) = watch::channel(Arc::new(Partners::load(&spool, clock()).await?));
         let (aliases, watched) = aliases(&config)?;
         let standing = watch::Sender::new(Arc::new(Standing::load(&spool, custody.vault()).await?));
+        let (law, holds) = (law(&config)?, Holds::load(&spool).await?);
+        if law.is_none() && !holds.is_empty() {
+            return Err(Error::HoldsWithoutArchive);
+        }
         let rules = Arc::new(rules(&config)?);
         let knowledge = Knowledge::new(directory, seen.clone(), aliases, rules, standing.subscribe());
         let agents = agents(&config, &spool, &custody);
@@ -106,6 +115,8 @@ impl Ground {
             partners: seen,
             agents,
             standing,
+            law,
+            holds: watch::Sender::new(Arc::new(holds)),
             suites,
             sealer,
             shelf,
@@ -115,6 +126,22 @@ impl Ground {
             clock,
         };
         Ok((ground, Ends { partners, heard, aliases: watched }))
+    }
+
+    /// Makes the copies that must be kept.
+    pub(super) fn archivist(&self) -> Archivist {
+        Archivist::new(self.law.clone(), self.custody.vault().clone(), self.holds.subscribe())
+    }
+
+    /// The archive as its administrator sees it.
+    pub(super) fn archive(&self) -> archive::Administration {
+        archive::Administration {
+            spool: self.spool.clone(),
+            vault: self.custody.vault().clone(),
+            law: self.law.clone(),
+            holds: self.holds.clone(),
+            clock: self.clock,
+        }
     }
 
     /// What is needed to be found and to find others.
@@ -266,6 +293,7 @@ impl Ground {
             knowledge: self.knowledge.clone(),
             custody: self.custody.clone(),
             spool: self.spool.clone(),
+            archivist: self.archivist(),
             pool: smtp::client::Pool::new(mail_server::target(&self.config)?),
             agents: self.agents.clone(),
             receipts,
@@ -357,6 +385,11 @@ impl Ground {
             contacts: self.contacts(),
             reporter: self.reporter(),
             late_after_ms: self.config.queue.late_after_ms(),
+            archive: archive::Keeper {
+                spool: self.spool.clone(),
+                vault: self.custody.vault().clone(),
+                clock: self.clock,
+            },
             clock: self.clock,
         }
     }
@@ -370,8 +403,16 @@ pub(super) fn spool_config(config: &Config) -> SpoolConfig {
     SpoolConfig {
         journal_retention_ms: config.queue.journal_days * 24 * 3_600_000,
         free_bytes_min: config.queue.disk_free_bytes_min,
+        archive_bytes_max: config.archive.as_ref().map_or(u64::MAX, |archive| archive.bytes_max),
         ..SpoolConfig::default()
     }
+}
+
+/// What copies for the archive are made by, if the configuration has one.
+fn law(config: &Config) -> Result<Option<Arc<Law>>, Error> {
+    let Some(archive) = &config.archive else { return Ok(None) };
+    let key = PublicKey::read(&archive.key)?;
+    Ok(Some(Arc::new(Law { key, rules: archive.rules()? })))
 }
 
 /// What we accept from partners is also what we seal with.

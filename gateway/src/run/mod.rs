@@ -48,6 +48,18 @@ pub enum Error {
         /// The first one.
         mistake: crate::aliases::Mistake,
     },
+    /// The key of the archive.
+    #[error("archive.key: {0}")]
+    ArchiveKey(#[from] crate::archive::key::KeyError),
+    /// A rule of the archive.
+    #[error("archive.rules: {0}")]
+    ArchiveRules(#[from] policies::BadPattern),
+    /// Legal holds stand, so mail must be archived, and it cannot be.
+    #[error(
+        "legal holds stand, but the configuration has no `archive:` and so no key to seal copies to; put `archive.key` back \
+         (to lift the holds, start with it and run `dccp-gateway archive hold lift`)"
+    )]
+    HoldsWithoutArchive,
     /// The rules do not compile.
     #[error("policies: {0}")]
     Rules(#[from] policies::RulesError),

@@ -15,6 +15,8 @@ pub struct SpoolConfig {
     /// After this long a row that was handed out and neither moved nor released is handed out again. It heals a task
     /// that died; it must be longer than any hand-over can take (RFC 5321 §4.5.3.2.6 alone allows ten minutes).
     pub lease: Duration,
+    /// What copies in the archive may take at most. A mail that must be archived and does not fit is refused for now.
+    pub archive_bytes_max: u64,
 }
 
 impl Default for SpoolConfig {
@@ -24,6 +26,7 @@ impl Default for SpoolConfig {
             replay_skew_ms: 3_600_000,
             free_bytes_min: 256 << 20,
             lease: Duration::from_secs(3_600),
+            archive_bytes_max: u64::MAX,
         }
     }
 }

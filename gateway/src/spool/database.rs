@@ -28,6 +28,7 @@ pub(super) const LADDER: &[&str] = &[
     include_str!("schema_large.sql"),
     include_str!("schema_agents.sql"),
     include_str!("schema_approval.sql"),
+    include_str!("schema_archive.sql"),
 ];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.

@@ -2,7 +2,7 @@
 
 use super::desk::arrives;
 use super::writer::Demand;
-use super::{Arrival, NewRow, Note, RowId, Spool, SpoolError};
+use super::{Arrival, NewCopy, NewRow, Note, RowId, Spool, SpoolError};
 
 impl Spool {
     /// Keeps the rows of one mail with their notes: all of them, durably, or none.
@@ -11,8 +11,25 @@ impl Spool {
     /// [`SpoolError::is_temporary`] ones when the disk or the database is not ready; [`SpoolError::RowExists`] for an
     /// id that was used before.
     pub async fn accept(&self, rows: Vec<NewRow>, notes: Vec<(RowId, Note)>) -> Result<(), SpoolError> {
-        let bytes = rows.iter().map(weight).sum();
+        self.accept_archived(rows, notes, None).await
+    }
+
+    /// As [`accept`](Self::accept), with the copy that must be kept of the mail: both or neither.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept), and [`SpoolError::ArchiveFull`].
+    pub async fn accept_archived(
+        &self,
+        rows: Vec<NewRow>,
+        notes: Vec<(RowId, Note)>,
+        copy: Option<NewCopy>,
+    ) -> Result<(), SpoolError> {
+        let bytes = rows.iter().map(weight).sum::<usize>() + copy.as_ref().map_or(0, |it| it.sealed.len());
+        let archive_bytes_max = self.config().archive_bytes_max;
         self.submit(bytes, Demand::Mail, move |desk| {
+            if let Some(copy) = &copy {
+                desk.archive(copy, archive_bytes_max)?;
+            }
             for row in &rows {
                 let own = notes.iter().filter(|(id, _)| *id == row.id).map(|(_, note)| note);
                 desk.insert(row, own)?.ok_or(SpoolError::RowExists(row.id))?;

@@ -14,6 +14,9 @@ pub enum SpoolError {
     /// The disk is full, or so nearly full that new mail is refused to leave room for finishing the old.
     #[error("the spool has no room for more mail")]
     Full,
+    /// The archive may take no more bytes, and this mail must not go on without a copy.
+    #[error("the archive is full, and the mail must be archived")]
+    ArchiveFull,
     /// The disk answered with an error. The batch was rolled back; the writer goes on.
     #[error("the spool's disk failed: {0}")]
     Io(String),
@@ -114,7 +117,13 @@ impl SpoolError {
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
-            Self::Full | Self::Io(_) | Self::StagedEnough | Self::BodyMissing | Self::Busy | Self::Closed
+            Self::Full
+                | Self::ArchiveFull
+                | Self::Io(_)
+                | Self::StagedEnough
+                | Self::BodyMissing
+                | Self::Busy
+                | Self::Closed
         )
     }
 

@@ -23,10 +23,13 @@
 //! - A row that names a large body is kept only with all of it; the body stays until the last such row has ended.
 //! - A row is in at most one worker's hands. Leases live in memory: after a crash every row is simply due again.
 //! - Nothing clear rests: the spool stores what others sealed, private keys among them, and opens none of it.
+//! - A copy in the archive is durable with what promises it, never changes, and goes when its time is over and no legal
+//!   hold keeps it; there is no other way out.
 //!
 //! Deliberately absent: cryptography, retry times, routing, knowledge of what a body means.
 //! `docs/SPOOL.md` has the table of moves and what a crash leaves at each point.
 
+mod archive;
 mod audit;
 mod bell;
 mod claim;
@@ -61,6 +64,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub use archive::{ArchiveTally, Copy, CopyQuery, CopyWay, KeptHold, NewCopy};
 pub use audit::{AuditEntry, AuditFault, Audited};
 pub use bell::Work;
 pub use claim::ClaimedKey;

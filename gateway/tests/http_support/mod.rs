@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{
-    AddressView, AuditView, Check, Control, ControlError, DestinationList, Direction, HoldRule, HoldRules,
-    IdentityQuery, IdentityView, Kind, MessageTrace, OrderOutcome, Overview, PartnerList, Queue, QueueDepth,
-    QueueOrder, QueuePage, QueueQuery, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView, State,
-    Totals, Traces,
+    AddressView, Archive, ArchivePage, ArchiveQuery, ArchiveView, AuditView, Check, Control, ControlError,
+    DestinationList, Direction, HoldLift, HoldRule, HoldRules, IdentityQuery, IdentityView, Kind, LegalHold,
+    LegalHoldView, MessageTrace, OrderOutcome, Overview, PartnerList, Queue, QueueDepth, QueueOrder,
+    QueuePage, QueueQuery, Readiness, RecentPage, RecentQuery, RuleRemoval, StageView, State, Totals, Traces,
 };
 use gateway::certificates::Certificates;
 use gateway::http::{HttpState, serve};
@@ -87,6 +87,8 @@ impl Control for Fake {
             queue: vec![QueueDepth { direction: Direction::Outbound, state: State::Queued, messages: 3 }],
             oldest_without_progress_ms: None,
             stuck: 0,
+            archive_copies: 2,
+            archive_bytes: 30_000,
             partners: Vec::new(),
             alarms: Vec::new(),
         })
@@ -161,6 +163,29 @@ impl Queue for Fake {
     }
 }
 
+#[async_trait::async_trait]
+impl Archive for Fake {
+    async fn view(&self) -> Result<ArchiveView, ControlError> {
+        self.heard()?;
+        Ok(ArchiveView::default())
+    }
+
+    async fn list(&self, _: ArchiveQuery) -> Result<ArchivePage, ControlError> {
+        self.heard()?;
+        Ok(ArchivePage::default())
+    }
+
+    async fn add_hold(&self, hold: LegalHold) -> Result<ArchiveView, ControlError> {
+        self.heard()?;
+        let held = LegalHoldView { hold, at_ms: 1, copies: 0, bytes: 0 };
+        Ok(ArchiveView { holds: vec![held], ..ArchiveView::default() })
+    }
+
+    async fn lift_hold(&self, name: &str, _: HoldLift) -> Result<ArchiveView, ControlError> {
+        Err(ControlError::NotFound(format!("There is no hold “{name}”.")))
+    }
+}
+
 fn trace() -> MessageTrace {
     MessageTrace {
         queue_id: "Q1".into(),
@@ -207,6 +232,7 @@ impl Server {
         let state = HttpState {
             control: fake.clone(),
             queue: fake.clone(),
+            archive: fake.clone(),
             certificates: Arc::new(Certificates::new(None, gateway::clock::system)),
             registry: Arc::new(registry),
             metrics: metrics.clone(),

@@ -1,5 +1,6 @@
 //! The promises of the spool.
 
+mod archive;
 mod claims;
 mod crash;
 mod due;

@@ -26,7 +26,7 @@ use dccp::tree::{Tree, TreeHead};
 use dccp::{Suite, address, transparency};
 use fuzz::keys::{Acme, DAY_MS, NOW, acme};
 use fuzz::questions::{address_question, tree_question};
-use keystore::shares::{Scheme, split};
+use keystore::shares::{Divided, Scheme, split};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use uuid::Uuid;
@@ -392,7 +392,7 @@ fn people(corpus: &Corpus) {
     let bare: Vec<&str> = sample.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     corpus.put("config", "bare", bare.join("\n"));
     let scheme = Scheme::new(3, 2).expect("a scheme");
-    let shares = split(&[5; 64], scheme, [6; 32], &mut StdRng::seed_from_u64(30));
+    let shares = split(Divided::RecoveryKey, &[5; 64], scheme, [6; 32], &mut StdRng::seed_from_u64(30));
     corpus.put("recovery_share", "second_of_three", &*shares[1].to_text("Keep this safe.\n\n"));
 }
 

@@ -97,9 +97,7 @@ fn shares_that_do_not_fit_say_why_and_change_nothing() {
     assert!(refused(&[shares[0].clone(), shares[0].clone()]).contains("share 1 is given twice"));
     assert!(refused(&[shares[0].clone(), others[1].clone()]).contains("belong to different sets"));
     assert!(refused(&others[..2]).contains("not the recovery key that the organisation's log committed to"));
-    assert!(
-        refused(&[text(&house.path("dccp-config.yaml")).to_owned()]).contains("this is no recovery share")
-    );
+    assert!(refused(&[text(&house.path("dccp-config.yaml")).to_owned()]).contains("this is no share"));
 
     let slip = fs::read_to_string(&shares[0]).expect("a share");
     let line = slip.lines().find(|line| line.starts_with("3: ")).expect("a line");

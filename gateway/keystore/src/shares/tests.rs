@@ -4,7 +4,7 @@ const SECRET: [u8; 64] = [0xa5; 64];
 const COMMITMENT: [u8; 32] = [0x3c; 32];
 
 fn set(count: u8, threshold: u8) -> Vec<Share> {
-    split(&SECRET, Scheme::new(count, threshold).unwrap(), COMMITMENT, &mut rand::rng())
+    split(Divided::RecoveryKey, &SECRET, Scheme::new(count, threshold).unwrap(), COMMITMENT, &mut rand::rng())
 }
 
 fn picked(shares: &[Share], numbers: &[usize]) -> Vec<Share> {
@@ -138,4 +138,17 @@ fn texts_without_a_share_or_with_two_are_refused() {
     {
         assert_eq!(misread(wrong), ShareError::NotAShare);
     }
+}
+
+#[test]
+fn a_share_of_an_archive_key_is_never_one_of_a_recovery_key() {
+    let scheme = Scheme::new(3, 2).unwrap();
+    let shares = split(Divided::ArchiveKey, &[9; 32], scheme, COMMITMENT, &mut rand::rng());
+    let text = shares[0].to_text("For an officer.\n\n");
+    assert!(text.contains("BEGIN DCCP ARCHIVE SHARE"), "{}", *text);
+    assert_eq!(Share::from_text(&text).unwrap().of(), Divided::ArchiveKey);
+    assert_eq!(misread(&text.replace("ARCHIVE", "RECOVERY")), ShareError::Altered);
+    let of_recovery = set(3, 2)[0].to_text("");
+    assert_eq!(misread(&format!("{}{}", *text, *of_recovery)), ShareError::NotAShare, "one at a time");
+    assert_eq!(combine(&shares[1..]).unwrap().as_slice(), [9; 32]);
 }

@@ -4,10 +4,32 @@ use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use zeroize::Zeroizing;
 
-use super::{COMMITMENT_BYTES, SET_BYTES, Scheme, Share, ShareError};
+use super::{COMMITMENT_BYTES, Divided, SET_BYTES, Scheme, Share, ShareError};
 
-pub(super) const BEGIN: &str = "-----BEGIN DCCP RECOVERY SHARE-----";
-pub(super) const END: &str = "-----END DCCP RECOVERY SHARE-----";
+impl Divided {
+    const ALL: [Self; 2] = [Self::RecoveryKey, Self::ArchiveKey];
+
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::RecoveryKey => "-----BEGIN DCCP RECOVERY SHARE-----",
+            Self::ArchiveKey => "-----BEGIN DCCP ARCHIVE SHARE-----",
+        }
+    }
+
+    fn end(self) -> &'static str {
+        match self {
+            Self::RecoveryKey => "-----END DCCP RECOVERY SHARE-----",
+            Self::ArchiveKey => "-----END DCCP ARCHIVE SHARE-----",
+        }
+    }
+
+    fn check_label(self) -> &'static [u8] {
+        match self {
+            Self::RecoveryKey => b"DCCP-SHARE-v1\0",
+            Self::ArchiveKey => b"DCCP-ARCHIVE-SHARE-v1\0",
+        }
+    }
+}
 
 /// The largest text that is looked at; ours has some 2,000 bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -20,7 +42,6 @@ const LINE_CHECK_CHARACTERS: usize = 4;
 const CHECK_CHARACTERS: usize = 8;
 
 const LINE_LABEL: &[u8] = b"DCCP-SHARE-LINE-v1\0";
-const CHECK_LABEL: &[u8] = b"DCCP-SHARE-v1\0";
 
 pub(super) fn set_id(set: &[u8; SET_BYTES]) -> String {
     groups(&HEXLOWER.encode(set), '-')
@@ -33,7 +54,7 @@ impl Share {
         let mut text = Zeroizing::new(String::with_capacity(heading.len() + TEXT_BYTES_MAX));
         let Scheme { count, threshold } = self.scheme;
         text.push_str(heading);
-        text.push_str(BEGIN);
+        text.push_str(self.of.begin());
         text.push_str(&format!("\nSet: {}\n", self.set_id()));
         text.push_str(&format!("Share: {} of {count}, {threshold} needed\n", self.number));
         text.push_str(&format!("Key: {}\n", HEXLOWER.encode(&self.commitment)));
@@ -44,7 +65,7 @@ impl Share {
             text.push_str(&grouped);
             text.push_str(&format!(" = {}\n", self.line_check(number, bytes)));
         }
-        text.push_str(&format!("Check: {}\n{END}\n", groups(&self.check(), ' ')));
+        text.push_str(&format!("Check: {}\n{}\n", groups(&self.check(), ' '), self.of.end()));
         text
     }
 
@@ -54,7 +75,7 @@ impl Share {
     /// [`ShareError::NotAShare`], [`ShareError::Mistyped`] with the line, [`ShareError::Altered`] or
     /// [`ShareError::Scheme`].
     pub fn from_text(text: &str) -> Result<Share, ShareError> {
-        let block = block(text).ok_or(ShareError::NotAShare)?;
+        let (of, block) = block(text).ok_or(ShareError::NotAShare)?;
         let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
         let mut field = |name: &str| {
             let (found, value) = lines.next()?.split_once(':')?;
@@ -65,7 +86,7 @@ impl Share {
         let commitment =
             field("Key").and_then(hexadecimal::<COMMITMENT_BYTES>).ok_or(ShareError::NotAShare)?;
         let scheme = Scheme::new(count, threshold)?;
-        let mut share = Share { set, number, scheme, commitment, points: Zeroizing::default() };
+        let mut share = Share { of, set, number, scheme, commitment, points: Zeroizing::default() };
         let check = share.read_lines(&mut lines)?;
         let whole = number >= 1 && number <= count && lines.next().is_none() && !share.points.is_empty();
         if whole && check == share.check() { Ok(share) } else { Err(ShareError::Altered) }
@@ -103,15 +124,21 @@ impl Share {
     fn check(&self) -> String {
         let Scheme { count, threshold } = self.scheme;
         let head = [self.number, count, threshold];
-        hash_letters(&[CHECK_LABEL, &self.set, &head, &self.commitment, &self.points], CHECK_CHARACTERS)
+        hash_letters(
+            &[self.of.check_label(), &self.set, &head, &self.commitment, &self.points],
+            CHECK_CHARACTERS,
+        )
     }
 }
 
-fn block(text: &str) -> Option<&str> {
+/// The only block in a text, and what it is a share of.
+fn block(text: &str) -> Option<(Divided, &str)> {
     let text = text.get(..).filter(|text| text.len() <= TEXT_BYTES_MAX)?;
-    let (_, after) = text.split_once(BEGIN)?;
-    let (block, rest) = after.split_once(END)?;
-    (!rest.contains(BEGIN) && !block.contains(BEGIN)).then_some(block)
+    let begins = |part: &str| Divided::ALL.iter().any(|of| part.contains(of.begin()));
+    let of = Divided::ALL.into_iter().find(|of| text.contains(of.begin()))?;
+    let (before, after) = text.split_once(of.begin())?;
+    let (block, rest) = after.split_once(of.end())?;
+    (!begins(before) && !begins(rest) && !begins(block)).then_some((of, block))
 }
 
 /// `1 of 3, 2 needed`.

@@ -5,7 +5,7 @@
 //! read       octets, headers, MIME; what claims to be ours is cut out        (smtp::message, smtp::authenticity)
 //!            who sent it: SPF, DKIM, DMARC, ARC                              (smtp::authenticity)
 //! decide     per recipient at RCPT, once for the mail                        (policies)
-//! note       one row, sealed to ourselves, then 250                          (spool)
+//! note       one row, sealed to ourselves + the copy for the archive, 250    (spool, archive)
 //! act        later, by delivery: hand over to our mail server                (flows::mail_in)
 //! ```
 //!
@@ -15,6 +15,7 @@
 //! not answer is a reason to wait, never to refuse.
 
 mod authentic;
+mod copy;
 pub mod keep;
 
 use std::collections::HashSet;
@@ -36,6 +37,7 @@ use smtp::server::{MailFrom, RcptTo};
 
 use crate::agents::Agents;
 use crate::aliases::MEMBERS_MAX;
+use crate::archive::{Archivist, Leg};
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::flows::records::{Slip, queue_id_of};
@@ -58,6 +60,8 @@ pub struct MailHome {
     pub custody: Arc<Custody>,
     /// Keeps.
     pub spool: Spool,
+    /// Makes the copies that must be kept.
+    pub archivist: Archivist,
     /// Counters.
     pub metrics: Metrics,
     /// Our name in trace headers.
@@ -188,6 +192,7 @@ impl MailHome {
         };
         let mut row = keep::row(self.custody.vault(), foreign);
         let received = Note::new(arrived, Stage::Received, format!("{} octets", octets.len()));
+        let decision = decided.reason.clone();
         let mut notes = vec![(id, received), (id, decided)];
         if state == State::Held {
             self.metrics.held.inc();
@@ -198,7 +203,13 @@ impl MailHome {
             notes.push((id, rule.note((self.clock)())));
             row = rule.hold(row);
         }
-        self.spool.accept(vec![row], notes).await.map_err(|error| {
+        let steps = vec![decision, verdicts.authentication_results(&self.authserv_id)];
+        let leg = Leg { domain: row.partner_domain.clone(), partner: None, steps };
+        let copy = self.copy(tx, octets, facts, leg, &row)?.map(|archived| {
+            notes.push((id, archived.note));
+            archived.copy
+        });
+        self.spool.accept_archived(vec![row], notes, copy).await.map_err(|error| {
             tracing::warn!(%error, queue_id, "a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_kept(&error))
         })?;

@@ -124,12 +124,15 @@ impl Attempt {
         self.given_up.as_ref().map_or(counts.clone(), |why| format!("{counts}: {why}"))
     }
 
+    /// Its Message-ID.
+    pub(super) fn name(&self) -> Option<String> {
+        let octets = self.mail.content.inline()?;
+        smtp::message::read(octets, &smtp::message::Limits::default()).ok()?.message_id
+    }
+
     /// What the trace finds this row by, now that it is open.
     pub(super) fn learned(&self, message_id: uuid::Uuid, vault: &Vault) -> Learned {
-        let octets = self.mail.content.inline();
-        let facts =
-            octets.and_then(|octets| smtp::message::read(octets, &smtp::message::Limits::default()).ok());
-        let name = facts.and_then(|facts| facts.message_id);
+        let name = self.name();
         Learned {
             kind: Kind::Mail,
             message_id,

@@ -4,6 +4,7 @@
 //! read       unseal with our key, verify the partner's signature        (dccp)
 //! recognise  sender → partner, recipients → our people                  (partners, federation)
 //! decide     per recipient, then for the whole mail                     (policies)
+//! keep       the copy for the archive, if one must be: no copy, no hand-over   (archive, spool)
 //! act        hand over by SMTP or LMTP, octets untouched                (smtp::client)
 //!            agents: into their inboxes                                 (agents)
 //! note       body dropped, journal, receipt in one durable commit       (spool)
@@ -16,6 +17,7 @@
 mod agents;
 mod ask;
 mod attempt;
+mod copy;
 mod foreign;
 mod own;
 mod status;
@@ -35,6 +37,7 @@ use policies::{Decision, Permit, Purpose, Verdict};
 use smtp::client::Pool;
 
 use crate::agents::Agents;
+use crate::archive::Archivist;
 use crate::clock::{Clock, system_time};
 use crate::custody::{Custody, CustodyError};
 use crate::flows::envelope;
@@ -63,6 +66,8 @@ pub struct MailIn {
     pub custody: Arc<Custody>,
     /// Where it waits.
     pub spool: Spool,
+    /// Makes the copies that must be kept.
+    pub archivist: Archivist,
     /// Our mail server.
     pub pool: Pool,
     /// Who does not have a mailbox there.
@@ -246,11 +251,13 @@ impl MailIn {
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => {
-                    let trace = self.received(&work, partner.domain()) + &status;
-                    let mut segments = vec![Bytes::from(trace)];
-                    segments.extend(status::without_forgeries(&octets, &self.hostname));
-                    let origin = Origin::sealed(&message, partner);
-                    self.hand_over(permit, origin, segments, &mut work).await;
+                    if self.archived(&mut work, partner, &octets).await {
+                        let trace = self.received(&work, partner.domain()) + &status;
+                        let mut segments = vec![Bytes::from(trace)];
+                        segments.extend(status::without_forgeries(&octets, &self.hostname));
+                        let origin = Origin::sealed(&message, partner);
+                        self.hand_over(permit, origin, segments, &mut work).await;
+                    }
                 }
                 Verdict::Hold => return self.hold(work, Some(learned)).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),
@@ -367,7 +374,7 @@ impl MailIn {
 
     /// How it ended; whoever is still pending at the deadline is given up.
     fn finish(&self, work: &mut Attempt, now: UnixMillis) -> State {
-        work.fail_pending("4.4.7", "our mail server did not take it before the message expired");
+        work.fail_pending("4.4.7", "it could not be handed over before the message expired");
         let delivered = work.progress.done.iter().all(|done| done.delivered);
         work.note(now, if delivered { Stage::Delivered } else { Stage::Failed }, work.counts());
         self.metrics.settled_in(delivered, work.leg.arrived, now);

@@ -19,6 +19,8 @@ pub(super) struct Letter {
     pub(super) expires: UnixMillis,
     /// Our trace header and the octets as they came: one buffer, however many organisations it goes to.
     octets: Bytes,
+    /// Octets of our trace header.
+    trace_bytes: usize,
     /// Octets as they came.
     pub(super) size: u64,
     pub(super) slip_headers: String,
@@ -45,11 +47,17 @@ impl Letter {
             arrived,
             expires,
             octets: whole.freeze(),
+            trace_bytes: received.len(),
             size: octets.len() as u64,
             slip_headers: Slip::headers_of(octets, facts.header_len),
             message_id: facts.message_id,
             content_type: facts.content_type,
         }
+    }
+
+    /// As it came, without our trace header.
+    pub(super) fn verbatim(&self) -> &[u8] {
+        self.octets.get(self.trace_bytes..).unwrap_or_default()
     }
 
     /// The mail for one group of recipients; the octets are shared, not copied.

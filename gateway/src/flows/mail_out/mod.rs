@@ -5,12 +5,13 @@
 //! read       octets with strict CRLF, headers, MIME, marks, loops            (smtp::message)
 //! decide     per final recipient at RCPT, per destination at the last dot    (policies)
 //! act        partner: seal once; outside, ours: keep sealed to ourselves     (flows::sealing, custody)
-//! note       rows + journal in one durable commit, then 250                  (spool)
+//! note       rows + journal + the copy for the archive in one commit, 250    (spool, archive)
 //! ```
 //!
 //! Every destination is decided before anything is sealed: one refusal refuses the whole mail, so nobody gets a copy of
 //! what somebody else must not get. What goes outside leaves later, by the relay courier, which asks the judge again.
 
+mod copy;
 mod letter;
 mod place;
 mod rows;
@@ -28,6 +29,7 @@ use smtp::server::{Client, MailFrom, RcptTo};
 
 use crate::agents::Agents;
 use crate::aliases::MEMBERS_MAX;
+use crate::archive::{Archived, Archivist};
 use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Vault;
@@ -56,6 +58,8 @@ pub struct MailOut {
     pub sealer: Sealer,
     /// Keeps.
     pub spool: Spool,
+    /// Makes the copies that must be kept.
+    pub archivist: Archivist,
     /// Takes what was kept and is sealed.
     pub courier: courier::Handle,
     /// Which mail must be encrypted.
@@ -166,7 +170,8 @@ impl MailOut {
         }
         let prepared = (self.clock)();
         self.metrics.stage_since(metrics::Stage::Seal, arrived, prepared);
-        self.keep(&letter, kept).await?;
+        let archived = self.copy(&tx, &letter, &kept)?;
+        self.keep(&letter, kept, archived).await?;
         let done = (self.clock)();
         self.metrics.stage_since(metrics::Stage::Commit, prepared, done);
         self.metrics.stage_since(metrics::Stage::Accept, arrived, done);
@@ -174,15 +179,17 @@ impl MailOut {
     }
 
     /// The durable line: after this the mail is ours, and only after this the courier may see it.
-    async fn keep(&self, letter: &Letter, kept: Vec<Kept>) -> Result<(), Reply> {
+    async fn keep(&self, letter: &Letter, kept: Vec<Kept>, archived: Option<Archived>) -> Result<(), Reply> {
         let (mut rows, mut notes, mut ready) = (Vec::new(), Vec::new(), Vec::new());
+        let (copy, copied) = archived.map(|archived| (archived.copy, archived.note)).unzip();
         for Kept { row, item, notes: said } in kept {
             let received = Note::new(letter.arrived, Stage::Received, format!("{} octets", letter.size));
-            notes.extend(std::iter::once(received).chain(said).map(|note| (row.id, note)));
+            let said = std::iter::once(received).chain(said).chain(copied.clone());
+            notes.extend(said.map(|note| (row.id, note)));
             rows.push(row);
             ready.extend(item);
         }
-        self.spool.accept(rows, notes).await.map_err(|error| {
+        self.spool.accept_archived(rows, notes, copy).await.map_err(|error| {
             tracing::warn!(%error, queue_id = letter.queue_id, "a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_kept(&error))
         })?;
