@@ -163,7 +163,7 @@ impl Certificates {
                 not_after_ms: facts.map(|facts| facts.not_after.0),
                 days_left: facts.map(|facts| facts.days_left(now)),
                 key_sha256: facts.map(|facts| facts.key_sha256.clone()),
-                renewal: acme.map(|acme| renewal(acme)),
+                renewal: acme.map(renewal),
                 certificate: name,
                 fault,
             }

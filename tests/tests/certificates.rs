@@ -140,6 +140,9 @@ fn a_gateway_shows_the_authoritys_certificate_and_after_a_restart_without_asking
         (house.site.metric("dccp_certificate_days_left{certificate=\"acme\"}") > 1000.0).then_some(())
     });
 
+    for path in ["/", "/.well-known/acme-challenge/", "/.well-known/acme-challenge/x"] {
+        assert_eq!(status(&format!("http://{}{path}", house.authority.http())), "404", "{path}");
+    }
     for name in ["account", "certificate"] {
         let sealed = fs::read(house.site.folder().join("keys/acme").join(name)).expect("a file");
         for clear in [&b"PRIVATE"[..], b"key_pkcs8", b"CERTIFICATE", b"localhost", EC_KEY] {
@@ -152,6 +155,13 @@ fn a_gateway_shows_the_authoritys_certificate_and_after_a_restart_without_asking
     house.site.start();
     assert_eq!(verified(house.submission, &root), Some(certificate));
     assert_eq!(house.site.metric("dccp_certificates_stale"), 0.0);
+}
+
+/// What a web server answers.
+fn status(url: &str) -> String {
+    let mut curl = Command::new("curl");
+    let done = curl.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", url]).output();
+    said(&done.expect("curl: apt-get install curl"))
 }
 
 /// How the algorithm of an elliptic curve key begins in DER.

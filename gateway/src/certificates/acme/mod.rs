@@ -64,8 +64,8 @@ pub(super) struct Wish {
     pub(super) new_key: bool,
 }
 
-/// One wish may wait while another is under way; more say the same.
-const WISHES_MAX: usize = 1;
+/// Wishes that wait while an order is under way; whoever has more is answered with the last of them.
+const WISHES_MAX: usize = 4;
 
 impl Acme {
     /// With the certificate that is kept, or with one made here; [`Renewal::run`] then gets better ones.
@@ -107,10 +107,11 @@ impl Acme {
     /// in [`Acme::standing`].
     pub(super) fn wish(&self, wish: Wish) -> u64 {
         let standing = self.standing.borrow();
-        let attempt = standing.attempts + if standing.is_under_way { 2 } else { 1 };
-        // A full queue means that the same wish waits already; a closed one that the gateway stops.
-        let _ = self.asked.try_send(wish);
-        attempt
+        let waiting = (self.asked.max_capacity() - self.asked.capacity()) as u64;
+        let before = standing.attempts + u64::from(standing.is_under_way) + waiting;
+        // It fails when the queue is full, or when the gateway stops and nobody is answered any more.
+        let is_one_more = self.asked.try_send(wish).is_ok();
+        before + u64::from(is_one_more)
     }
 
     /// The HTTPS door, as it also answers the authority; as it is where the authority asks elsewhere.

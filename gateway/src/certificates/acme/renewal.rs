@@ -93,8 +93,8 @@ impl Renewal {
         let (facts, certified) = kept.into_parts();
         self.shown.exchange(certified);
         let now = (self.clock)();
-        // A certificate that is as good as over would be asked for again and again.
-        let next = due(&facts, rand::random()).max(now.saturating_add_ms(SHORTEST_TERM_MS));
+        // However wrong our clock is, or short what we were given: no authority is asked again and again.
+        let next = due(&facts, rand::random()).max(now.saturating_add_ms(term_ms(&facts) / 3));
         tracing::info!(
             names = facts.names.join(", "),
             issuer = facts.issuer,
@@ -149,15 +149,16 @@ async fn until(at: UnixMillis, clock: Clock) {
     }
 }
 
-/// Nothing asks an authority more often than this without being told to.
-const SHORTEST_TERM_MS: u64 = 5_000;
-
 /// When two thirds of its term are over, and up to a twenty-fourth later, so that all gateways that were founded on one
 /// day do not ask on one day.
 fn due(facts: &Facts, jitter: f64) -> UnixMillis {
-    let term = facts.not_after.0.saturating_sub(facts.not_before.0);
+    let term = term_ms(facts);
     let spread = (term as f64 / 24.0 * jitter.clamp(0.0, 1.0)) as u64;
     facts.not_before.saturating_add_ms(term / 3 * 2 + spread)
+}
+
+fn term_ms(facts: &Facts) -> u64 {
+    facts.not_after.0.saturating_sub(facts.not_before.0)
 }
 
 #[cfg(test)]
