@@ -28,11 +28,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::flows::bodies;
 use crate::flows::release::Release;
 use crate::flows::report::Reporter;
 use crate::metrics::{self, Metrics};
 use crate::schedule::Schedule;
-use crate::spool::{Direction, DueRow, Kind, Note, RowId, Settlement, Spool, SpoolError, Stage, State};
+use crate::spool::{
+    Direction, DueRow, Kind, LargeBody, Note, RowId, Settlement, Spool, SpoolError, Stage, State,
+};
 
 /// Messages to one partner that may be between `overlay.send` and its acknowledgement.
 const IN_FLIGHT_MAX: usize = 256;
@@ -62,6 +65,8 @@ pub struct Item {
     pub attempts: u32,
     /// Its bytes.
     pub sealed: SealedMessage,
+    /// The large body that it names.
+    pub large: Option<LargeBody>,
 }
 
 /// What every partner's courier works with.
@@ -185,7 +190,7 @@ impl Courier {
 
     async fn item(&self, row: DueRow) -> Option<Item> {
         let (id, kind, accepted) = (row.row.id, row.row.kind, row.row.accepted_at);
-        let (expires, attempts) = (row.row.expires_at, row.row.attempts);
+        let (expires, attempts, large) = (row.row.expires_at, row.row.attempts, row.row.large);
         if kind == Kind::Draft {
             return self.kit.release.seal(row).await.unwrap_or_else(|error| {
                 self.complain(&error);
@@ -194,7 +199,9 @@ impl Courier {
             });
         }
         match SealedMessage::parse(Bytes::clone(&row.body)) {
-            Ok(sealed) => Some(Item { id, to: self.to.clone(), kind, accepted, expires, attempts, sealed }),
+            Ok(sealed) => {
+                Some(Item { id, to: self.to.clone(), kind, accepted, expires, attempts, sealed, large })
+            }
             Err(error) => {
                 self.fail(id, "5.3.0", &format!("its stored form is not readable: {error}")).await;
                 None
@@ -206,8 +213,15 @@ impl Courier {
         let kit = &self.kit;
         let left = (kit.clock)();
         kit.metrics.sent.inc();
-        let Item { id, kind, accepted, expires, attempts, sealed, .. } = item;
-        let done = match kit.overlay.send(&self.to, sealed).await {
+        let Item { id, kind, accepted, expires, attempts, sealed, large, .. } = item;
+        let sent = match large {
+            None => kit.overlay.send(&self.to, sealed).await,
+            Some(body) => {
+                let chunks = bodies::chunks(kit.spool.clone(), body);
+                kit.overlay.send_with_body(&self.to, sealed, chunks).await
+            }
+        };
+        let done = match sent {
             Ok(hop) => self.acknowledged(id, kind, accepted, left, hop.duplicate).await,
             Err(SendError::Refused { code, reason }) => {
                 self.fail(id, "5.7.0", &format!("refused by the partner's gateway ({code:?}): {reason}"))

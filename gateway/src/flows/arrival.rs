@@ -1,6 +1,7 @@
 //! Arrival of sealed messages from the overlay: *keep, then acknowledge*. Nothing is opened here.
 //!
 //! ```text
+//! overlay stream ─► spool.stage (fsync): chunks of a large body, ahead of its message
 //! overlay stream ─► spool.arrive (fsync) ─► Kept::Durable ─► cumulative acknowledgement
 //!                                   └─────► delivery (the sealed bytes, without reading them back)
 //! ```
@@ -25,7 +26,9 @@ use crate::flows::records::{Summary, queue_id_of};
 use crate::metrics::{self, Metrics};
 use crate::partners::Partners;
 use crate::queue::lane;
-use crate::spool::{Arrival, Direction, Kind, Lane, NewRow, Note, RowId, Spool, Stage, State, Turn};
+use crate::spool::{
+    Arrival, Direction, Kind, Lane, Large, NewRow, Note, RowId, Spool, SpoolError, Stage, State, Turn,
+};
 
 /// A batch of 64 receipts is far below; more in the name of control does not get the reserve of a full disk.
 const CONTROL_BYTES_MAX: u64 = 256 * 1024;
@@ -73,17 +76,14 @@ pub struct Arrivals {
 
 impl overlay::House for House {
     async fn keep(&self, from: &Did, sealed: SealedMessage) -> Kept {
-        if sealed.body().is_some() {
-            return Kept::BodyMissing;
-        }
         // In a task of its own: the overlay may drop this future with the stream, but what is kept must be delivered.
         let (arrivals, from) = (self.arrivals.clone(), from.clone());
         let kept = tokio::spawn(async move { arrivals.keep(from, sealed).await });
         kept.await.unwrap_or_else(|_| Kept::NotNow("the gateway is stopping".to_owned()))
     }
 
-    async fn chunk(&self, _: &Did, _: BodyDigest, _: u32, _: Bytes) -> ChunkKept {
-        ChunkKept::Declined("this gateway does not take bodies yet".to_owned())
+    async fn chunk(&self, from: &Did, body: BodyDigest, index: u32, octets: Bytes) -> ChunkKept {
+        self.arrivals.stage(from, body, index, octets).await
     }
 
     fn prekeys(&self, from: &Did, records: Vec<Vec<u8>>) {
@@ -136,9 +136,20 @@ impl Arrivals {
                 self.metrics.duplicates.inc();
                 Kept::Duplicate
             }
+            Err(SpoolError::BodyMissing) => Kept::BodyMissing,
             Err(error) => {
                 tracing::warn!(%error, partner = %from, "an arriving message could not be kept; the partner will try again");
                 Kept::NotNow(error.to_string())
+            }
+        }
+    }
+
+    async fn stage(&self, from: &Did, body: BodyDigest, index: u32, octets: Bytes) -> ChunkKept {
+        match self.spool.stage(from.to_string(), body, index, octets, (self.clock)()).await {
+            Ok(()) => ChunkKept::Durable,
+            Err(error) => {
+                tracing::warn!(%error, partner = %from, "a chunk of a large body could not be kept; the partner will try again");
+                ChunkKept::Declined(error.to_string())
             }
         }
     }
@@ -156,13 +167,13 @@ impl Arrivals {
             partner: Some(from.to_string()),
             partner_domain: domain,
             body: Bytes::clone(sealed.bytes()),
-            large: None,
+            large: sealed.body().map(Large::Arrived),
             slip: None,
             summary: Summary::unread().seal(self.custody.vault()),
             message_id_tag: None,
             digest: sealed.digest(),
             sealed_to: Some(*sealed.key_id().as_bytes()),
-            size: sealed.bytes().len() as u64,
+            size: sealed.bytes().len() as u64 + sealed.body().map_or(0, |body| body.sealed_bytes),
             now,
             next_at: now,
             expires_at: now.saturating_add_ms(self.lifetime_ms),

@@ -34,7 +34,9 @@ use crate::queue::standing::Standing;
 
 pub mod agent_out;
 pub mod arrival;
+pub mod bodies;
 pub mod envelope;
+mod forgeries;
 pub mod loops;
 pub mod mail_home;
 pub mod mail_in;

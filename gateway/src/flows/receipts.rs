@@ -287,6 +287,7 @@ impl Answering {
             expires,
             attempts: 0,
             sealed,
+            large: None,
         });
         Ok(true)
     }

@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smtp::reply::{Enhanced, Reply};
 use smtp::server::{AuthRefusal, Client, Credentials, Event, MailFrom, RcptTo, Role, ScramKeys};
 
@@ -120,10 +120,11 @@ impl Reception {
         if missing.is_empty() {
             return octets;
         }
-        let mut whole = BytesMut::with_capacity(missing.len() + octets.len());
-        whole.extend_from_slice(missing.as_bytes());
-        whole.extend_from_slice(&octets);
-        whole.freeze()
+        // The only owner: the buffer is taken over and grows in place, so that a large message is not there twice.
+        let mut whole = Vec::from(octets);
+        whole.reserve_exact(missing.len());
+        whole.splice(0..0, missing.into_bytes());
+        whole.into()
     }
 }
 

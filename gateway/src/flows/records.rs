@@ -2,9 +2,8 @@
 //! people see in the trace, the [`Slip`] from which a failure report is composed, and [`Progress`] of a
 //! hand-over to several recipients. Clear forms exist in memory only.
 
-use bytes::Bytes;
 use dccp::UnixMillis;
-use dccp::mail::{Mail, MailEnvelope, Notify, Wish};
+use dccp::mail::{MailEnvelope, Notify, Wish};
 use dccp::receipt::{Action, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -37,13 +36,6 @@ pub mod purpose {
     pub const SENDER_DOMAIN: &str = "sender-domain";
     /// Keyed tag of an Internet Message-ID, for look-ups.
     pub const MESSAGE_ID: &str = "message-id";
-}
-
-/// A mail that waits sealed to ourselves, and its octets; `None` when they are not what it says.
-pub fn kept(clear: &[u8]) -> Option<(Mail, Bytes)> {
-    let mail = Mail::decode(Bytes::copy_from_slice(clear)).ok()?;
-    let octets = mail.content.inline()?.clone();
-    Some((mail, octets))
 }
 
 /// The short name of a mail in SMTP replies, logs and traces: 16 letters, sorted by time.

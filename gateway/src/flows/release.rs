@@ -3,14 +3,15 @@
 //! The clear mail existed on disk only sealed to ourselves; here it is opened, and goes the way of `mail_out` from
 //! *decide* on. While the doubt lasts the answer is *hold* again, and nothing moves; what a rule held and a person released goes.
 
-use dccp::mail::Mail;
+use dccp::limits::INLINE_BYTES_MAX;
+use dccp::mail::{Content, Mail};
 use dccp::receipt::{Action, Outcome};
 use policies::Verdict;
 
 use crate::clock::Clock;
 use crate::courier;
+use crate::flows::bodies::{self, Bodies, PutAway, PutAwayError};
 use crate::flows::mail_out::decide_held;
-use crate::flows::records::purpose;
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
 use crate::flows::{Knowledge, words};
@@ -27,6 +28,8 @@ pub struct Release {
     pub reporter: Reporter,
     /// Where it waits.
     pub spool: Spool,
+    /// Puts octets away.
+    pub bodies: Bodies,
     /// Largest mail in octets.
     pub size_max: u64,
     /// Time.
@@ -41,8 +44,7 @@ impl Release {
     /// The spool's; the row then waits for the next attempt.
     pub async fn seal(&self, due: DueRow) -> Result<Option<courier::Item>, SpoolError> {
         let id = due.row.id;
-        let clear = self.sealer.custody.vault().open(purpose::MAIL, &due.body).ok();
-        let Some(mail) = clear.and_then(|clear| Mail::decode(clear.to_vec().into()).ok()) else {
+        let Some(mut mail) = bodies::own(self.sealer.custody.vault(), &due) else {
             return self.refuse(due, "5.3.0", "the held mail is not readable any more").await;
         };
         let snapshot = self.knowledge.snapshot();
@@ -59,10 +61,18 @@ impl Release {
             }
             Verdict::Refuse(refusal) => self.refuse(due, &refusal.enhanced, &refusal.text).await,
             Verdict::Allow(permit) => {
+                let beside = match self.beside(&mut mail).await {
+                    Err(PutAwayError::Spool(error)) => return Err(error),
+                    Err(PutAwayError::Body(error)) => {
+                        return self.refuse(due, "5.3.4", &error.to_string()).await;
+                    }
+                    Ok(beside) => beside,
+                };
+                let fresh = beside.as_ref().and_then(|beside| beside.large);
                 match self.sealer.mail(permit, id, &mail, partner, due.row.expires_at).await {
                     Ok((sealed, note)) => {
                         self.spool
-                            .reseal(id, sealed.bytes().clone(), sealed.digest(), vec![decided, note])
+                            .reseal(id, sealed.bytes().clone(), sealed.digest(), fresh, vec![decided, note])
                             .await?;
                         let to = partner.did().clone();
                         let (accepted, expires) = (due.row.accepted_at, due.row.expires_at);
@@ -74,12 +84,24 @@ impl Release {
                             expires,
                             attempts: 0,
                             sealed,
+                            large: fresh.or(due.row.large),
                         }))
                     }
                     Err(error) => self.refuse(due, "5.3.0", &error.to_string()).await,
                 }
             }
         }
+    }
+
+    /// A mail that an older gateway held has all its octets in its row. Many are put beside it, because they travel so.
+    async fn beside(&self, mail: &mut Mail) -> Result<Option<PutAway>, PutAwayError> {
+        let Content::Inline(octets) = &mail.content else { return Ok(None) };
+        if octets.len() <= INLINE_BYTES_MAX {
+            return Ok(None);
+        }
+        let put_away = self.bodies.put_away(vec![octets.clone()]).await?;
+        mail.content = put_away.content.clone();
+        Ok(Some(put_away))
     }
 
     async fn refuse(

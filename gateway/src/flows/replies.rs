@@ -3,6 +3,7 @@
 use policies::Refusal;
 use smtp::reply::{Enhanced, Reply};
 
+use crate::flows::bodies::PutAwayError;
 use crate::spool::SpoolError;
 
 /// It is ours now.
@@ -39,6 +40,14 @@ pub(super) fn no_such_agent() -> Reply {
 /// Something of ours is not in order; the mail is welcome later.
 pub(super) fn not_ready() -> Reply {
     Reply::new(451, Enhanced(4, 3, 0), "The gateway cannot take this mail at the moment, please try again")
+}
+
+/// As [`not_kept`], for the octets of the mail.
+pub(super) fn not_put_away(error: &PutAwayError) -> Reply {
+    match error {
+        PutAwayError::Spool(error) => not_kept(error),
+        PutAwayError::Body(_) => not_ready(),
+    }
 }
 
 /// The mail could not be kept (RFC 5321 §4.2.2: 452 for storage, 451 for other local errors).

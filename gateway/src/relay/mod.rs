@@ -38,9 +38,10 @@ use crate::alarm::Alarm;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::exchange::{Exchange, Letter, NotYet};
+use crate::flows::bodies::Bodies;
 use crate::flows::envelope;
 use crate::flows::marks::Marking;
-use crate::flows::records::{Progress, kept, purpose};
+use crate::flows::records::Progress;
 use crate::flows::report::Reporter;
 use crate::flows::{Knowledge, Snapshot, words};
 use crate::metrics::Metrics;
@@ -64,6 +65,8 @@ pub struct Relay {
     pub spool: Spool,
     /// Opens what is sealed to ourselves.
     pub custody: Arc<Custody>,
+    /// Fetches octets.
+    pub bodies: Bodies,
     /// People, partners, rules.
     pub knowledge: Knowledge,
     /// The way to the outside.
@@ -129,8 +132,7 @@ impl Relay {
     /// One attempt for everybody who is still to be served.
     async fn attempt(&self, due: DueRow) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
-        let clear = vault.open(purpose::MAIL, &due.body).ok();
-        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
+        let Some((mail, octets)) = self.bodies.fetch_own(vault, &due).await? else {
             tracing::error!(row = %due.row.id, "a stored mail is not readable any more; it cannot be relayed");
             return self.unreadable(due.row.id).await;
         };
@@ -163,7 +165,7 @@ impl Relay {
 
     async fn relay(&self, permit: Permit, mut work: Work) -> Result<(), SpoolError> {
         let envelope = envelope::passed_on(&work.mail.envelope, &work.progress.pending);
-        let octets = [self.signature(&work.octets), work.octets.clone()];
+        let octets = [self.signature(&work.octets), Bytes::clone(&work.octets)];
         let letter =
             Letter { envelope: &envelope, octets: &octets, next_hop: work.due.row.next_hop.as_deref() };
         match self.exchange.relay(permit, &letter).await {

@@ -1,23 +1,22 @@
 //! One mail in the hands of one attempt: whom it still has to reach, what became of the others, and what the journal
 //! will say. Pure: the servers' answers and the time are arguments.
 
-use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 use smtp::client::SaidBy;
 
 use crate::custody::Vault;
 use crate::exchange::{Relayed, Via};
+use crate::flows::bodies::Octets;
 use crate::flows::records::{Done, Progress, Slip, Summary, purpose, sha256};
 use crate::partners::Partner;
-use crate::spool::{Direction, DueRow, Kind, NewRow, Note, RowId, Stage, State, Turn, Waiting};
+use crate::spool::{Direction, DueRow, Kind, Large, NewRow, Note, RowId, Stage, State, Turn, Waiting};
 
 /// One mail in the hands of one attempt.
 pub(super) struct Work {
     pub(super) due: DueRow,
     pub(super) mail: Mail,
-    /// Its octets.
-    pub(super) octets: Bytes,
+    pub(super) octets: Octets,
     pub(super) notes: Vec<Note>,
     pub(super) progress: Progress,
     /// What the last failure said.
@@ -25,7 +24,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(due: DueRow, mail: Mail, octets: Bytes, earlier: Option<Progress>) -> Self {
+    pub(super) fn new(due: DueRow, mail: Mail, octets: Octets, earlier: Option<Progress>) -> Self {
         let all = || Progress { done: Vec::new(), pending: mail.envelope.forward_paths.clone() };
         let progress = earlier.unwrap_or_else(all);
         Self { due, mail, octets, notes: Vec::new(), progress, last: None }
@@ -123,7 +122,7 @@ impl Work {
             partner: Some(partner.did().to_string()),
             partner_domain: partner.domain().to_owned(),
             body: body.into(),
-            large: None,
+            large: self.due.row.large.map(Large::Kept),
             slip,
             summary: Summary { from, to: pending, message_id }.seal(vault),
             message_id_tag: self.due.row.message_id_tag,

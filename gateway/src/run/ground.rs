@@ -28,6 +28,7 @@ use crate::dkim::{KeyFolder, Rotation};
 use crate::exchange::Exchange;
 use crate::flows::Knowledge;
 use crate::flows::arrival::{Arrivals, House};
+use crate::flows::bodies::Bodies;
 use crate::flows::mail_in::MailIn;
 use crate::flows::receipts::{Answering, Receipts};
 use crate::flows::release::Release;
@@ -56,6 +57,7 @@ pub(super) const TRACE_BYTES_MAX: u64 = 4 * 1024;
 pub(super) struct Ground {
     pub(super) config: Config,
     pub(super) spool: Spool,
+    pub(super) bodies: Bodies,
     pub(super) custody: Arc<Custody>,
     pub(super) knowledge: Knowledge,
     pub(super) partners: watch::Receiver<Arc<Partners>>,
@@ -109,6 +111,7 @@ impl Ground {
             .map_err(|source| Error::Io { what: "cannot start the thread that signs".to_owned(), source })?;
         let ground = Self {
             config,
+            bodies: Bodies::new(spool.clone()),
             spool,
             custody,
             knowledge,
@@ -263,6 +266,7 @@ impl Ground {
             sealer: self.sealer.clone(),
             reporter: self.reporter(),
             spool: self.spool.clone(),
+            bodies: self.bodies.clone(),
             size_max: self.config.smtp.size_bytes_max + TRACE_BYTES_MAX,
             clock: self.clock,
         };
@@ -294,6 +298,7 @@ impl Ground {
             custody: self.custody.clone(),
             spool: self.spool.clone(),
             archivist: self.archivist(),
+            bodies: self.bodies.clone(),
             pool: smtp::client::Pool::new(mail_server::target(&self.config)?),
             agents: self.agents.clone(),
             receipts,

@@ -8,7 +8,8 @@ use super::desk::{Desk, Standing};
 use super::entry::weight;
 use super::writer::Demand;
 use super::{
-    Direction, Kind, Learned, Moved, Note, Partly, RowId, Spool, SpoolError, State, UnixMillis, journal, time,
+    Direction, Kind, Large, LargeBody, Learned, Moved, Note, Partly, RowId, Spool, SpoolError, State,
+    UnixMillis, journal, time,
 };
 
 impl Spool {
@@ -106,7 +107,8 @@ impl Spool {
         .await
     }
 
-    /// A draft becomes a mail: its body is now sealed to the partner. It stays in the caller's hands.
+    /// A draft becomes a mail: its body is now sealed to the partner, and names `large` if that is a new one. It stays in the
+    /// caller's hands.
     ///
     /// # Errors
     /// [`SpoolError::Refused`] if the row is not a queued draft, or as [`sent`](Self::sent).
@@ -115,6 +117,7 @@ impl Spool {
         id: RowId,
         body: Bytes,
         digest: [u8; 32],
+        large: Option<LargeBody>,
         notes: Vec<Note>,
     ) -> Result<Moved, SpoolError> {
         self.submit(MOVE_BYTES + body.len(), Demand::Housework, move |desk| {
@@ -123,7 +126,11 @@ impl Spool {
                 desk.give_back(id);
                 return Ok(ended);
             }
-            desk.reseal(&row, &body, digest, &notes)
+            let moved = desk.reseal(&row, &body, digest, &notes)?;
+            if let Some(large) = large {
+                desk.refer(row.seq, Large::Kept(large), None)?;
+            }
+            Ok(moved)
         })
         .await
     }

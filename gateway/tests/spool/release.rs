@@ -76,12 +76,12 @@ async fn a_draft_that_is_released_is_sealed_in_place_and_stays_in_hand() {
     let draft = NewRow { kind: Kind::Draft, state: State::Held, digest: [1; 32], ..mail() };
     let id = house.keep(draft).await;
     let sealed = Bytes::from(vec![0xCD; 20_000]);
-    let too_early = house.spool.reseal(id, sealed.clone(), [2; 32], vec![]).await;
+    let too_early = house.spool.reseal(id, sealed.clone(), [2; 32], None, vec![]).await;
     assert!(matches!(too_early, Err(SpoolError::Refused(_))), "{too_early:?}");
 
     house.spool.release_held("globex.example", NOW).await.unwrap();
     assert_eq!(house.due_ids(Direction::Out, NOW).await, [id]);
-    let done = house.spool.reseal(id, sealed.clone(), [2; 32], note(Stage::Sealed)).await;
+    let done = house.spool.reseal(id, sealed.clone(), [2; 32], None, note(Stage::Sealed)).await;
     assert_eq!(done, Ok(Moved::Done));
     assert_eq!(house.due_ids(Direction::Out, NOW).await, [], "the caller goes on with it");
     tallies_are_true(&house).await;
@@ -90,7 +90,7 @@ async fn a_draft_that_is_released_is_sealed_in_place_and_stays_in_hand() {
     let due = house.spool.due(Direction::Out, None, NOW, 1, usize::MAX).await.unwrap();
     assert_eq!((due[0].row.kind, due[0].row.digest, &due[0].body), (Kind::Mail, [2; 32], &sealed));
     assert_eq!(due[0].slip.as_deref(), Some(&b"a sealed slip"[..]));
-    let twice = house.spool.reseal(id, sealed, [3; 32], vec![]).await;
+    let twice = house.spool.reseal(id, sealed, [3; 32], None, vec![]).await;
     assert!(matches!(twice, Err(SpoolError::Refused(_))), "a mail is sealed once");
     house.spool.settle(Settlement::plain(id, State::Delivered, vec![])).await.unwrap();
     tallies_are_true(&house).await;

@@ -1,13 +1,12 @@
 //! How a mail for our own people waits for our mail server, whoever brought it.
 
-use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 
 use crate::custody::Vault;
 use crate::flows::records::{Slip, Summary, purpose, sha256};
 use crate::queue::lane;
-use crate::spool::{Direction, Kind, NewRow, RowId, State};
+use crate::spool::{Direction, Kind, Large, LargeBody, NewRow, RowId, State};
 
 /// A mail that came by SMTP for our own people.
 pub struct Foreign<'a> {
@@ -15,8 +14,12 @@ pub struct Foreign<'a> {
     pub id: RowId,
     /// The name that the client is told.
     pub queue_id: &'a str,
-    /// Envelope and octets as our mail server will get them.
+    /// Envelope and octets as our mail server will get them; or where those are.
     pub mail: &'a Mail,
+    /// Where its octets rest, if they are many.
+    pub large: Option<LargeBody>,
+    /// Its header section, as far as it tells whether it is a circular.
+    pub header: &'a [u8],
     /// Its Internet Message-ID.
     pub message_id: Option<&'a str>,
     /// Whom to tell if it fails; `None`: nobody, because it is not certain who that is.
@@ -33,10 +36,10 @@ pub struct Foreign<'a> {
 
 /// The row in which it waits, sealed to ourselves.
 pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
-    let Foreign { id, queue_id, mail, message_id, slip, size, state, arrived, expires } = foreign;
+    let Foreign { id, queue_id, mail, large, header, message_id, slip, size, state, arrived, expires } =
+        foreign;
     let (from, to) = (mail.envelope.reverse_path.clone(), mail.envelope.forward_paths.clone());
     let sender_domain = from.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
-    let header = mail.content.inline().map(Bytes::as_ref).unwrap_or_default();
     let turn = lane::turn(vault, &from, to.len(), header);
     NewRow {
         id,
@@ -46,7 +49,7 @@ pub fn row(vault: &Vault, foreign: Foreign<'_>) -> NewRow {
         partner: None,
         partner_domain: sender_domain,
         body: vault.seal(purpose::MAIL, &mail.encode()).into(),
-        large: None,
+        large: large.map(Large::Kept),
         slip: slip.map(|slip| slip.seal(vault)),
         summary: Summary { from, to, message_id: message_id.map(str::to_owned) }.seal(vault),
         message_id_tag: message_id.map(|id| vault.tag(purpose::MESSAGE_ID, id.as_bytes())),

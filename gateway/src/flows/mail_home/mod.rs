@@ -21,7 +21,7 @@ pub mod keep;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::{Content, Mail};
 use federation::Recognition;
@@ -30,7 +30,7 @@ use policies::{
     Role, SenderStanding, Verdict,
 };
 use smtp::address::Address;
-use smtp::authenticity::{Asked, Verdicts, Verifier, forged_results};
+use smtp::authenticity::{Asked, Verdicts, Verifier};
 use smtp::message::MessageFacts;
 use smtp::reply::Reply;
 use smtp::server::{MailFrom, RcptTo};
@@ -40,8 +40,9 @@ use crate::aliases::MEMBERS_MAX;
 use crate::archive::{Archivist, Leg};
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
+use crate::flows::bodies::Bodies;
 use crate::flows::records::{Slip, queue_id_of};
-use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, loops, replies, words};
+use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, forgeries, loops, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
 use crate::spool::{Note, RowId, Spool, Stage, State};
@@ -62,6 +63,8 @@ pub struct MailHome {
     pub spool: Spool,
     /// Makes the copies that must be kept.
     pub archivist: Archivist,
+    /// Puts octets away.
+    pub bodies: Bodies,
     /// Counters.
     pub metrics: Metrics,
     /// Our name in trace headers.
@@ -156,7 +159,7 @@ impl MailHome {
             // Nothing is handed over here: delivery asks for a permit of its own when it does.
             Verdict::Allow(_) => State::Queued,
         };
-        let queue_id = self.keep(&tx, &octets, &facts, &verdicts, state, decided, arrived).await?;
+        let queue_id = self.keep(&tx, octets, &facts, &verdicts, state, decided, arrived).await?;
         self.metrics.stage_since(metrics::Stage::Accept, arrived, (self.clock)());
         Ok(queue_id)
     }
@@ -166,7 +169,7 @@ impl MailHome {
     async fn keep(
         &self,
         tx: &Transaction,
-        octets: &[u8],
+        octets: Bytes,
         facts: &MessageFacts,
         verdicts: &Verdicts,
         state: State,
@@ -175,23 +178,30 @@ impl MailHome {
     ) -> Result<String, Reply> {
         let id = RowId::fresh();
         let queue_id = queue_id_of(id);
-        let mail = tx.mail(self.opened(tx, octets, verdicts, &queue_id, arrived));
-        let headers = || Slip::headers_of(octets, facts.header_len);
+        let (size, headers) = (octets.len() as u64, Slip::headers_of(&octets, facts.header_len));
+        let segments = self.opened(tx, &octets, verdicts, &queue_id, arrived);
+        let put_away = self.bodies.put_away(segments).await.map_err(|error| {
+            tracing::warn!(%error, queue_id, "the octets of a mail could not be kept; the client was told to try again");
+            self.turn_away("spool", replies::not_put_away(&error))
+        })?;
+        let mail = tx.mail(put_away.content.clone());
         let slip = authentic::is_certain(&mail.envelope.reverse_path, verdicts)
-            .then(|| Slip::of(&mail.envelope, arrived, headers()));
+            .then(|| Slip::of(&mail.envelope, arrived, headers.clone()));
         let foreign = keep::Foreign {
             id,
             queue_id: &queue_id,
             mail: &mail,
+            large: put_away.large,
+            header: headers.as_bytes(),
             message_id: facts.message_id.as_deref(),
             slip,
-            size: octets.len() as u64,
+            size,
             state,
             arrived,
             expires: arrived.saturating_add_ms(self.lifetime_ms),
         };
         let mut row = keep::row(self.custody.vault(), foreign);
-        let received = Note::new(arrived, Stage::Received, format!("{} octets", octets.len()));
+        let received = Note::new(arrived, Stage::Received, format!("{size} octets"));
         let decision = decided.reason.clone();
         let mut notes = vec![(id, received), (id, decided)];
         if state == State::Held {
@@ -199,13 +209,13 @@ impl MailHome {
             notes.push((id, Note::new((self.clock)(), Stage::Held, "waits for an administrator")));
         }
         let (from, to) = (&mail.envelope.reverse_path, &mail.envelope.forward_paths);
-        if let Some(rule) = tx.snapshot.standing.holds(from, to, octets.len() as u64) {
+        if let Some(rule) = tx.snapshot.standing.holds(from, to, size) {
             notes.push((id, rule.note((self.clock)())));
             row = rule.hold(row);
         }
         let steps = vec![decision, verdicts.authentication_results(&self.authserv_id)];
         let leg = Leg { domain: row.partner_domain.clone(), partner: None, steps };
-        let copy = self.copy(tx, octets, facts, leg, &row)?.map(|archived| {
+        let copy = self.copy(tx, &octets, facts, leg, &row)?.map(|archived| {
             notes.push((id, archived.note));
             archived.copy
         });
@@ -213,32 +223,25 @@ impl MailHome {
             tracing::warn!(%error, queue_id, "a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_kept(&error))
         })?;
-        self.metrics.accepted(octets.len() as u64);
+        self.metrics.accepted(size);
         Ok(queue_id)
     }
 
     /// The octets as our mail server will get them: what we found out and where the mail came from in front (RFC 8601 §4, RFC
-    /// 5321 §4.4), without what only we may say; the rest as it came.
+    /// 5321 §4.4), without what only we may say; the rest as it came. Nothing of it is copied.
     fn opened(
         &self,
         tx: &Transaction,
-        octets: &[u8],
+        octets: &Bytes,
         verdicts: &Verdicts,
         queue_id: &str,
         arrived: UnixMillis,
-    ) -> Bytes {
+    ) -> Vec<Bytes> {
         let results = verdicts.authentication_results(&self.authserv_id);
         let received = tx.received(&self.hostname, queue_id, arrived);
-        let mut whole = BytesMut::with_capacity(results.len() + received.len() + octets.len());
-        whole.extend_from_slice(results.as_bytes());
-        whole.extend_from_slice(received.as_bytes());
-        let mut from = 0;
-        for forged in forged_results(octets, &self.authserv_id) {
-            whole.extend_from_slice(octets.get(from..forged.start).unwrap_or_default());
-            from = forged.end;
-        }
-        whole.extend_from_slice(octets.get(from..).unwrap_or_default());
-        whole.freeze()
+        let mut segments = vec![results.into(), received.into()];
+        segments.extend(forgeries::left_out(octets, &self.authserv_id));
+        segments
     }
 
     fn turn_away(&self, rule: &str, reply: Reply) -> Reply {
@@ -324,8 +327,8 @@ impl Transaction {
         smtp::trace::received(&facts, system_time(at))
     }
 
-    fn mail(&self, octets: Bytes) -> Mail {
-        Mail { envelope: envelope::taken(&self.from, &self.recipients), content: Content::Inline(octets) }
+    fn mail(&self, content: Content) -> Mail {
+        Mail { envelope: envelope::taken(&self.from, &self.recipients), content }
     }
 }
 

@@ -132,14 +132,10 @@ impl MailIn {
     ///
     /// # Errors
     /// The spool's only.
-    pub(super) async fn report_to_agent(
-        &self,
-        due: DueRow,
-        work: Attempt,
-        octets: Bytes,
-    ) -> Result<(), SpoolError> {
+    pub(super) async fn report_to_agent(&self, due: DueRow, work: Attempt) -> Result<(), SpoolError> {
         let mut work = work;
-        let again = self.hand_to_agents(Origin::clear(due.row.id.0), &[octets], &mut work).await;
+        let segments = [Bytes::clone(&work.octets)];
+        let again = self.hand_to_agents(Origin::clear(due.row.id.0), &segments, &mut work).await;
         let (id, now) = (due.row.id, (self.clock)());
         if !again.is_empty() && now < due.row.expires_at {
             let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());

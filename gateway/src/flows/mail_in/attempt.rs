@@ -7,6 +7,7 @@ use dccp::receipt;
 use smtp::client::Outcome;
 
 use crate::custody::Vault;
+use crate::flows::bodies::Octets;
 use crate::flows::records::{Done, Progress, Summary, purpose};
 use crate::spool::{Kind, Learned, Note, Partly, RowId, Stage};
 
@@ -14,6 +15,7 @@ use crate::spool::{Kind, Learned, Note, Partly, RowId, Stage};
 pub(super) struct Attempt {
     pub(super) leg: Leg,
     pub(super) mail: Mail,
+    pub(super) octets: Octets,
     pub(super) notes: Vec<Note>,
     pub(super) progress: Progress,
     /// Why those who were still to be served never will be.
@@ -35,8 +37,8 @@ pub(super) struct Leg {
 }
 
 impl Attempt {
-    pub(super) fn new(leg: Leg, mail: Mail) -> Self {
-        Self { leg, mail, notes: Vec::new(), progress: Progress::default(), given_up: None }
+    pub(super) fn new(leg: Leg, mail: Mail, octets: Octets) -> Self {
+        Self { leg, mail, octets, notes: Vec::new(), progress: Progress::default(), given_up: None }
     }
 
     pub(super) fn note(&mut self, at: UnixMillis, stage: Stage, reason: String) {
@@ -126,8 +128,7 @@ impl Attempt {
 
     /// Its Message-ID.
     pub(super) fn name(&self) -> Option<String> {
-        let octets = self.mail.content.inline()?;
-        smtp::message::read(octets, &smtp::message::Limits::default()).ok()?.message_id
+        smtp::message::read(&self.octets, &smtp::message::Limits::default()).ok()?.message_id
     }
 
     /// What the trace finds this row by, now that it is open.

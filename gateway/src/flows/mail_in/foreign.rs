@@ -1,6 +1,7 @@
 //! Mail that came by SMTP for our own people, on the rest of its way to our mail server: the same steps as for a partner's,
 //! without a seal of somebody else's and without a receipt.
 
+use bytes::Bytes;
 use dccp::UnixMillis;
 use policies::Verdict;
 
@@ -8,7 +9,6 @@ use super::MailIn;
 use super::agents::Origin;
 use super::ask::{decide_foreign_mail, decide_foreign_recipient};
 use super::attempt::{Attempt, Leg};
-use crate::flows::records::{kept, purpose};
 use crate::flows::words;
 use crate::spool::{DueRow, Note, Partly, SpoolError, Stage, State, Waiting};
 
@@ -21,12 +21,11 @@ impl MailIn {
     /// # Errors
     /// The spool's only.
     pub async fn deliver_foreign(&self, due: DueRow) -> Result<(), SpoolError> {
-        let clear = self.custody.vault().open(purpose::MAIL, &due.body).ok();
-        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
+        let Some((mail, octets)) = self.bodies.fetch_own(self.custody.vault(), &due).await? else {
             return self.drop_unreadable(due).await;
         };
         let snapshot = self.knowledge.snapshot();
-        let mut work = Attempt::new(Leg::of(&due), mail);
+        let mut work = Attempt::new(Leg::of(&due), mail, octets);
         self.recall(&mut work, due.row.remaining.as_deref(), |mail, recipient| {
             decide_foreign_recipient(&snapshot, mail, recipient)
         });
@@ -38,8 +37,9 @@ impl MailIn {
             match decision.verdict {
                 // The trace was prepended when it came in, while it was known where from.
                 Verdict::Allow(permit) => {
+                    let segments = vec![Bytes::clone(&work.octets)];
                     let origin = Origin::clear(work.leg.id.0);
-                    self.hand_over(permit, origin, vec![octets], &mut work).await;
+                    self.hand_over(permit, origin, segments, &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, None).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),

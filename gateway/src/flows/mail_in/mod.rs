@@ -27,8 +27,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dccp::batch::RootCache;
+use dccp::body::BodyError;
 use dccp::kem::DecapsulationKey;
-use dccp::mail::{self, Mail, MailError};
+use dccp::mail::{self, Content, Mail};
 use dccp::message::{FsClass, Message};
 use dccp::receipt::{self, Outcome, Receipt};
 use dccp::seal::{Opened, SealedMessage};
@@ -40,12 +41,13 @@ use crate::agents::Agents;
 use crate::archive::Archivist;
 use crate::clock::{Clock, system_time};
 use crate::custody::{Custody, CustodyError};
+use crate::flows::bodies::{Bodies, Octets};
 use crate::flows::envelope;
 use crate::flows::receipts::Receipts;
 use crate::flows::records::{Done, Progress, purpose, queue_id_of, sha256};
 use crate::flows::sealing::Suites;
 use crate::flows::under_way::UnderWay;
-use crate::flows::{Knowledge, Snapshot, loops, protection, words};
+use crate::flows::{Knowledge, Snapshot, forgeries, loops, protection, words};
 use crate::introductions::Gossip;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
@@ -68,6 +70,8 @@ pub struct MailIn {
     pub spool: Spool,
     /// Makes the copies that must be kept.
     pub archivist: Archivist,
+    /// Fetches octets.
+    pub bodies: Bodies,
     /// Our mail server.
     pub pool: Pool,
     /// Who does not have a mailbox there.
@@ -142,6 +146,8 @@ enum Undeliverable {
     Sealed(#[from] dccp::seal::OpenError),
     #[error("its content is not readable: {0}")]
     Content(#[from] dccp::mail::MailError),
+    #[error("its body is not what it says: {0}")]
+    Body(#[from] BodyError),
     #[error("its content type {0:?} is not one that this gateway delivers")]
     ContentType(String),
 }
@@ -220,17 +226,18 @@ impl MailIn {
             Ok(mail) => mail,
             Err(error) => return self.give_up(row, &Undeliverable::Content(error)).await,
         };
-        let Some(octets) = mail.content.inline().cloned() else {
-            return self.give_up(row, &Undeliverable::Content(MailError::Body)).await;
+        let octets = match self.octets(row, &mail).await? {
+            Ok(octets) => octets,
+            Err(error) => return self.give_up(row, &Undeliverable::Body(error)).await,
         };
         let status = status::sealed(message.suite, message.fs_class, partner.domain());
-        let mut work = Attempt::new(row.leg(), mail);
+        let mut work = Attempt::new(row.leg(), mail, octets);
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
         let learned = work.learned(id, self.custody.vault());
         self.recall(&mut work, row.progress.as_deref(), |mail, recipient| {
             decide_recipient(snapshot, partner, mail, recipient)
         });
-        if let Err(malformed) = loops::check(&octets, &self.hostname) {
+        if let Err(malformed) = loops::check(&work.octets, &self.hostname) {
             self.metrics.refused(malformed.rule);
             work.fail_pending("5.4.6", &malformed.reply.to_string());
         }
@@ -251,10 +258,11 @@ impl MailIn {
             work.note((self.clock)(), Stage::Decided, words(&decision));
             match decision.verdict {
                 Verdict::Allow(permit) => {
+                    let octets = Bytes::clone(&work.octets);
                     if self.archived(&mut work, partner, &octets).await {
                         let trace = self.received(&work, partner.domain()) + &status;
                         let mut segments = vec![Bytes::from(trace)];
-                        segments.extend(status::without_forgeries(&octets, &self.hostname));
+                        segments.extend(forgeries::left_out(&octets, &self.hostname));
                         let origin = Origin::sealed(&message, partner);
                         self.hand_over(permit, origin, segments, &mut work).await;
                     }
@@ -280,6 +288,15 @@ impl MailIn {
         let (learned, replay_key) = (Some(learned), Some(key));
         self.spool.settle(Settlement { learned, receipt, replay_key, ..plain }).await?;
         Ok(())
+    }
+
+    /// The octets of the mail in this row, from the row itself or from beside it.
+    async fn octets(&self, row: &Arrived, mail: &Mail) -> Result<Result<Octets, BodyError>, SpoolError> {
+        let large = match mail.content {
+            Content::Inline(_) => None,
+            Content::Body(_) => self.spool.by_row_id(row.id).await?.and_then(|row| row.large),
+        };
+        self.bodies.fetch(&mail.content, large).await
     }
 
     /// Our word, to be sent to the gateway of `partner` with others.

@@ -1,11 +1,12 @@
 //! Reports of our own on their way to our own mail server, or to the agent whose mail failed.
 
+use bytes::Bytes;
 use smtp::client::{HandedOver, Outcome};
 
 use super::MailIn;
 use super::attempt::{Attempt, Leg};
 use crate::flows::envelope;
-use crate::flows::records::{kept, purpose};
+use crate::flows::records::purpose;
 use crate::spool::{DueRow, Note, Settlement, SpoolError, Stage, State};
 
 impl MailIn {
@@ -14,18 +15,17 @@ impl MailIn {
     pub async fn deliver_own(&self, due: DueRow) -> Result<(), SpoolError> {
         let vault = self.custody.vault();
         let now = (self.clock)();
-        let clear = vault.open(purpose::MAIL, &due.body).ok();
-        let Some((mail, octets)) = clear.and_then(|clear| kept(&clear)) else {
+        let Some((mail, octets)) = self.bodies.fetch_own(vault, &due).await? else {
             return self.drop_unreadable(due).await;
         };
         if mail.envelope.forward_paths.iter().any(|to| self.agents.own(to)) {
-            let mut work = Attempt::new(Leg::of(&due), mail);
+            let mut work = Attempt::new(Leg::of(&due), mail, octets);
             work.progress.pending = work.mail.envelope.forward_paths.clone();
-            return self.report_to_agent(due, work, octets).await;
+            return self.report_to_agent(due, work).await;
         }
         let envelope = envelope::handed_over(&mail.envelope, &mail.envelope.forward_paths);
         let given_up = now >= due.row.expires_at;
-        let (state, words) = match self.pool.hand_over(&envelope, &[octets]).await {
+        let (state, words) = match self.pool.hand_over(&envelope, &[Bytes::clone(&octets)]).await {
             Ok(HandedOver { outcomes, .. }) if !given_up && outcomes.iter().any(Outcome::is_temporary) => {
                 (None, words_of(&outcomes))
             }

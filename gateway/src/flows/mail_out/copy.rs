@@ -38,7 +38,7 @@ impl MailOut {
             ..Facts::default()
         };
         let ways = tx.recipients.iter().map(|recipient| way(&recipient.place)).collect();
-        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets: letter.verbatim() };
+        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets: &letter.verbatim };
         self.archivist.copy(candidate).map_err(|error| {
             tracing::error!(%error, "a mail that must be archived could not be; the client was told to try again");
             self.turn_away("archive", replies::not_ready())

@@ -1,15 +1,17 @@
 //! What all destinations of one mail share.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dccp::UnixMillis;
-use dccp::mail::{Content, Mail};
+use dccp::mail::Mail;
 use smtp::message::MessageFacts;
 use smtp::server::{MailFrom, RcptTo};
 
 use super::transaction::Transaction;
 use crate::clock::system_time;
+use crate::flows::bodies::{Bodies, PutAway, PutAwayError};
 use crate::flows::envelope;
-use crate::flows::records::Slip;
+use crate::flows::records::{Slip, queue_id_of};
+use crate::spool::RowId;
 
 /// What all destinations of one mail share.
 pub(super) struct Letter {
@@ -17,52 +19,48 @@ pub(super) struct Letter {
     pub(super) arrived: UnixMillis,
     /// When it is given up.
     pub(super) expires: UnixMillis,
-    /// Our trace header and the octets as they came: one buffer, however many organisations it goes to.
-    octets: Bytes,
-    /// Octets of our trace header.
-    trace_bytes: usize,
+    /// As they came, without our trace header.
+    pub(super) verbatim: Bytes,
+    /// Our trace header and the octets: put away once, however many organisations it goes to.
+    pub(super) octets: PutAway,
     /// Octets as they came.
     pub(super) size: u64,
     pub(super) slip_headers: String,
     pub(super) message_id: Option<String>,
-    pub(super) content_type: String,
 }
 
 impl Letter {
-    /// Reads what is shared, and prepends our trace header (RFC 5321 §4.4).
-    pub(super) fn new(
+    /// Reads what is shared, and puts the octets away behind our trace header (RFC 5321 §4.4).
+    ///
+    /// # Errors
+    /// [`PutAwayError`].
+    pub(super) async fn new(
         tx: &Transaction,
-        octets: &[u8],
+        octets: Bytes,
         facts: MessageFacts,
         hostname: &str,
-        queue_id: String,
         (arrived, expires): (UnixMillis, UnixMillis),
-    ) -> Self {
+        bodies: &Bodies,
+    ) -> Result<Self, PutAwayError> {
+        let queue_id = queue_id_of(RowId::fresh());
         let received = received(tx, hostname, &queue_id, arrived);
-        let mut whole = BytesMut::with_capacity(received.len() + octets.len());
-        whole.extend_from_slice(received.as_bytes());
-        whole.extend_from_slice(octets);
-        Self {
+        let (size, slip_headers) = (octets.len() as u64, Slip::headers_of(&octets, facts.header_len));
+        let put_away = bodies.put_away(vec![received.into(), octets.clone()]).await?;
+        Ok(Self {
             queue_id,
             arrived,
             expires,
-            octets: whole.freeze(),
-            trace_bytes: received.len(),
-            size: octets.len() as u64,
-            slip_headers: Slip::headers_of(octets, facts.header_len),
+            verbatim: octets,
+            octets: put_away,
+            size,
+            slip_headers,
             message_id: facts.message_id,
-            content_type: facts.content_type,
-        }
-    }
-
-    /// As it came, without our trace header.
-    pub(super) fn verbatim(&self) -> &[u8] {
-        self.octets.get(self.trace_bytes..).unwrap_or_default()
+        })
     }
 
     /// The mail for one group of recipients; the octets are shared, not copied.
     pub(super) fn mail(&self, from: &MailFrom, to: &[RcptTo]) -> Mail {
-        Mail { envelope: envelope::taken(from, to), content: Content::Inline(self.octets.clone()) }
+        Mail { envelope: envelope::taken(from, to), content: self.octets.content.clone() }
     }
 }
 

@@ -33,14 +33,14 @@ use crate::archive::{Archived, Archivist};
 use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Vault;
+use crate::flows::bodies::Bodies;
 use crate::flows::marks::Marking;
-use crate::flows::records::queue_id_of;
 use crate::flows::sealing::Sealer;
 use crate::flows::{Knowledge, Snapshot, expect_agent, loops, replies};
 use crate::introductions::Whereabouts;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
-use crate::spool::{Note, RowId, Spool, Stage};
+use crate::spool::{Note, Spool, Stage};
 
 use letter::Letter;
 use place::{Place, Recipient, groups};
@@ -60,6 +60,8 @@ pub struct MailOut {
     pub spool: Spool,
     /// Makes the copies that must be kept.
     pub archivist: Archivist,
+    /// Puts octets away.
+    pub bodies: Bodies,
     /// Takes what was kept and is sealed.
     pub courier: courier::Handle,
     /// Which mail must be encrypted.
@@ -153,17 +155,20 @@ impl MailOut {
             .map_err(|malformed| self.turn_away(malformed.rule, malformed.reply))?;
         let asked = self.marking.of_message(&octets);
         let times = (arrived, arrived.saturating_add_ms(self.lifetime_ms));
-        let queue_id = queue_id_of(RowId::fresh());
-        let letter = Letter::new(&tx, &octets, facts, &self.hostname, queue_id, times);
-        drop(octets);
         let mut decided = Vec::new();
         for group in groups(&tx.recipients) {
-            let decision = tx.decide_mail(&letter, &group, asked, self.law());
+            let said = (octets.len() as u64, facts.content_type.as_str());
+            let decision = tx.decide_mail(said, &group, asked, self.law());
             if let Verdict::Refuse(refusal) = &decision.verdict {
                 return Err(self.refuse(refusal, &decision.reasons));
             }
             decided.push((group, decision));
         }
+        let letter = Letter::new(&tx, octets, facts, &self.hostname, times, &self.bodies).await;
+        let letter = letter.map_err(|error| {
+            tracing::warn!(%error, "the octets of a mail could not be kept; the client was told to try again");
+            self.turn_away("spool", replies::not_put_away(&error))
+        })?;
         let mut kept = Vec::with_capacity(decided.len());
         for (group, decision) in decided {
             kept.push(self.prepare(&tx, &letter, group, decision).await?);

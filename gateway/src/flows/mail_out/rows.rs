@@ -16,7 +16,7 @@ use crate::flows::records::{Slip, Summary, purpose, sha256};
 use crate::flows::{replies, words};
 use crate::partners::Partner;
 use crate::queue::lane;
-use crate::spool::{Direction, Kind, Lane, NewRow, Note, RowId, Stage, State};
+use crate::spool::{Direction, Kind, Lane, Large, NewRow, Note, RowId, Stage, State};
 
 /// One group, decided and ready for the durable commit.
 pub(super) struct Kept {
@@ -119,6 +119,7 @@ impl MailOut {
             expires: letter.expires,
             attempts: 0,
             sealed,
+            large: letter.octets.large,
         };
         Ok(Kept { row, item: Some(item), notes: vec![note] })
     }
@@ -146,6 +147,8 @@ impl MailOut {
             id: RowId::fresh(),
             queue_id: &letter.queue_id,
             mail,
+            large: letter.octets.large,
+            header: letter.slip_headers.as_bytes(),
             message_id: letter.message_id.as_deref(),
             slip: Some(slip(letter, mail)),
             size: letter.size,
@@ -187,7 +190,7 @@ impl MailOut {
             partner,
             partner_domain: domain,
             body,
-            large: None,
+            large: letter.octets.large.map(Large::Kept),
             slip: Some(slip(letter, mail).seal(vault)),
             summary: Summary { from, to, message_id: letter.message_id.clone() }.seal(vault),
             message_id_tag: letter

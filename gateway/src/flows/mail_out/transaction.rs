@@ -7,7 +7,6 @@ use policies::{Client, Decision, Demand, MailFacts, Marks, Permit, RecipientFact
 use smtp::address::Address;
 use smtp::server::{self, MailFrom};
 
-use super::letter::Letter;
 use super::place::{Group, Place, Recipient};
 use super::sender_standing;
 use crate::flows::Snapshot;
@@ -85,7 +84,7 @@ impl Transaction {
     /// `asked` is what the message itself asks for.
     pub(super) fn decide_mail(
         &self,
-        letter: &Letter,
+        (size, content_type): (u64, &str),
         group: &Group,
         asked: Marks,
         law: Law<'_>,
@@ -105,9 +104,9 @@ impl Transaction {
                 outside: law.outside,
                 authenticity: None,
                 recipients: group.recipients.len(),
-                size: letter.size,
+                size,
                 size_max: law.size_max,
-                content_type: &letter.content_type,
+                content_type,
                 owns_from: self.owns_from,
                 approved: false,
             },
