@@ -1,7 +1,7 @@
 //! The gateway's HTTP side: health, metrics, the control API and the console, on one loopback port.
 //!
 //! ```text
-//! TcpListener ─► server   connection limit, header timeout, age, graceful stop
+//! TcpListener ─► server   connection limit, header timeout, age, graceful stop (connection)
 //!                 ─► guard    Host check ─► body limit ─► deadline ─► security headers
 //!                     ├─ probes   /healthz /readyz /metrics           open
 //!                     ├─ api      /api/v1/…                           token, origin
@@ -23,6 +23,7 @@ mod answers;
 mod api;
 mod archive;
 mod certificates;
+pub(crate) mod connection;
 mod guard;
 mod origin;
 mod probes;

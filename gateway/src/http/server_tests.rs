@@ -1,15 +1,28 @@
+use std::sync::Arc;
+
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 
 /// Far longer than any test takes: only an event can end the waiting.
 const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_millis(50);
 
 fn patient() -> Limits {
-    Limits { header_time_max: LONG, age_max: LONG, grace: LONG, ..Limits::default() }
+    patient_but(|_| {})
+}
+
+/// Nothing is short but what `change` makes so.
+fn patient_but(change: impl FnOnce(&mut Pace)) -> Limits {
+    let limits = Limits::default();
+    let mut pace = Pace { header_time_max: LONG, age_max: LONG, grace: LONG, ..limits.pace };
+    change(&mut pace);
+    Limits { pace, ..limits }
 }
 
 struct Server {
@@ -52,7 +65,7 @@ const KEEPING: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
 async fn a_client_that_never_ends_its_header_is_cut() {
-    let limits = Limits { header_time_max: Duration::from_millis(50), ..patient() };
+    let limits = patient_but(|pace| pace.header_time_max = SHORT);
     let server = Server::start(hello(), limits).await;
     let mut slow = server.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\nHost: loc").await.unwrap();
@@ -62,7 +75,7 @@ async fn a_client_that_never_ends_its_header_is_cut() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_cut() {
-    let limits = Limits { header_time_max: Duration::from_millis(50), ..patient() };
+    let limits = patient_but(|pace| pace.header_time_max = SHORT);
     let server = Server::start(hello(), limits).await;
     let mut silent = server.connect().await;
     assert!(!everything(&mut silent).await.contains("hello"));
@@ -71,7 +84,7 @@ async fn a_client_that_says_nothing_is_cut() {
 
 #[tokio::test]
 async fn a_client_that_falls_silent_after_an_answer_is_cut() {
-    let limits = Limits { header_time_max: Duration::from_millis(50), ..patient() };
+    let limits = patient_but(|pace| pace.header_time_max = SHORT);
     let server = Server::start(hello(), limits).await;
     let mut idle = server.connect().await;
     idle.write_all(KEEPING).await.unwrap();
@@ -81,7 +94,7 @@ async fn a_client_that_falls_silent_after_an_answer_is_cut() {
 
 #[tokio::test]
 async fn a_header_without_end_is_cut() {
-    let server = Server::start(hello(), Limits { header_bytes_max: 8192, ..patient() }).await;
+    let server = Server::start(hello(), patient_but(|pace| pace.header_bytes_max = 8192)).await;
     let mut long = server.connect().await;
     let header = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(20_000));
     long.write_all(header.as_bytes()).await.unwrap();
@@ -108,7 +121,7 @@ async fn a_full_server_answers_the_next_client_when_one_leaves() {
 
 #[tokio::test]
 async fn a_connection_ends_at_its_age() {
-    let limits = Limits { age_max: Duration::from_millis(50), grace: Duration::from_millis(50), ..patient() };
+    let limits = patient_but(|pace| (pace.age_max, pace.grace) = (SHORT, SHORT));
     let server = Server::start(hello(), limits).await;
     let mut old = server.connect().await;
     old.write_all(b"GET /").await.unwrap();
@@ -147,7 +160,7 @@ async fn a_stop_does_not_wait_for_an_endless_answer() {
         told.notify_one();
         std::future::pending::<&str>().await
     };
-    let limits = Limits { grace: Duration::from_millis(50), ..patient() };
+    let limits = patient_but(|pace| pace.grace = SHORT);
     let server = Server::start(Router::new().route("/", get(endless)), limits).await;
     let mut stuck = server.connect().await;
     stuck.write_all(KEEPING).await.unwrap();

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::{Limits, serve_within};
 use super::*;
+use crate::http::connection::Pace;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 /// Far longer than any test takes: only an event can end the waiting.
@@ -250,13 +251,15 @@ impl Door {
 }
 
 fn patient() -> Limits {
-    Limits {
-        handshake_time_max: LONG,
-        header_time_max: LONG,
-        age_max: LONG,
-        grace: LONG,
-        ..Limits::default()
-    }
+    patient_but(|_| {})
+}
+
+/// Nothing is short but what `change` makes so.
+fn patient_but(change: impl FnOnce(&mut Pace)) -> Limits {
+    let limits = Limits::default();
+    let mut pace = Pace { header_time_max: LONG, age_max: LONG, grace: LONG, ..limits.pace };
+    change(&mut pace);
+    Limits { handshake_time_max: LONG, pace, ..limits }
 }
 
 const QUESTION: &[u8] =
@@ -286,7 +289,7 @@ async fn whoever_never_shakes_hands_or_never_ends_his_header_is_cut() {
     assert_eq!(everything(&mut door.knock().await).await, "");
     door.close().await;
 
-    let door = Door::open(Limits { header_time_max: short, ..patient() }).await;
+    let door = Door::open(patient_but(|pace| pace.header_time_max = short)).await;
     let mut slow = door.enter().await;
     slow.write_all(b"GET / HTTP/1.1\r\nHost: glo").await.unwrap();
     assert!(!everything(&mut slow).await.contains("200"));
@@ -296,7 +299,7 @@ async fn whoever_never_shakes_hands_or_never_ends_his_header_is_cut() {
 #[tokio::test]
 async fn a_connection_ends_at_its_age_whatever_it_does() {
     let short = Duration::from_millis(50);
-    let door = Door::open(Limits { age_max: short, grace: short, ..patient() }).await;
+    let door = Door::open(patient_but(|pace| (pace.age_max, pace.grace) = (short, short))).await;
     let mut idle = door.enter().await;
     assert_eq!(everything(&mut idle).await, "");
     door.close().await;
@@ -323,7 +326,7 @@ async fn one_network_cannot_occupy_the_house() {
 
 #[tokio::test]
 async fn a_stop_ends_idle_connections() {
-    let door = Door::open(Limits { grace: Duration::from_secs(1), ..patient() }).await;
+    let door = Door::open(patient_but(|pace| pace.grace = Duration::from_secs(1))).await;
     let _idle = door.enter().await;
     let _unshaken = door.knock().await;
     door.close().await;

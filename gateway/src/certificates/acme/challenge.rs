@@ -14,23 +14,20 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use instant_acme::{ChallengeHandle, ChallengeType};
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::errors::AcmeError;
 use super::key_der;
 use crate::config::tls::provider;
+use crate::http::connection::{Pace, converse, serve_each};
 
 /// Where the authority asks (RFC 8555 §8.3).
 const PREFIX: &str = "/.well-known/acme-challenge/";
@@ -41,11 +38,13 @@ const ALPN: &[u8] = b"acme-tls/1";
 /// Connections at once: an authority opens a handful for a name, from several places.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A request and its answer are one packet each.
-const CONVERSATION_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Pause after a failed `accept` (mostly: out of file descriptors), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A request and its answer are one packet each: whoever asks slowly, or asks nothing, is not the authority.
+const PACE: Pace = Pace {
+    header_bytes_max: 8 * 1024,
+    header_time_max: Duration::from_secs(10),
+    age_max: Duration::from_secs(10),
+    grace: Duration::ZERO,
+};
 
 /// The answers of an order that is under way. Without one nothing is answered.
 #[derive(Debug, Default)]
@@ -148,42 +147,14 @@ impl ResolvesServerCert for AlsoAnswers {
 
 /// Answers at `listener` until `stop`.
 pub(super) async fn serve(listener: TcpListener, challenges: Arc<Challenges>, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let connections = TaskTracker::new();
-    // A full house accepts nobody: new connections stay in the kernel's backlog until one ends.
-    while let Some(Ok(slot)) = stop.run_until_cancelled(slots.clone().acquire_owned()).await {
-        let accepted = match stop.run_until_cancelled(listener.accept()).await {
-            None => break,
-            Some(accepted) => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection for a challenge could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+    serve_each(listener, CONNECTIONS_MAX, &stop, |stream, _| {
         let (challenges, stop) = (challenges.clone(), stop.clone());
-        connections.spawn(async move {
-            // Whoever asks slowly, or asks nothing, is not the authority.
-            let asked = timeout(CONVERSATION_TIME_MAX, converse(stream, &challenges));
-            let _ = stop.run_until_cancelled(asked).await;
-            drop(slot);
-        });
-    }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
-}
-
-async fn converse(stream: TcpStream, challenges: &Challenges) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(CONVERSATION_TIME_MAX);
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(challenges, &request)) });
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection for a challenge ended early");
-    }
+        Some(async move {
+            let answer = |request| std::future::ready(Ok::<_, Infallible>(answer(&challenges, &request)));
+            converse(TokioIo::new(stream), service_fn(answer), stop, PACE).await;
+        })
+    })
+    .await;
 }
 
 fn answer(challenges: &Challenges, request: &Request<Incoming>) -> Response<Full<Bytes>> {
