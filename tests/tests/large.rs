@@ -40,7 +40,7 @@ fn mail(name: &str, octets: usize) -> Vec<u8> {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             state
         });
-        let dot = if line[0] % 50 == 0 { "." } else { "" };
+        let dot = if line[0].is_multiple_of(50) { "." } else { "" };
         mail.extend_from_slice(
             format!("{dot}{:016x}{:016x}{:016x}{:016x}\r\n", line[0], line[1], line[2], line[3]).as_bytes(),
         );
@@ -206,5 +206,20 @@ fn a_mail_of_50_mb_to_three_organisations_and_the_outside_rests_once() {
     arrives_as_it_was(&dovecot, 1, &octets);
     sites.globex.settled();
     assert_eq!(at_rest(&sites.acme).kept.rows, 1, "two organisations have not got it");
+    sites.acme.may_leave_mail();
+}
+
+#[test]
+fn a_large_mail_to_ten_thousand_recipients_rests_once_and_costs_no_more_memory() {
+    let _turn = turn();
+    let mut sites = two_sites(&Dovecot::start());
+    sites.acme.set("recipients_max", "10000");
+    sites.acme.start();
+    let to: Vec<String> = (0..10_000).map(|number| format!("p{number}@globex.test")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let origin = Memory::of(&sites.acme);
+    submitted(sites.acme.smtp, "alice@acme.test", &to, &mail("everybody", 5_000_000));
+    origin.is_within_the_promise("taken and sealed for ten thousand");
+    assert_eq!(at_rest(&sites.acme).kept.rows, 1, "one body for ten messages");
     sites.acme.may_leave_mail();
 }
