@@ -1,9 +1,9 @@
 //! Every bound of the protocol in one place. A decoder that meets a larger thing refuses it before it allocates.
 
-/// Payload of one message: larger than any mail a corporate relay accepts (50 MB), small enough to hold in memory.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Payload of one message: a batch of receipts is the largest; a mail inside with the largest envelope has a third.
+pub const PAYLOAD_BYTES_MAX: usize = RECEIPTS_BYTES_MAX;
 /// A sealed message: the payload plus at most 3.2 % Padmé padding, the signature and the header.
-pub const SEALED_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 4 * 1024 * 1024;
+pub const SEALED_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + 256 * 1024;
 /// A sealed message at rest: before there were bodies, a mail of 64 MiB stood inside its message, and a spool may hold
 /// one that arrived then.
 pub const RESTING_BYTES_MAX: usize = 68 * 1024 * 1024;

@@ -152,7 +152,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     }
 
     async fn write(&mut self, bytes: &Bytes) -> Result<(), End> {
-        // In pieces: the peer must make progress, not read 64 MiB within one stall time.
+        // In pieces: the peer must make progress, not read a whole frame within one stall time.
         for piece in bytes.chunks(PIECE_BYTES) {
             timeout(self.stall, self.io.write_all(piece))
                 .await

@@ -8,6 +8,7 @@ use crate::fixture::{
 };
 use bytes::Bytes;
 use dccp::frame::RefusalCode;
+use dccp::limits::PAYLOAD_BYTES_MAX;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use overlay::{Kept, Limits, SendError};
@@ -169,10 +170,10 @@ async fn a_house_that_says_not_now_ends_the_stream_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_message_of_20_mib_arrives_whole_on_both_transports() {
+async fn the_largest_message_arrives_whole_on_both_transports() {
     for listen in [TCP, QUIC] {
         let (acme, globex) = two_nodes(listen).await;
-        let large = acme.org.seal_for(&globex.org, Bytes::from(vec![0x61; 20 << 20]));
+        let large = acme.org.seal_for(&globex.org, Bytes::from(vec![0x61; PAYLOAD_BYTES_MAX]));
         let small = letter(&acme, &globex, "behind the large one");
         let did = &globex.org.did;
         let (first, second) = within(

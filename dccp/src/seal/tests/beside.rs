@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::body::{BodyRef, BodySealer};
+use crate::limits::{RESTING_BYTES_MAX, SEALED_BYTES_MAX};
 use crate::mail::{Content, Mail, MailEnvelope};
 
 fn body(octet: u8) -> BodyRef {
@@ -44,4 +45,25 @@ fn the_outline_outside_cannot_be_changed_taken_off_or_put_on() {
     assert_eq!(changed(large(), Some(body(2))), Err(OpenError::Decryption));
     assert_eq!(changed(large(), None), Err(OpenError::Decryption));
     assert_eq!(changed(pair.seal(&message(b"hello")).unwrap(), Some(body(1))), Err(OpenError::Decryption));
+}
+
+/// Old spools hold mails that would be bodies today.
+#[test]
+fn a_large_message_at_rest_still_opens_but_none_comes_by_the_road() {
+    let pair = Pair::new();
+    let octets = Bytes::from(vec![7; SEALED_BYTES_MAX]);
+    let old = mail(Content::Inline(octets));
+    let mut draft = Draft::prepare(&message(b""), &pair.globex_key()).unwrap();
+    draft.body = old.to_wire().encode_to_vec();
+    let evidence = draft.sign(&pair.acme).unwrap();
+    let bytes = draft.finish(&evidence, NOW, &mut rng(), None).unwrap().bytes().clone();
+
+    assert_eq!(SealedMessage::parse(bytes.clone()), Err(SealedMessageError::TooLarge(bytes.len())));
+    let resting = SealedMessage::parse_resting(bytes).unwrap();
+    let unverified = unseal(&resting, &pair.globex).unwrap();
+    let opened = unverified.verify(pair.acme.verifying_key(), &did("globex"), NOW).unwrap();
+    assert_eq!(opened.message, old);
+
+    let beyond = Bytes::from(vec![0; RESTING_BYTES_MAX + 1]);
+    assert!(matches!(SealedMessage::parse_resting(beyond), Err(SealedMessageError::TooLarge(_))));
 }
