@@ -10,10 +10,10 @@ pub const RESTING_BYTES_MAX: usize = 68 * 1024 * 1024;
 /// One frame of a message stream: a sealed message and the few octets around it.
 pub const FRAME_BYTES_MAX: usize = SEALED_BYTES_MAX + 64 * 1024;
 
-/// Clear octets of a body: larger than any mail a corporate relay accepts (50 MB), and a whole number of chunks.
-pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Clear octets of a body: an attachment of 64 MB in base64, more than corporate relays accept, and a whole number of chunks.
+pub const BODY_BYTES_MAX: u64 = 96 * 1024 * 1024;
 /// Chunks of a body: those of the largest.
-pub const CHUNKS_MAX: u32 = 256;
+pub const CHUNKS_MAX: u32 = 384;
 /// Octets of a mail that travel inside its message; a larger one becomes a body. One chunk would gain nothing.
 pub const INLINE_BYTES_MAX: usize = 256 * 1024;
 

@@ -46,7 +46,7 @@ pub struct Smtp {
     pub bare_line_ends_from: Vec<Network>,
     /// The largest message taken, in bytes (the SIZE of the EHLO reply, RFC 1870).
     #[serde(default = "Smtp::size_bytes_max_default")]
-    #[schemars(range(min = 65_536, max = 52_428_800))]
+    #[schemars(range(min = 65_536, max = 94_371_840))]
     pub size_bytes_max: u64,
     /// Certificate for TLS at all doors for mail. Without it they have the one of `acme`; without that, too, mail crosses
     /// the internal network in the clear.

@@ -23,7 +23,7 @@ use crate::custody::Vault;
 use crate::flows::records::purpose;
 use crate::spool::{Draft, DueRow, LargeBody, Spool, SpoolError};
 
-/// Octets of large bodies that are open at one time, for all deliveries together: two of the largest mails. Twenty that come
+/// Octets of large bodies that are open at one time, for all deliveries together: more than the largest mail has. Twenty that come
 /// at once wait for each other, in the spool, where they cost nothing.
 const OPEN_BYTES_MAX: usize = 128 * 1024 * 1024;
 
