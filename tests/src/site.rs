@@ -19,7 +19,7 @@ use dccp::did::Log;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::peers::{await_within, free_port};
+use crate::peers::{Zone, await_within, free_port};
 
 /// How long a fixture waits for something that takes milliseconds when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -146,6 +146,21 @@ impl Site {
         self.write_below("smtp:", &format!("  mx:\n    listen: [\"{at}\"]"));
         self.set("dns_servers", &format!("[\"{dns}\"]"));
         at
+    }
+
+    /// Makes keys for the signatures on its mail, and gives its zone with them.
+    pub fn zone_with_signing_keys(&self) -> Zone {
+        let said = |words: &[&str]| {
+            let done = self.command(words);
+            assert!(done.status.success(), "{words:?}: {}", text(&done));
+            String::from_utf8(done.stdout).expect("text")
+        };
+        said(&["dkim", "create", self.domain]);
+        let records = said(&["dkim", "dns", self.domain]).replace("\n    ", " ");
+        let records = records.lines().filter_map(|line| line.split_once(" IN TXT "));
+        records.fold(Zone::signed(self.domain), |zone, (name, text)| {
+            zone.record(&format!("{}.", name.trim_end_matches('.')), "TXT", text)
+        })
     }
 
     /// The certificate of its doors for mail.

@@ -4,8 +4,8 @@
 //! carol@initech.test ─► mx of acme ─► Dovecot          NSD: SPF, DMARC of initech, hooli, umbrella
 //! ```
 
-use tests::peers::{Dns, Dovecot, Zone};
-use tests::site::{PATIENCE, Site, loopback};
+use tests::peers::{Dns, Dovecot, Judges, Zone};
+use tests::site::{PATIENCE, Site, eventually, loopback};
 use tests::submit::{Talk, submit, without_trace};
 
 /// Acme, its mailboxes, and the names of the world.
@@ -13,7 +13,7 @@ struct House {
     site: Site,
     mx: std::net::SocketAddr,
     mailboxes: Dovecot,
-    _dns: Dns,
+    dns: Dns,
 }
 
 impl House {
@@ -21,6 +21,7 @@ impl House {
         let mailboxes = Dovecot::start();
         let site = Site::found("acme.test", &format!("lmtp:127.0.0.1:{}", mailboxes.lmtp_port()));
         let dns = Dns::start(&[
+            site.zone_with_signing_keys(),
             Zone::signed("initech.test").record("@", "TXT", "\"v=spf1 ip4:127.0.0.1 -all\"").record(
                 "_dmarc",
                 "TXT",
@@ -39,7 +40,7 @@ impl House {
             Zone::unsigned("nothing.test"),
         ]);
         let mx = site.open_mx(dns.address());
-        let mut house = Self { site, mx, mailboxes, _dns: dns };
+        let mut house = Self { site, mx, mailboxes, dns };
         house.site.start();
         house
     }
@@ -70,6 +71,26 @@ fn mail_for_our_people_arrives_octet_for_octet_behind_what_was_found_out() {
     assert!(mail.contains("Return-Path: <carol@initech.test>"), "{mail}");
     assert!(mail.contains("Authentication-Results: gateway.acme.test"), "{mail}");
     assert!(mail.contains("spf=pass") && mail.contains("dmarc=pass"), "{mail}");
+    house.site.settled();
+}
+
+#[test]
+fn what_we_found_is_sealed_for_whoever_stands_behind_us() {
+    let house = House::open();
+    // Until DNS was seen to show the key, nothing is sealed.
+    eventually("the key signs", || {
+        let listed = house.site.command(&["dkim", "list"]);
+        String::from_utf8_lossy(&listed.stdout).contains("signs").then_some(())
+    });
+    let reply =
+        submit(house.mx, "carol@initech.test", &["bob@acme.test"], &letter_from("carol@initech.test", ""));
+    assert!(reply.starts_with("250 "), "{reply}");
+    let mail = house.mailboxes.await_mail("bob", 1, PATIENCE).remove(0);
+    let words = String::from_utf8_lossy(&mail).into_owned();
+    assert!(words.contains("ARC-Authentication-Results: i=1; gateway.acme.test"), "{words}");
+    assert!(words.contains("cv=none") && words.contains("d=acme.test"), "{words}");
+    let judged = Judges::new(house.dns.address()).arc(&mail);
+    assert!(judged.starts_with("pass 1"), "{judged}\n{words}");
     house.site.settled();
 }
 

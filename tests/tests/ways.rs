@@ -43,7 +43,7 @@ impl Scene {
             outside_zone.record("mx", "A", "127.0.0.1"),
             Zone::signed("stranger.test").names(NOBODYS_DID),
             Zone::signed("sick.test").record("_dccp", "TXT", "\"hello\"").forged("hello", "hullo"),
-            with_signing_keys(acme),
+            acme.zone_with_signing_keys(),
         ]);
         acme.set("dns_servers", &format!("[\"{}\"]", dns.address()));
         acme.set("dns_trust_anchor", dns.trust_anchor().to_str().expect("a path"));
@@ -87,23 +87,6 @@ impl Scene {
         assert_eq!(self.globex_mail.mailbox("bob").len(), 0, "the partner got a copy");
         assert_eq!(self.acme_mail.mailbox("carol").len(), 0, "our own people got a copy");
     }
-}
-
-/// Its zone, with the keys that its mail to the outside is signed with.
-fn with_signing_keys(site: &Site) -> Zone {
-    let said = |words: &[&str]| {
-        let done = site.command(words);
-        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).expect("text")
-    };
-    said(&["dkim", "create", site.domain]);
-    let records = said(&["dkim", "dns", site.domain]).replace("\n    ", " ");
-    records
-        .lines()
-        .filter_map(|line| line.split_once(" IN TXT "))
-        .fold(Zone::signed(site.domain), |zone, (name, text)| {
-            zone.record(&format!("{}.", name.trim_end_matches('.')), "TXT", text)
-        })
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl Finding {
 
 impl Default for Authenticity {
     fn default() -> Authenticity {
-        Authenticity { authserv_id: None, deadline_s: 30 }
+        Authenticity { authserv_id: None, deadline_s: 30, seal: true }
     }
 }
 

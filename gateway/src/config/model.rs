@@ -256,6 +256,9 @@ pub struct Authenticity {
     /// Seconds that DNS may take for one message; the sender is then asked to try again.
     #[schemars(range(min = 1, max = 60))]
     pub deadline_s: u64,
+    /// Seal what we found (ARC, RFC 8617) with the keys of `dkim` for our main domain, for a mail service behind us that trusts
+    /// our seals. Without such keys nothing is sealed.
+    pub seal: bool,
 }
 
 /// The keys that sign our mail.

@@ -18,7 +18,6 @@ use crate::certificates::acme::{Acme, Renewal};
 use crate::clock::Clock;
 use crate::config::tls::TlsError;
 use crate::config::{self, Config, MailDoor, Network, Publication, SmtpLimits};
-use crate::courier;
 use crate::custody::Vault;
 use crate::exchange::Exchange;
 use crate::flows::agent_out::AgentOut;
@@ -30,14 +29,14 @@ impl Ground {
     /// The SMTP listeners, the HTTPS door and the control listener: last, when everything behind them works.
     pub(super) async fn open_doors(
         &self,
-        couriers: &courier::Handle,
+        reception: Reception,
         overlay: &overlay::Overlay,
         room: &Room,
         exchange: &Arc<Exchange>,
         mut registry: Registry,
         stops: &Stops,
     ) -> Result<(), Error> {
-        let reception = Arc::new(self.reception(couriers, room)?);
+        let reception = Arc::new(reception);
         let (acme, renewal) = acme(&self.config, self.custody.vault(), self.clock)?.unzip();
         let certificates = Arc::new(Certificates::watched(acme, self.clock, &mut registry));
         self.open_mail_doors(&reception, &certificates, stops).await?;

@@ -137,8 +137,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
         stops.tasks.spawn(aliases.run(stops.back.clone()));
     }
     stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
+    let reception = ground.reception(&couriers, &room, rotation.signer())?;
     stops.tasks.spawn(rotation.run(stops.back.clone()));
-    ground.open_doors(&couriers, &overlay, &room, &exchange, registry, &stops).await?;
+    ground.open_doors(reception, &overlay, &room, &exchange, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);
     let acquaintance = Acquaintance {

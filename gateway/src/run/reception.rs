@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smtp::authenticity;
+use smtp::authenticity::{self, Signer};
 use smtp::client::{Pool, Target, Timeouts};
+use tokio::sync::watch;
 
 use super::ground::Ground;
 use super::{Error, mail_server};
 use crate::config::{Config, SubmissionFrom};
 use crate::courier;
-use crate::flows::mail_home::MailHome;
+use crate::flows::mail_home::{Chain, MailHome};
 use crate::flows::mail_out::{MailOut, Outside};
 use crate::flows::marks::Marking;
 use crate::flows::reception::Reception;
@@ -27,10 +28,15 @@ impl Ground {
     /// # Errors
     /// When there is a door for the outside world and DNS or our mail server cannot be asked, without which nobody can
     /// be let in there.
-    pub(super) fn reception(&self, couriers: &courier::Handle, room: &Room) -> Result<Reception, Error> {
+    pub(super) fn reception(
+        &self,
+        couriers: &courier::Handle,
+        room: &Room,
+        signer: watch::Receiver<Arc<Signer>>,
+    ) -> Result<Reception, Error> {
         Ok(Reception {
             out: self.mail_out(couriers, room),
-            home: self.config.smtp.mx.as_ref().map(|_| self.mail_home()).transpose()?,
+            home: self.config.smtp.mx.as_ref().map(|_| self.mail_home(signer)).transpose()?,
             users: self.users(),
             authors: self.config.smtp.submission.as_ref().map_or(SubmissionFrom::Own, |door| door.from),
         })
@@ -67,7 +73,7 @@ impl Ground {
         }
     }
 
-    fn mail_home(&self) -> Result<MailHome, Error> {
+    fn mail_home(&self, signer: watch::Receiver<Arc<Signer>>) -> Result<MailHome, Error> {
         let verifier = authenticity::Verifier::new(self.config.verifier_settings())?;
         let is_asked = self.config.delivery.verify_recipients;
         let inquiries = is_asked.then(|| inquiries(&self.config)).transpose()?;
@@ -83,6 +89,11 @@ impl Ground {
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
             authserv_id: self.config.authserv_id().to_owned(),
+            chain: self
+                .config
+                .authenticity
+                .seal
+                .then(|| Chain { signer, domain: self.config.organisation.domain.clone() }),
             size_max: self.config.smtp.size_bytes_max,
             lifetime_ms: self.config.queue.lifetime_ms(),
             clock: self.clock,

@@ -15,6 +15,7 @@
 //! not answer is a reason to wait, never to refuse.
 
 mod authentic;
+mod chain;
 mod copy;
 pub mod keep;
 
@@ -47,6 +48,8 @@ use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
 use crate::spool::{Note, RowId, Spool, Stage, State};
 
+pub use chain::Chain;
+
 /// The house as the outside world sees it.
 pub struct MailHome {
     /// People, partners, rules.
@@ -71,6 +74,8 @@ pub struct MailHome {
     pub hostname: String,
     /// The name under which we write down what we found out.
     pub authserv_id: String,
+    /// Seals it for those behind us, if the configuration says so.
+    pub chain: Option<Chain>,
     /// Largest mail in octets.
     pub size_max: u64,
     /// Milliseconds that a mail may wait for our mail server.
@@ -227,8 +232,8 @@ impl MailHome {
         Ok(queue_id)
     }
 
-    /// The octets as our mail server will get them: what we found out and where the mail came from in front (RFC 8601 §4, RFC
-    /// 5321 §4.4), without what only we may say; the rest as it came. Nothing of it is copied.
+    /// The octets as our mail server will get them: what we found out, our seal of it, and where the mail came from in front (RFC
+    /// 8601 §4, RFC 8617, RFC 5321 §4.4), without what only we may say; the rest as it came. Nothing of it is copied.
     fn opened(
         &self,
         tx: &Transaction,
@@ -238,8 +243,9 @@ impl MailHome {
         arrived: UnixMillis,
     ) -> Vec<Bytes> {
         let results = verdicts.authentication_results(&self.authserv_id);
+        let link = self.chain.as_ref().map(|chain| chain.link(octets, verdicts, &self.authserv_id, arrived));
         let received = tx.received(&self.hostname, queue_id, arrived);
-        let mut segments = vec![results.into(), received.into()];
+        let mut segments = vec![(results + &link.unwrap_or_default()).into(), received.into()];
         segments.extend(forgeries::left_out(octets, &self.authserv_id));
         segments
     }
