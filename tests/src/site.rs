@@ -223,7 +223,7 @@ impl Site {
         let words: Vec<String> = words.collect();
         let process = Command::new(&words[0])
             .args(&words[1..])
-            .env("MALLOC_MMAP_THRESHOLD_", "131072") // as docs/OPERATING.md wants it
+            .env("MALLOC_MMAP_THRESHOLD_", "131072") // or it would begin itself anew
             .arg("run")
             .arg("--config")
             .arg(self.config())

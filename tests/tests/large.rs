@@ -223,3 +223,14 @@ fn a_large_mail_to_ten_thousand_recipients_rests_once_and_costs_no_more_memory()
     assert_eq!(at_rest(&sites.acme).kept.rows, 1, "one body for ten messages");
     sites.acme.may_leave_mail();
 }
+
+#[test]
+fn a_gateway_gives_large_buffers_back_however_it_is_started() {
+    let mut site = Site::found("acme.test", "smtp:127.0.0.1:9");
+    site.start_under(&["env", "-u", "MALLOC_MMAP_THRESHOLD_"]);
+    site.await_ready();
+    let environment = std::fs::read(format!("/proc/{}/environ", site.pid())).expect("its environment");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("MALLOC_MMAP_THRESHOLD_=131072"), "{environment}");
+    assert!(site.terminate().success());
+}

@@ -178,7 +178,10 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Init(args) => init::init(&args, clock::system()),
         Command::Check => check(&config),
-        Command::Run => run(&config),
+        Command::Run => {
+            process::settle_allocator();
+            run(&config)
+        }
         Command::Did(command) => did::did(command, &config, clock::system()),
         Command::Partner(command) => partner::partner(command, &config, clock::system()),
         Command::Person(command) => person::person(command, &config, clock::system()),

@@ -1,5 +1,26 @@
 //! What is settled about the process before anything else happens.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// From this size on glibc's allocator gives a buffer back to the system when it is freed. Unless it is told, it raises the
+/// size with each large buffer, and keeps some ten megabytes of them after a large mail.
+const ALLOCATOR_THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
+
+/// Begins the process anew (same PID, same words) with the allocator's threshold settled, unless somebody has settled it: glibc
+/// reads it once, before `main`. If that cannot be done, the gateway runs with more memory.
+pub(super) fn settle_allocator() {
+    let (name, value) = ALLOCATOR_THRESHOLD;
+    if std::env::var_os(name).is_some() {
+        return;
+    }
+    if let Ok(program) = std::env::current_exe() {
+        // Comes back only with an error.
+        let error = Command::new(program).args(std::env::args_os().skip(1)).env(name, value).exec();
+        eprintln!("dccp-gateway: {name} could not be set, so large mails will take more memory: {error}");
+    }
+}
+
 /// Chooses the cryptographic provider and closes two ways by which secrets leave a process.
 ///
 /// # Errors
