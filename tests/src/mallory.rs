@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dccp::body::BodyDigest;
@@ -136,10 +136,21 @@ impl Mallory {
         seal_as(message, key, self.custody.device(), now())
     }
 
-    /// Sends through the overlay and waits for the acknowledgement.
+    /// Sends through the overlay and waits for the acknowledgement. As any node it sends again when the link breaks: right
+    /// after a victim was killed, a link of its former life may still count as up.
     pub fn send(&self, victim: &Site, sealed: SealedMessage) -> Result<HopAck, SendError> {
         let to = self.did_of(victim);
-        self.within("an acknowledgement", self.overlay().send(&to, sealed))
+        let sending = async {
+            loop {
+                match self.overlay().send(&to, sealed.clone()).await {
+                    Err(SendError::Interrupted | SendError::Unreachable(_)) => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        self.within("an acknowledgement", sending)
     }
 
     /// Sends a batch of receipts, as it is.
@@ -233,7 +244,7 @@ impl Mallory {
 impl Drop for Mallory {
     fn drop(&mut self) {
         if let Some(overlay) = self.overlay.take() {
-            self.runtime.block_on(overlay.shutdown(std::time::Duration::from_secs(2)));
+            self.runtime.block_on(overlay.shutdown(Duration::from_secs(2)));
         }
     }
 }

@@ -162,6 +162,10 @@ pub fn without_trace(delivered: &[u8]) -> &[u8] {
         let traced = [
             "X-DCCP-Status:",
             "Authentication-Results: gateway.",
+            // RFC 8617 §4.1: the seal of a gateway that took the mail from outside.
+            "ARC-Seal:",
+            "ARC-Message-Signature:",
+            "ARC-Authentication-Results:",
             "Received:",
             "Return-Path:",
             "Delivered-To:",

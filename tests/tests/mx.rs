@@ -82,10 +82,15 @@ fn what_we_found_is_sealed_for_whoever_stands_behind_us() {
         let listed = house.site.command(&["dkim", "list"]);
         String::from_utf8_lossy(&listed.stdout).contains("signs").then_some(())
     });
-    let reply =
-        submit(house.mx, "carol@initech.test", &["bob@acme.test"], &letter_from("carol@initech.test", ""));
+    let octets = letter_from("carol@initech.test", "");
+    let reply = submit(house.mx, "carol@initech.test", &["bob@acme.test"], &octets);
     assert!(reply.starts_with("250 "), "{reply}");
     let mail = house.mailboxes.await_mail("bob", 1, PATIENCE).remove(0);
+    assert_eq!(
+        without_trace(&mail),
+        [octets.as_slice(), b"\r\n"].concat(),
+        "the seal stands before the octets"
+    );
     let words = String::from_utf8_lossy(&mail).into_owned();
     assert!(words.contains("ARC-Authentication-Results: i=1; gateway.acme.test"), "{words}");
     assert!(words.contains("cv=none") && words.contains("d=acme.test"), "{words}");
