@@ -81,6 +81,9 @@ pub const NODE_ADDRESS_BYTES_MAX: usize = 256;
 pub const PEER_ID_BYTES_MAX: usize = 64;
 /// Node records in a partner file: the nodes of one organisation.
 pub const PARTNER_NODES_MAX: usize = 16;
+/// How long a head record may count: a week and a day for clocks. Whoever publishes at all must say anew what its tree
+/// is, before everybody has forgotten what it said last.
+pub const HEAD_LIFETIME_MS_MAX: u64 = 8 * 24 * 3600 * 1000;
 /// Prekey records in a partner file or a hello: today's and tomorrow's, and room for a second suite.
 pub const PREKEYS_MAX: usize = 8;
 /// A bundle of log, manifest, node records and prekeys, each at its own limit.

@@ -124,6 +124,7 @@ fn the_limits_of_the_document_are_those_of_the_code() {
         ("ANSWER_BYTES", find::ANSWER_BYTES as u64),
         ("FIND_PROOF_HASHES_MAX", find::FIND_PROOF_HASHES_MAX as u64),
         ("RECORD_BYTES_MAX", limits::RECORD_BYTES_MAX as u64),
+        ("HEAD_LIFETIME_MS_MAX", limits::HEAD_LIFETIME_MS_MAX),
         ("NODE_ADDRESSES_MAX", limits::NODE_ADDRESSES_MAX as u64),
         ("NODE_ADDRESS_BYTES_MAX", limits::NODE_ADDRESS_BYTES_MAX as u64),
         ("PEER_ID_BYTES_MAX", limits::PEER_ID_BYTES_MAX as u64),

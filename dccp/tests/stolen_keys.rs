@@ -10,6 +10,7 @@ use dccp::did::{
 use dccp::keys::{SigningKey, VerifyingKey};
 use dccp::node::NodeRecord;
 use dccp::partner::PartnerFile;
+use dccp::tree::TreeHead;
 use dccp::{RecordError, Suite};
 
 fn key(number: u8) -> SigningKey {
@@ -264,7 +265,7 @@ fn a_head_names_exactly_the_end_of_the_log_beside_it() {
     let old = acme();
     let new = update(&old, 2, 1);
     let times = (NOW, NOW.saturating_add_ms(common::DAY_MS));
-    let head = |log: &Log| Head::of(&log.verify().unwrap(), 1, Vec::new(), times);
+    let head = |log: &Log| Head::of(&log.verify().unwrap(), 1, TreeHead::EMPTY, Vec::new(), times);
     let signed = |log: &Log, operator| head(log).sign(&key(operator)).unwrap();
     let verify = |bytes: &[u8], log: &Log| Head::verify(bytes, &log.verify().unwrap(), NOW);
 

@@ -48,7 +48,7 @@ pub trait House: Send + Sync + 'static {
     ) -> impl Future<Output = Option<Bytes>> + Send;
 
     /// Judges a head record that a node wants us to keep for others to find. Must verify it, and
-    /// that it is newer than `stored`, the record that it would replace. Called once at a time for
+    /// that it is newer than `stored`, the record that it would replace, and does not contradict it. Called once at a time for
     /// one name.
     fn accept_head(&self, record: &[u8], stored: Option<&[u8]>) -> impl Future<Output = HeadVerdict> + Send;
 }

@@ -81,6 +81,8 @@ pub struct Asker {
 pub enum HeadVerdict {
     /// It is valid, newer than what it would replace, and names this DID.
     Store(Did),
+    /// It is valid, but contradicts the record that it would replace: somebody signed two stories, and the first stays.
+    Contradicts,
     /// Anything else.
     Drop,
 }

@@ -117,5 +117,6 @@ fn proofs_that_cannot_be_are_not_made() {
     assert_eq!(tree.inclusion_proof(0, 6), None);
     assert_eq!(tree.consistency_proof(4, 3), None);
     assert_eq!(tree.consistency_proof(0, 6), None);
-    assert_eq!(Tree::default().head(), TreeHead { size: 0, root: nothing() });
+    assert_eq!(Tree::default().head(), TreeHead::EMPTY);
+    assert_eq!(TreeHead::EMPTY.root, finish(Context::new(&SHA256)), "the hash of nothing");
 }

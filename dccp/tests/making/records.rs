@@ -6,6 +6,7 @@ use dccp::did::{Head, HeadNode, Log};
 use dccp::keys::Domain;
 use dccp::node::NodeRecord;
 use dccp::partner::PartnerFile;
+use dccp::tree::{TreeHead, leaf_hash};
 
 use super::logs::{deactivated, person, quorums, rotated, updated};
 use crate::common::{DAY_MS, NOW, Organisation};
@@ -22,6 +23,8 @@ pub(crate) struct Judged {
 }
 
 const ACCEPTED: &str = "accepted";
+/// A tree that somebody has.
+const TREE: TreeHead = TreeHead { size: 3, root: [3; 32] };
 const BAD_SIGNATURE: &str = "BadSignature(BadSignature)";
 
 /// All of them.
@@ -128,7 +131,7 @@ fn heads() -> Vec<Judged> {
         let document = Log::from_bytes(&log(operations)).unwrap().verify().unwrap();
         let node = HeadNode { peer_id: vec![0, 36, 8, 1], addresses: vec!["/ip4/192.0.2.1/tcp/4433".into()] };
         let times = (NOW, NOW.saturating_add_ms(DAY_MS));
-        Head::of(&document, 1, vec![node], times).sign(&key(signer)).unwrap()
+        Head::of(&document, 1, TREE, vec![node], times).sign(&key(signer)).unwrap()
     };
     let old = vec![genesis()];
     let new = updated(old.clone(), 2, 1);
@@ -157,6 +160,52 @@ fn heads() -> Vec<Judged> {
         ),
         Judged { now: UnixMillis(0), ..judged("a head of the future", &new, at(&new, 1), "NotYetValid") },
     ]
+    .into_iter()
+    .chain(heads_by_hand())
+    .collect()
+}
+
+/// What only hands make: heads whose tree or time is not one.
+fn heads_by_hand() -> Vec<Judged> {
+    let organisation = vec![genesis()];
+    let of = |name, change: &[(&'static str, CBOR)], verdict| {
+        let mut fields = head_fields(&organisation[0]);
+        fields.extend(change.iter().cloned());
+        let record = signed(&fields, Domain::Head, &[1]);
+        Judged { name, kind: "head", log: log(&organisation), record, now: NOW, verdict }
+    };
+    let tree = |size: u64, root: &[u8]| ("tree", map([("size", CBOR::from(size)), ("root", bytes(root))]));
+    let until = |ms: u64| ("exp", CBOR::from(NOW.as_u64() + ms));
+    let mut treeless = of("a head without a tree", &[], "Malformed(Missing(\"tree\"))");
+    let mut fields = head_fields(&organisation[0]);
+    fields.remove("tree");
+    treeless.record = signed(&fields, Domain::Head, &[1]);
+    vec![
+        of("a head of who binds nobody", &[], ACCEPTED),
+        of("a head with a tree of one binding", &[tree(1, &leaf_hash(b"a binding"))], ACCEPTED),
+        treeless,
+        of("a head whose empty tree has entries", &[tree(0, &[7; 32])], "OutOfBounds(\"tree\")"),
+        of("a head with half a root", &[tree(1, &[7; 16])], "Malformed(Wrong(\"root\"))"),
+        of("a head that counts for eight days", &[until(8 * DAY_MS)], ACCEPTED),
+        of("a head that counts for longer", &[until(8 * DAY_MS + 1)], "OutOfBounds(\"exp\")"),
+        of("a head that never counts", &[until(0)], "OutOfBounds(\"exp\")"),
+    ]
+}
+
+fn head_fields(genesis: &Operation) -> Fields {
+    let tree = map([("size", CBOR::from(0)), ("root", bytes(&TreeHead::EMPTY.root))]);
+    Fields::from([
+        ("v", CBOR::from(1)),
+        ("did", text(&did(genesis))),
+        ("rot", CBOR::from(0)),
+        ("seq", CBOR::from(0)),
+        ("head", bytes(&genesis.hash())),
+        ("ep", CBOR::from(1)),
+        ("tree", tree),
+        ("nodes", array([])),
+        ("nb", CBOR::from(NOW.as_u64())),
+        ("exp", CBOR::from(NOW.as_u64() + DAY_MS)),
+    ])
 }
 
 fn bundles() -> Vec<Judged> {

@@ -8,13 +8,13 @@ use dccp::did::Head;
 use dccp::{Did, RecordError, UnixMillis};
 use finding::Resolver;
 use overlay::{Asker, HeadVerdict, Topic};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::{HeadSeen, Own};
+use super::{Gossip, HeadSeen, Own};
 use crate::clock::Clock;
 use crate::flows::arrival::Questions;
 use crate::forward::Prekeys;
-use crate::partners;
+use crate::partners::{self, Partners};
 use crate::people::{self, Registrar, Registry};
 use crate::publication::Unavailable;
 use crate::spool::Spool;
@@ -34,6 +34,8 @@ pub struct Introductions {
     prekeys: Prekeys,
     resolver: Arc<Resolver>,
     seen: mpsc::Sender<HeadSeen>,
+    partners: watch::Receiver<Arc<Partners>>,
+    gossip: Gossip,
     judging: Semaphore,
     clock: Clock,
 }
@@ -54,6 +56,10 @@ pub struct Parts {
     pub resolver: Arc<Resolver>,
     /// Takes heads that partners presented.
     pub seen: mpsc::Sender<HeadSeen>,
+    /// Whom we know.
+    pub partners: watch::Receiver<Arc<Partners>>,
+    /// Takes what partners publish of their trees.
+    pub gossip: Gossip,
     /// Time.
     pub clock: Clock,
 }
@@ -61,9 +67,22 @@ pub struct Parts {
 impl Introductions {
     /// Ready to answer.
     pub fn new(parts: Parts) -> Introductions {
-        let Parts { own, spool, registrar, registry, prekeys, resolver, seen, clock } = parts;
+        let Parts { own, spool, registrar, registry, prekeys, resolver, seen, partners, gossip, clock } =
+            parts;
         let judging = Semaphore::new(JUDGED_AT_ONCE_MAX);
-        Introductions { own, spool, registrar, registry, prekeys, resolver, seen, judging, clock }
+        Introductions {
+            own,
+            spool,
+            registrar,
+            registry,
+            prekeys,
+            resolver,
+            seen,
+            partners,
+            gossip,
+            judging,
+            clock,
+        }
     }
 
     /// The bundle of a DID: ours, a person's of ours, or one that we have verified ourselves. An answer from here is
@@ -107,8 +126,18 @@ impl Introductions {
             Some(stored) => self.verified(stored, &claimed.did, now).await,
             None => None,
         };
-        let newer = before.is_none_or(|before| head.newer_than(&before));
-        newer.then_some(HeadVerdict::Store(head.did))
+        if self.partners.borrow().by_did(&head.did).is_some() {
+            // Whether it is kept or not: it is signed, so it was said.
+            self.gossip.hear_published(&head);
+        }
+        match before {
+            Some(before) if head.contradicts(&before) => {
+                tracing::debug!(did = %head.did, "an organisation publishes two trees of bindings");
+                Some(HeadVerdict::Contradicts)
+            }
+            Some(before) if !head.newer_than(&before) => None,
+            _ => Some(HeadVerdict::Store(head.did)),
+        }
     }
 
     /// The head beside its log; the log is fetched (again) when the head says that there is more of it.

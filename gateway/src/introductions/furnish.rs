@@ -8,8 +8,8 @@ use finding::{Finder, HttpsMirror, Mirror, Resolver, SetupError, Source};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AskRoad, Gateway, HeadSeen, Identify, Identities, Introductions, LookUp, Own, Parts, Publishing, Recheck,
-    Renewal, Road, SEEN_MAX, Whereabouts,
+    AskRoad, Board, Gateway, Gossip, HeadSeen, Identify, Identities, Introductions, LookUp, Own, Parts,
+    Publishing, Recheck, Renewal, Road, SEEN_MAX, Whereabouts,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -50,6 +50,8 @@ pub struct Needs {
     pub domains: Vec<String>,
     /// The notice of a change of our DID, while there is one.
     pub succession: Option<Vec<u8>>,
+    /// Takes what partners publish of their trees.
+    pub gossip: Gossip,
     /// Time.
     pub clock: Clock,
 }
@@ -75,6 +77,7 @@ pub struct Room {
     domains: Vec<String>,
     recheck_ms: u64,
     succession: Option<Vec<u8>>,
+    gossip: Gossip,
     clock: Clock,
 }
 
@@ -94,6 +97,7 @@ impl Room {
             finding,
             domains,
             succession,
+            gossip,
             clock,
         } = needs;
         let finder = Arc::new(Finder::new(finding.settings())?);
@@ -105,7 +109,8 @@ impl Room {
         let resolver = Arc::new(Resolver::new(sources, Arc::new(Identities(spool.clone()))));
         let registrar = Arc::new(Registrar::open(spool.clone(), custody.clone()).await?);
         let registry = Arc::new(Registry::new(&registrar, clock()));
-        let own = Arc::new(Own::new(custody, node_record, &addresses, clock));
+        let tree = registry.own_tree().await.map_err(PeopleError::from)?;
+        let own = Arc::new(Own::new(custody, node_record, &addresses, tree, clock));
         let (seen_in, seen) = mpsc::channel(SEEN_MAX);
         let answers = Arc::new(Introductions::new(Parts {
             own: own.clone(),
@@ -115,6 +120,8 @@ impl Room {
             prekeys,
             resolver: resolver.clone(),
             seen: seen_in,
+            partners: partners.clone(),
+            gossip: gossip.clone(),
             clock,
         }));
         let recheck_ms = finding.recheck_ms();
@@ -133,6 +140,7 @@ impl Room {
             domains,
             recheck_ms,
             succession,
+            gossip,
             clock,
         })
     }
@@ -159,6 +167,12 @@ impl Room {
         Publishing::new(answers, own, self.domains.clone(), self.succession.clone(), self.clock)
     }
 
+    /// Reads what partners publish of their trees.
+    pub fn board(&self) -> Board {
+        let (road, partners) = (self.road.clone(), self.partners.clone());
+        Board { road, partners, gossip: self.gossip.clone(), clock: self.clock }
+    }
+
     /// The task that keeps what we know of partners current. `changed` is told when partners have to be loaded anew.
     pub fn renewal(
         self,
@@ -174,8 +188,8 @@ impl Room {
             ourselves,
             every_ms: self.recheck_ms,
         };
-        let (seen, partners, resolver, clock) = (self.seen, self.partners, self.resolver, self.clock);
-        Renewal { seen, partners, links, resolver, recheck, changed, clock }
+        let Room { seen, partners, resolver, gossip, clock, .. } = self;
+        Renewal { seen, partners, links, resolver, recheck, gossip, changed, clock }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What every message carries and hears beside its content, without a look-up per message: the heads of both sides'
-//! trees of bindings, and the DIDs of the people it is for.
+//! trees of bindings, and the DIDs of the people it is for. And what partners publish of their trees, which must be the
+//! same.
 //!
 //! ```text
 //! sealing ─► Gossip ─ known people, tree heads ─► message          (memory only, never waits)
 //!               └─ unknown address, new head ─► GossipTask ─► partner, database ─► memory
-//! arrival ─► Gossip ─┘
+//! arrival ─► Gossip ─┘      │
+//! head records ─────────────┘          (from streams, from who wants them kept, from the board)
 //! ```
 
 use std::collections::HashMap;
@@ -13,6 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dccp::address::canonical;
+use dccp::did::Head;
 use dccp::limits::RECIPIENTS_MAX;
 use dccp::tree::TreeHead;
 use dccp::{Did, UnixMillis};
@@ -20,8 +23,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Road;
 use super::seek::confirmed;
+use super::{Own, Road};
 use crate::clock::Clock;
 use crate::partners::{Partner, Partners};
 use crate::people::{Asked, Contacts, Registry, Sought, Watch};
@@ -70,6 +73,8 @@ pub enum Heard {
     Theirs(Did, TreeHead),
     /// A partner says which head of our tree it was shown.
     Ours(Did, TreeHead),
+    /// A partner publishes that its tree was at least this at that time.
+    Published(Did, TreeHead, UnixMillis),
     /// A mail was written to an address of a partner.
     Address(Did, String),
 }
@@ -108,6 +113,12 @@ impl Gossip {
         }
     }
 
+    /// Takes note of a head record that was verified beside the log of a partner.
+    pub fn hear_published(&self, head: &Head) {
+        // No room: it is published still when the board is read again.
+        _ = self.0.news.try_send(Heard::Published(head.did.clone(), head.tree, head.not_before));
+    }
+
     /// The people behind these addresses of `partner`, as far as they are known; the others are asked for behind the
     /// mail's back.
     pub fn people(&self, partner: &Did, addresses: &[String]) -> Vec<Did> {
@@ -141,6 +152,8 @@ pub struct GossipTask {
     pub watch: Watch,
     /// Our own tree.
     pub registry: Arc<Registry>,
+    /// What we publish of it.
+    pub own: Arc<Own>,
     /// Whose devices may answer.
     pub partners: watch::Receiver<Arc<Partners>>,
     /// Time.
@@ -167,6 +180,7 @@ impl GossipTask {
     async fn read_own_tree(&self) -> Result<(), SpoolError> {
         let head = self.registry.own_tree().await?;
         *write(&self.gossip.0.own) = (head.size > 0).then_some(head);
+        self.own.set_tree(head);
         Ok(())
     }
 
@@ -176,12 +190,11 @@ impl GossipTask {
             Heard::Ours(partner, head) => self.watch.observe_our_own(&partner, head, now).await,
             Heard::Theirs(partner, head) => {
                 self.watch.observe(&partner, head, now).await?;
-                if let Some(devices) = self.devices(&partner)
-                    && let Err(error) = self.watch.settle(&partner, &devices, &self.road, now).await
-                {
-                    tracing::debug!(%error, %partner, "a partner has not proved its tree yet");
-                }
-                self.remember_head(&partner).await
+                self.settle(&partner, now, now).await
+            }
+            Heard::Published(partner, tree, since) => {
+                self.watch.observe_published(&partner, tree, since, now).await?;
+                self.settle(&partner, since, now).await
             }
             Heard::Address(partner, address) => {
                 let Some(devices) = self.devices(&partner) else { return Ok(()) };
@@ -201,6 +214,17 @@ impl GossipTask {
                 self.remember_head(&partner).await
             }
         }
+    }
+
+    /// Has the partner prove what it showed or published; it said something itself at `spoke_at`.
+    async fn settle(&self, partner: &Did, spoke_at: UnixMillis, now: UnixMillis) -> Result<(), SpoolError> {
+        if let Some(devices) = self.devices(partner)
+            && let Err(error) = self.watch.settle(partner, &devices, &self.road, now).await
+        {
+            tracing::debug!(%error, %partner, "a partner has not proved its tree yet");
+            self.watch.expect_proof(partner, spoke_at, now).await?;
+        }
+        self.remember_head(partner).await
     }
 
     async fn remember_head(&self, partner: &Did) -> Result<(), SpoolError> {

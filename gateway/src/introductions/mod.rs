@@ -7,6 +7,10 @@
 //! a head on a stream that says more than we know ─┐
 //! a partner that is not reachable, or frozen ─────┼─► renewal ─► resolver ─► road, HTTPS mirror ─► cache = database
 //! a domain that was not looked at for a day ──────┘      └─► partners are loaded anew; mail follows, waits or goes on
+//!
+//! messages, answers ─────────────────── heads of trees ─┐
+//! the board: head records on others' shelves, hourly ───┼─► gossip ─► people::Watch ── one tree? ─► alarm
+//! head records on streams, and brought to be kept ──────┘
 //! ```
 //!
 //! Words: a *head* is the signed statement which operation of a log is the last; a *bundle* is a log with its manifest,
@@ -20,6 +24,7 @@
 //! Deliberately absent: which of two histories counts (`dccp`, `finding`), who may be pinned ([`crate::partners`]).
 
 mod answers;
+mod board;
 mod cache;
 mod furnish;
 mod gossip;
@@ -33,6 +38,7 @@ mod seek;
 mod whereabouts;
 
 pub use answers::{Introductions, Parts};
+pub use board::Board;
 pub use cache::Identities;
 pub use furnish::{FurnishError, Needs, Room};
 pub use gossip::{Gossip, GossipTask, Heard};

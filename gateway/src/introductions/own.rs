@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dccp::did::{Head, HeadNode};
 use dccp::partner::PartnerFile;
+use dccp::tree::TreeHead;
 use dccp::{Did, UnixMillis};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::custody::Custody;
@@ -15,7 +17,8 @@ const HEAD_LIFETIME_MS: u64 = 7 * 24 * 3_600_000;
 /// When it is signed anew.
 const HEAD_RENEWED_AFTER_MS: u64 = 24 * 3_600_000;
 
-/// A reader whose clock is behind must not find our head in its future.
+/// A reader whose clock is behind must not find our head in its future; and the tree in it is read once a minute, so
+/// that nobody was shown a larger one before the head counts.
 const BACKDATED_MS: u64 = 3_600_000;
 
 /// Our organisation's records.
@@ -24,15 +27,29 @@ pub struct Own {
     node_record: Vec<u8>,
     node: HeadNode,
     clock: Clock,
-    head: Mutex<Option<(UnixMillis, Vec<u8>)>>,
+    tree: watch::Sender<TreeHead>,
+    head: Mutex<Option<Signed>>,
+}
+
+/// A head that was signed lately.
+struct Signed {
+    at: UnixMillis,
+    tree: TreeHead,
+    record: Vec<u8>,
 }
 
 impl Own {
-    /// `node_record` is this node's signed record, `addresses` are those in it.
-    pub fn new(custody: Arc<Custody>, node_record: Vec<u8>, addresses: &[String], clock: Clock) -> Own {
+    /// `node_record` is this node's signed record, `addresses` are those in it; `tree` is our tree of bindings.
+    pub fn new(
+        custody: Arc<Custody>,
+        node_record: Vec<u8>,
+        addresses: &[String],
+        tree: TreeHead,
+        clock: Clock,
+    ) -> Own {
         let peer_id = overlay::peer_id_of(&custody.node_seed()).to_bytes();
         let node = HeadNode { peer_id, addresses: addresses.to_vec() };
-        Own { custody, node_record, node, clock, head: Mutex::default() }
+        Own { custody, node_record, node, clock, tree: watch::Sender::new(tree), head: Mutex::default() }
     }
 
     /// Our DID.
@@ -61,22 +78,34 @@ impl Own {
         }
     }
 
-    /// Our head, signed today.
+    /// Our tree of bindings is this one now: the head says so from now on.
+    pub fn set_tree(&self, tree: TreeHead) {
+        self.tree.send_if_modified(|known| std::mem::replace(known, tree) != tree);
+    }
+
+    /// Sees each change of what the head says of our tree.
+    pub fn tree(&self) -> watch::Receiver<TreeHead> {
+        self.tree.subscribe()
+    }
+
+    /// Our head, signed today, with our tree as it is now.
     pub fn head(&self) -> Vec<u8> {
         let now = (self.clock)();
+        let tree = *self.tree.borrow();
         let mut kept = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((signed_at, head)) = kept.as_ref()
-            && now < signed_at.saturating_add_ms(HEAD_RENEWED_AFTER_MS)
+        if let Some(signed) = kept.as_ref()
+            && signed.tree == tree
+            && now < signed.at.saturating_add_ms(HEAD_RENEWED_AFTER_MS)
         {
-            return head.clone();
+            return signed.record.clone();
         }
         let time = (now.saturating_sub_ms(BACKDATED_MS), now.saturating_add_ms(HEAD_LIFETIME_MS));
         let epoch = self.custody.devices().epoch();
-        let head = Head::of(self.custody.document(), epoch, vec![self.node.clone()], time);
+        let head = Head::of(self.custody.document(), epoch, tree, vec![self.node.clone()], time);
         match head.sign(self.custody.operator()) {
-            Ok(signed) => {
-                *kept = Some((now, signed.clone()));
-                signed
+            Ok(record) => {
+                *kept = Some(Signed { at: now, tree, record: record.clone() });
+                record
             }
             Err(error) => {
                 // Partners then learn of us as they did before there were heads: by asking.

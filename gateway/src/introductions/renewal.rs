@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Recheck;
 use super::road::addresses_of;
+use super::{Gossip, Recheck};
 use crate::clock::Clock;
 use crate::partners::Partners;
 
@@ -52,6 +52,8 @@ pub struct Renewal {
     pub resolver: Arc<Resolver>,
     /// Looks at domains.
     pub recheck: Recheck,
+    /// Takes what partners publish of their trees.
+    pub gossip: Gossip,
     /// Told when records of a partner may have changed.
     pub changed: mpsc::Sender<()>,
     /// Time.
@@ -93,12 +95,16 @@ impl Renewal {
         }
     }
 
-    /// Whether a head is reason enough to fetch: it names operations, keys or devices that we do not know.
+    /// Whether a head is reason enough to fetch: it names operations, keys or devices that we do not know. What a head that
+    /// counts says of the partner's tree is passed on.
     fn says_more(&self, seen: &HeadSeen) -> bool {
         let partners = self.partners.borrow();
         let Some(partner) = partners.by_did(&seen.did) else { return false };
         match Head::verify(&seen.head, partner.document(), (self.clock)()) {
-            Ok(head) => head.manifest_epoch > partner.devices().epoch(),
+            Ok(head) => {
+                self.gossip.hear_published(&head);
+                head.manifest_epoch > partner.devices().epoch()
+            }
             Err(RecordError::Ahead | RecordError::BadSignature(_)) => true,
             Err(error) => {
                 tracing::debug!(%error, partner = %seen.did, "a presented head says nothing new");

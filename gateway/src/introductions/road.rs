@@ -46,7 +46,8 @@ impl Road {
         }
     }
 
-    async fn heads(&self, did: &Did) -> Vec<Bytes> {
+    /// What lies under this DID on the shelves of others: a few candidates, none of them verified.
+    pub(super) async fn heads(&self, did: &Did) -> Vec<Bytes> {
         match self.0.get() {
             Some(overlay) => overlay.find_heads(did, SEARCH_WAIT).await,
             None => Vec::new(),

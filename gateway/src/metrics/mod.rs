@@ -77,6 +77,7 @@ pub struct Metrics {
     queue_depth: Family<QueueLabel, Gauge>,
     oldest_without_progress: Gauge<f64, AtomicU64>,
     stuck: Gauge,
+    alarms: Gauge,
     link_up: Family<DomainLabel, Gauge>,
     archive_copies: Gauge,
     archive_bytes: Gauge,
@@ -123,6 +124,7 @@ impl Metrics {
             queue_depth: Family::default(),
             oldest_without_progress: Gauge::default(),
             stuck: Gauge::default(),
+            alarms: Gauge::default(),
             link_up: Family::default(),
             archive_copies: Gauge::default(),
             archive_bytes: Gauge::default(),
@@ -149,6 +151,7 @@ impl Metrics {
             "Messages that have long been due and that nobody takes up",
             self.stuck.clone(),
         );
+        root.register("alarms", "Alarms that the overview shows, in words there", self.alarms.clone());
         root.register("archive_copies", "Copies in the archive", self.archive_copies.clone());
         let help = "What the copies in the archive take";
         root.register_with_unit("archive", help, Unit::Bytes, self.archive_bytes.clone());
@@ -241,6 +244,7 @@ impl Metrics {
         }
         let oldest_ms = overview.oldest_without_progress_ms.unwrap_or(0);
         self.stuck.set(i64::try_from(overview.stuck).unwrap_or(i64::MAX));
+        self.alarms.set(i64::try_from(overview.alarms.len()).unwrap_or(i64::MAX));
         self.archive_copies.set(i64::try_from(overview.archive_copies).unwrap_or(i64::MAX));
         self.archive_bytes.set(i64::try_from(overview.archive_bytes).unwrap_or(i64::MAX));
         self.oldest_without_progress.set(oldest_ms as f64 / 1_000.0);

@@ -1,4 +1,4 @@
-use control::{PartnerView, Standing, State};
+use control::{Alarm, PartnerView, Standing, State};
 use prometheus_client::encoding::text::encode;
 
 use super::*;
@@ -40,7 +40,7 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
                 last_error: None,
             })
             .collect(),
-        alarms: Vec::new(),
+        alarms: vec![Alarm { at_ms: 0, about: "globex.example".into(), words: "two trees".into() }],
     }
 }
 
@@ -140,6 +140,7 @@ fn gauges_follow_the_overview_and_forget_removed_partners() {
     let metrics = Metrics::new(&mut registry);
     metrics.show(&overview(3, &[("globex.example", LinkState::Up), ("initech.example", LinkState::Down)]));
     let before = page(&registry);
+    assert!(before.contains("dccp_alarms 1"), "{before}");
     assert!(before.contains("dccp_queue_depth{direction=\"outbound\",state=\"queued\"} 3"), "{before}");
     assert!(before.contains("dccp_oldest_without_progress_seconds 1.5"), "{before}");
     assert!(before.contains("dccp_partner_link_up{domain=\"globex.example\"} 1"), "{before}");

@@ -15,7 +15,8 @@
 //! - The tree only grows; a partner's head that does not continue the known one raises an alarm and replaces nothing.
 //! - No question to a partner that fails ever delays mail or changes how it is sealed.
 //!
-//! Deliberately absent: sealing to a person's own devices (the flows decide), exchange of observed heads among partners.
+//! Deliberately absent: sealing to a person's own devices (the flows decide); telling partners what we saw of others:
+//! they read what is published, as we do ([`Watch::observe_published`]).
 
 mod answers;
 mod authority;

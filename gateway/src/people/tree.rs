@@ -2,7 +2,7 @@
 
 use dccp::UnixMillis;
 use dccp::transparency::SignedTreeHead;
-use dccp::tree::{Hash, Subtrees, TreeHead, node_hash, root};
+use dccp::tree::{Hash, Subtrees, TreeHead, node_hash};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Authority;
@@ -25,7 +25,7 @@ pub(super) fn head(database: &Connection) -> rusqlite::Result<TreeHead> {
     let look = "SELECT size, root FROM tree_heads ORDER BY size DESC LIMIT 1";
     let read = |row: &rusqlite::Row<'_>| Ok(TreeHead { size: unsigned(row, 0)?, root: blob(row, 1)? });
     let head = database.prepare_cached(look)?.query_row([], read).optional()?;
-    Ok(head.unwrap_or(TreeHead { size: 0, root: root(&[]) }))
+    Ok(head.unwrap_or(TreeHead::EMPTY))
 }
 
 /// What the tree was at `size`; `None` when it never was so large.

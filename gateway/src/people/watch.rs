@@ -2,11 +2,18 @@
 //!
 //! ```text
 //! answers, messages ─► observe ─► first: kept │ same: nothing │ other root: alarm │ other size: waits for its proof
-//!                                      settle ─► asks the partner ─► proven: the larger is kept │ disproven: alarm
+//! published ─► observe_published ─► smaller than what was shown before: alarm │ else as above
+//!
+//! what waits ─► settle ─► asks the partner ─► proven: the larger is kept │ disproven: alarm
+//!                                         └─► no answer, for days in which it speaks of other things: alarm
 //! ```
 //! What is kept is only ever replaced by a larger head that was proven to continue it.
+//!
+//! Answers and messages show what a partner tells *us*; what it publishes lies with others and is the same for all of
+//! them, so this is where two partners compare without knowing of each other (docs/decisions/0015).
 
 use dccp::did::Devices;
+use dccp::limits::CLOCK_SKEW_MS_MAX;
 use dccp::transparency::{Answer, Question};
 use dccp::tree::TreeHead;
 use dccp::{Did, UnixMillis};
@@ -23,6 +30,8 @@ use crate::spool::{Spool, SpoolError};
 const WAITING_MAX: i64 = 64;
 /// Alarms that are kept for one partner: the first ones say it all.
 const ALARMS_MAX: i64 = 64;
+/// How long a partner that speaks to us, or publishes, may leave a head without its proof: longer than a weekend.
+const PROOF_OWED_MS: u64 = 3 * 24 * 3_600_000;
 
 /// Somebody showed two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +103,51 @@ impl Watch {
         let about = partner.clone();
         let alarm = self.spool.write(move |database| observe(database, &about, &seen, now)).await?;
         report(alarm);
+        Ok(())
+    }
+
+    /// Takes note of the tree that a partner publishes: at least everything that it was at `since`, the empty one too. Who
+    /// publishes a smaller tree than it showed us before that keeps two, or keeps one from the others.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn observe_published(
+        &self,
+        partner: &Did,
+        published: TreeHead,
+        since: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), SpoolError> {
+        let about = partner.clone();
+        let alarm = self
+            .spool
+            .write(move |database| match withheld(database, &about, published, since, now)? {
+                Some(alarm) => raise(database, alarm),
+                None if published.size == 0 => Ok(None),
+                None => observe(database, &about, &published, now),
+            })
+            .await?;
+        report(alarm);
+        Ok(())
+    }
+
+    /// Raises an alarm when heads have waited for their proof for days before `spoke_at`, the time of something that the
+    /// partner said or signed: it could have proved them, had it wished. To be asked when [`settle`](Self::settle) failed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn expect_proof(
+        &self,
+        partner: &Did,
+        spoke_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), SpoolError> {
+        let about = partner.clone();
+        let alarm = self.spool.write(move |database| match owed(database, &about, spoke_at, now)? {
+            Some(alarm) => raise(database, alarm),
+            None => Ok(None),
+        });
+        report(alarm.await?);
         Ok(())
     }
 
@@ -192,6 +246,50 @@ fn observe(
         insert(database, partner, seen, false, now)?;
     }
     Ok(None)
+}
+
+/// The alarm that what is published leaves out what was shown before it was signed. Inside a transaction.
+fn withheld(
+    database: &Connection,
+    partner: &Did,
+    published: TreeHead,
+    since: UnixMillis,
+    now: UnixMillis,
+) -> rusqlite::Result<Option<TreeAlarm>> {
+    let query = "SELECT size, root FROM observed_heads
+                 WHERE partner = ?1 AND verified = 1 AND size > ?2 AND seen_at < ?3";
+    let before = since.saturating_sub_ms(CLOCK_SKEW_MS_MAX);
+    let shown = database
+        .prepare_cached(query)?
+        .query_row(params![partner.as_str(), number(published.size), number(before.as_u64())], head)
+        .optional()?;
+    let what = "the tree that it publishes is smaller than the one it showed us before";
+    Ok(shown.map(|kept| TreeAlarm {
+        partner: partner.clone(),
+        what: what.to_owned(),
+        kept,
+        seen: published,
+        at: now,
+    }))
+}
+
+/// The alarm that the oldest head that waits has waited for too long. Inside a transaction.
+fn owed(
+    database: &Connection,
+    partner: &Did,
+    spoke_at: UnixMillis,
+    now: UnixMillis,
+) -> rusqlite::Result<Option<TreeAlarm>> {
+    let Some(kept) = kept(database, partner)? else { return Ok(None) };
+    let query = "SELECT size, root FROM observed_heads
+                 WHERE partner = ?1 AND verified = 0 AND seen_at < ?2 ORDER BY seen_at LIMIT 1";
+    let before = spoke_at.saturating_sub_ms(PROOF_OWED_MS);
+    let waiting = database
+        .prepare_cached(query)?
+        .query_row(params![partner.as_str(), number(before.as_u64())], head)
+        .optional()?;
+    let what = "a head that it has not proved for days, though it could";
+    Ok(waiting.map(|seen| TreeAlarm { partner: partner.clone(), what: what.to_owned(), kept, seen, at: now }))
 }
 
 fn settle(

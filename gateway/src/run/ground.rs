@@ -167,6 +167,7 @@ impl Ground {
             finding: self.config.finding.clone(),
             domains: self.config.domains(),
             succession: succession(&self.config)?,
+            gossip: self.gossip.clone(),
             clock: self.clock,
         };
         Ok(Room::furnish(needs).await?)
@@ -213,6 +214,7 @@ impl Ground {
             contacts: self.contacts(),
             watch: self.watch(),
             registry: room.registry.clone(),
+            own: room.own.clone(),
             partners: self.partners.clone(),
             clock: self.clock,
         }

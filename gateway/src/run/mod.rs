@@ -158,6 +158,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         clock: ground.clock,
     };
     stops.tasks.spawn(ground.housekeeping(acquaintance).run(stops.back.clone()));
+    stops.tasks.spawn(room.board().run(stops.back.clone()));
     stops.tasks.spawn(room.renewal(overlay.links(), changed_in).run(stops.back.clone()));
 
     tracing::info!(domain = ground.config.organisation.domain, did = %ground.custody.did(), "the gateway is up");
@@ -170,16 +171,28 @@ pub async fn run(config: Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts our head record into the hash table; the overlay offers it again from time to time.
+/// Puts our head record into the hash table, and the next one when our tree has grown; the overlay offers it again from
+/// time to time.
 fn publish_head(own: &Arc<Own>, overlay: &overlay::Overlay, stops: &Stops) {
     let (own, overlay, stop) = (own.clone(), overlay.clone(), stops.back.clone());
     stops.tasks.spawn(async move {
+        let mut tree = own.tree();
         let publish = async {
             loop {
-                if let Err(error) = overlay.publish_head(own.did(), Bytes::from(own.head())).await {
-                    tracing::debug!(%error, "our head record is not in the hash table");
-                }
-                tokio::time::sleep(HEAD_OFFERED_EVERY).await;
+                tree.mark_unchanged();
+                let pause = match overlay.publish_head(own.did(), Bytes::from(own.head())).await {
+                    Err(overlay::PublishError::NobodyKept(why)) => {
+                        tracing::debug!(why, "our head record is not in the hash table yet");
+                        HEAD_OFFERED_AGAIN
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "our head record is not in the hash table");
+                        HEAD_OFFERED_EVERY
+                    }
+                    Ok(()) => HEAD_OFFERED_EVERY,
+                };
+                // A tree that grows all day cuts this short once a minute, for that often it is read.
+                _ = tokio::time::timeout(pause, tree.changed()).await;
             }
         };
         stop.run_until_cancelled(publish).await;
@@ -188,6 +201,9 @@ fn publish_head(own: &Arc<Own>, overlay: &overlay::Overlay, stops: &Stops) {
 
 /// A head is signed anew every day; a few hours later the newest is everywhere.
 const HEAD_OFFERED_EVERY: Duration = Duration::from_secs(4 * 3600);
+
+/// How soon it is offered again when nobody took it: at the start nobody is connected yet.
+const HEAD_OFFERED_AGAIN: Duration = Duration::from_secs(10);
 
 /// How everything is stopped.
 #[derive(Default)]

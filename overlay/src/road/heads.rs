@@ -231,6 +231,7 @@ impl<H: House> Road<H> {
         self.heads.judging.remove(&key);
         let outcome = match verdict {
             HeadVerdict::Drop => Err("dropped"),
+            HeadVerdict::Contradicts => Err("contradiction"),
             HeadVerdict::Store(did) if key_of(&did) != key => Err("foreign_key"),
             HeadVerdict::Store(_) => self.shelve(key, record),
         };

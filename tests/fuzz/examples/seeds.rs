@@ -117,7 +117,8 @@ fn records(corpus: &Corpus, acme: &Acme) {
     corpus.put("prekey_body", "ml_kem", body_of(&prekeys[1]));
 
     let nodes = vec![HeadNode { peer_id: node.peer_id.clone(), addresses: node.addresses.clone() }];
-    let head = Head::of(&acme.document, 3, nodes, (NOW, NOW.saturating_add_ms(DAY_MS)));
+    let tree = TreeHead { size: 3, root: [3; 32] };
+    let head = Head::of(&acme.document, 3, tree, nodes, (NOW, NOW.saturating_add_ms(DAY_MS)));
     let head = head.sign(&acme.operator).expect("a head");
     corpus.put("head_body", "one_node", body_of(&head));
     stocks(corpus, acme);

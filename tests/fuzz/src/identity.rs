@@ -189,7 +189,7 @@ pub(crate) fn head_body(octets: &[u8]) -> bool {
     let claimed = Head::claimed(&record);
     let Ok(head) = Head::verify(&record, &acme.document, NOW) else { return false };
     assert_eq!(claimed.as_ref(), Ok(&head), "less was claimed than verified");
-    assert!(head.nodes.len() <= PARTNER_NODES_MAX && !head.newer_than(&head));
+    assert!(head.nodes.len() <= PARTNER_NODES_MAX && !head.newer_than(&head) && !head.contradicts(&head));
     let again = head.sign(&acme.operator).expect("what was accepted can be signed");
     assert_eq!(Head::verify(&again, &acme.document, NOW), Ok(head));
     true

@@ -9,9 +9,9 @@ use dccp::tree::TreeHead;
 use super::*;
 
 /// The way to Globex, which can be closed.
-struct Road {
-    honest: Desk,
-    closed: AtomicBool,
+pub(super) struct Road {
+    pub(super) honest: Desk,
+    pub(super) closed: AtomicBool,
     asked: AtomicUsize,
 }
 
@@ -34,29 +34,33 @@ impl Ask for Road {
 }
 
 /// Acme, which writes to people of Globex.
-struct Acme {
+pub(super) struct Acme {
     spool: Spool,
     guard: SpoolGuard,
     contacts: Contacts,
-    watch: Watch,
-    road: Road,
+    pub(super) watch: Watch,
+    pub(super) road: Road,
     _folder: TempDir,
 }
 
 impl Acme {
     async fn writes_to_globex() -> Acme {
+        Acme::named("acme.test", Desk::open().await).await
+    }
+
+    /// The same under another name, and with the Globex that it is shown.
+    pub(super) async fn named(domain: &str, honest: Desk) -> Acme {
         let folder = tempfile::tempdir().unwrap();
         let (spool, guard) =
             Spool::open_offline(folder.path().join("data/gateway.db"), SpoolConfig::default()).unwrap();
-        let office = Office::of("acme.test");
+        let office = Office::of(domain);
         let watch = Watch::new(spool.clone(), office.did.clone());
         let contacts = Contacts::new(spool.clone(), office.vault.clone(), watch.clone());
-        let road =
-            Road { honest: Desk::open().await, closed: AtomicBool::new(false), asked: AtomicUsize::new(0) };
+        let road = Road { honest, closed: AtomicBool::new(false), asked: AtomicUsize::new(0) };
         Acme { spool, guard, contacts, watch, road, _folder: folder }
     }
 
-    fn globex(&self) -> Did {
+    pub(super) fn globex(&self) -> Did {
         self.road.honest.did()
     }
 
@@ -65,7 +69,7 @@ impl Acme {
         Sought { partner: self.globex(), devices, address: address.into() }
     }
 
-    async fn seek(&self, address: &str, now: UnixMillis) -> Result<Asked, AskError> {
+    pub(super) async fn seek(&self, address: &str, now: UnixMillis) -> Result<Asked, AskError> {
         self.contacts.seek(&self.sought(address), &self.road, now).await
     }
 
@@ -80,16 +84,16 @@ impl Acme {
         self.contacts.known(&self.globex(), address, now).await
     }
 
-    async fn alarms(&self) -> Vec<TreeAlarm> {
+    pub(super) async fn alarms(&self) -> Vec<TreeAlarm> {
         alarms(&self.spool).await.unwrap()
     }
 
-    async fn settle(&self) -> Result<(), AskError> {
+    pub(super) async fn settle(&self) -> Result<(), AskError> {
         let devices = self.road.honest.office.devices.clone();
         self.watch.settle(&self.globex(), &devices, &self.road, NOW).await
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         self.guard.close().await;
         self.road.honest.close().await;
     }

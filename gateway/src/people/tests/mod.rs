@@ -1,6 +1,7 @@
 //! Promises about people.
 
 mod asking;
+mod comparing;
 mod keeping;
 mod telling;
 
@@ -105,10 +106,14 @@ impl Desk {
     }
 
     async fn of(office: Office) -> Desk {
+        Desk::at(Arc::new(office)).await
+    }
+
+    /// Another database of the same organisation: one who keeps two books has two of them.
+    async fn at(office: Arc<Office>) -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let (spool, guard) =
             Spool::open_offline(folder.path().join("data/gateway.db"), SpoolConfig::default()).unwrap();
-        let office = Arc::new(office);
         let registrar = Registrar::open(spool.clone(), office.clone()).await.unwrap();
         let registry = Registry::new(&registrar, NOW);
         Desk { office, spool, guard, registrar, registry, folder }
