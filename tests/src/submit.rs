@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+
+use crate::site::PATIENCE;
 
 /// One SMTP connection.
 pub struct Talk {
@@ -31,7 +32,7 @@ impl Talk {
 
     fn connect(server: SocketAddr) -> std::io::Result<Self> {
         let writer = TcpStream::connect(server)?;
-        writer.set_read_timeout(Some(Duration::from_secs(60)))?;
+        writer.set_read_timeout(Some(PATIENCE))?;
         writer.set_nodelay(true)?;
         let mut talk = Self { reader: BufReader::new(writer.try_clone()?), writer };
         talk.reply();

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use gateway::archive::key::{PrivateKey, PublicKey};
 use gateway::spool::{Order, Spool, SpoolConfig, UnixMillis};
@@ -13,7 +12,7 @@ use keystore::{MasterKey, MasterSource};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::peers::{SmtpSink, free_port};
-use tests::site::{Site, TwoSites, eventually};
+use tests::site::{PATIENCE, Site, TwoSites, eventually};
 use tests::submit::{letter, submit, submitted};
 
 const EVERYTHING: &str = "\n  rules:\n    - { name: everything, days: 30 }";
@@ -288,7 +287,7 @@ fn a_full_archive_puts_mail_off_at_both_ends_and_loses_neither_mail_nor_copy() {
     assert!(scene.sites.globex.terminate().success());
     scene.sites.globex.start();
     scene.sites.acme.await_state(&waiting, "delivered");
-    scene.globex_mail.await_messages(3, Duration::from_secs(30));
+    scene.globex_mail.await_messages(3, PATIENCE);
     assert!(
         said(&scene.sites.globex, &["archive", "list"]).contains("Copies 3,"),
         "one copy, however often tried"

@@ -3,11 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 use tests::peers::Dovecot;
-use tests::site::{Site, TwoSites};
+use tests::site::{PATIENCE, Site, TwoSites};
 use tests::submit::{letter, submit, submitted};
 
 /// An answer of the control listener.
@@ -20,7 +19,7 @@ struct Answer {
 /// Asks exactly this; the connection closes after the answer.
 fn ask(at: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(at).expect("the control listener");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket option");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
     stream.write_all(request.as_bytes()).expect("the server reads");
     let mut whole = Vec::new();
     stream.read_to_end(&mut whole).expect("an answer");
@@ -96,7 +95,7 @@ fn the_metrics_count_one_mail_on_both_sides() {
         (globex, "dccp_stage_duration_seconds_count{stage=\"hand_over\"}"),
         (globex, "dccp_stage_duration_seconds_count{stage=\"arrive_to_delivered\"}"),
     ] {
-        assert_eq!(site.metric(sample), 1.0, "{sample} at {}:\n{}", site.domain, site.get("/metrics").1);
+        site.await_metric(sample, 1.0);
     }
     for site in [acme, globex] {
         for sample in
@@ -109,7 +108,7 @@ fn the_metrics_count_one_mail_on_both_sides() {
         }
     }
     let size = letter("counted@acme.test", "Hello").len() as f64;
-    assert_eq!(acme.metric("dccp_message_bytes_total{direction=\"outbound\"}"), size);
+    acme.await_metric("dccp_message_bytes_total{direction=\"outbound\"}", size);
     assert!(
         globex.metric("dccp_message_bytes_total{direction=\"inbound\"}") > size,
         "a sealed message is larger"

@@ -57,7 +57,7 @@ struct Loot(TempDir);
 
 impl Loot {
     fn of(site: &Site) -> Loot {
-        Loot::of_folder(site.folder())
+        site.at_one_moment(|| Loot::of_folder(site.folder()))
     }
 
     fn of_folder(folder: &Path) -> Loot {
@@ -247,7 +247,7 @@ fn a_one_time_key_opens_one_message_and_is_gone_with_it() {
         if after_restart {
             globex.kill();
             globex.start();
-            mallory.await_links();
+            globex.await_links();
         }
         let again = mallory.seal(&mallory.draft(&to, mail::CONTENT_TYPE, good_mail()), &to);
         mallory.send(&globex, again.clone()).expect("kept");
@@ -255,6 +255,7 @@ fn a_one_time_key_opens_one_message_and_is_gone_with_it() {
         assert_eq!(verdict.action, Action::Failed, "{verdict:?}");
         assert!(verdict.diagnostic.contains("which we do not hold"), "{verdict:?}");
     }
+    globex.settled();
 }
 
 /// The key as it rests in the database.
@@ -298,8 +299,9 @@ fn a_message_in_a_weaker_suite_than_agreed_is_refused_and_counted() {
     let verdict = mallory.verdict_on(&globex, &sealed);
     assert_eq!(verdict.action, Action::Failed, "{verdict:?}");
     assert!(verdict.diagnostic.contains("refused as a downgrade"), "{verdict:?}");
-    assert!((globex.metric("dccp_downgrades_total") - 1.0).abs() < f64::EPSILON);
+    globex.await_metric("dccp_downgrades_total", 1.0);
     assert!(globex.log().contains("a downgrade was tried"), "{}", globex.log());
+    globex.settled();
 }
 
 /// Acme's sealing and globex's opening, without the road between them.

@@ -1,6 +1,6 @@
 //! The client of the mail edge against servers that nobody here wrote.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::RootCertStore;
@@ -8,8 +8,7 @@ use smtp::client::{
     Envelope, HandOverError, Outcome, Pool, Protocol, Stage, Target, TlsFailureKind, TlsPolicy, Verification,
 };
 use tests::peers::{Dovecot, SmtpSink};
-
-const SOON: Duration = Duration::from_secs(30);
+use tests::site::PATIENCE;
 
 fn pool(protocol: Protocol, port: u16) -> Pool {
     let target = Target::new(protocol, format!("127.0.0.1:{port}"), "gw.globex.test");
@@ -35,7 +34,7 @@ async fn dovecot_keeps_the_octets_that_lmtp_gave_it() {
         pool.hand_over(&envelope(&["bob@globex.test", "carol@globex.test"]), &segments(message)).await;
     assert!(outcomes.unwrap().outcomes.iter().all(Outcome::is_delivered));
     for user in ["bob", "carol"] {
-        let mail = dovecot.await_mail(user, 1, SOON).remove(0);
+        let mail = dovecot.await_mail(user, 1, PATIENCE).remove(0);
         let expected = format!("Received: by gw.globex.test\r\n{message}");
         assert!(mail.ends_with(expected.as_bytes()), "{}", String::from_utf8_lossy(&mail));
     }
@@ -84,7 +83,7 @@ async fn dovecot_proves_its_name_over_starttls_or_gets_nothing() {
     let handed_over = attempt("imap.globex.test", &roots).await.unwrap();
     assert!(handed_over.outcomes[0].is_delivered());
     assert_eq!(handed_over.tls.unwrap().version, "TLSv1.3");
-    dovecot.await_mail("bob", 1, SOON);
+    dovecot.await_mail("bob", 1, PATIENCE);
 
     let misnamed = attempt("imap.acme.test", &roots).await.unwrap_err();
     let untrusted = attempt("imap.globex.test", &self_signed("imap.globex.test").2).await.unwrap_err();
@@ -120,7 +119,7 @@ async fn smtp_sink_takes_mail_by_smtp_with_and_without_pipelining() {
             let outcomes = handed_over.outcomes;
             assert!(outcomes.iter().all(Outcome::is_delivered), "{outcomes:?}");
         }
-        let mails = sink.await_messages(3, SOON);
+        let mails = sink.await_messages(3, PATIENCE);
         assert!(mails.iter().all(|mail| mail.windows(6).any(|window| window == b"\n.dot\n")), "{options:?}");
     }
 }

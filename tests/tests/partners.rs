@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use dccp::partner::PartnerFile;
 use serde_json::Value;
 use tests::peers::Dovecot;
-use tests::site::{Site, TwoSites, eventually, gateway_binary};
+use tests::site::{Site, eventually, gateway_binary};
 use tests::submit::{letter, submit, submitted};
 
 const NOWHERE: &str = "lmtp:127.0.0.1:9";
@@ -90,9 +90,7 @@ fn a_partner_imported_while_running_is_noticed_and_mail_flows_without_restart() 
 
     globex.introduce(&acme);
     acme.introduce(&globex);
-    let imported_at = std::time::Instant::now();
     await_standing(&acme, "globex.test", "pinned");
-    assert!(imported_at.elapsed().as_secs() < 10, "noticed within seconds, not {:?}", imported_at.elapsed());
     let queue_id = send(&acme, "now@acme.test");
     acme.await_state(&queue_id, "delivered");
     assert_eq!(dovecot.mailbox("bob").len(), 1);
@@ -118,12 +116,12 @@ impl Refounded {
     /// Everything runs, and acme's administrator has imported both files for globex.test.
     fn in_conflict() -> Self {
         let [acme_mail, old_mail, new_mail] = [(); 3].map(|()| Dovecot::start());
-        let TwoSites { acme, globex: old } = TwoSites::found(&lmtp(&acme_mail), &lmtp(&old_mail));
-        let mut sites = TwoSites { acme, globex: old };
-        sites.start();
-        let TwoSites { acme, globex: old } = sites;
-        let mut new = Site::found("globex.test", &lmtp(&new_mail));
-        new.introduce(&acme);
+        let mut acme = Site::found("acme.test", &lmtp(&acme_mail));
+        let [mut old, mut new] = [&old_mail, &new_mail].map(|mail| Site::found("globex.test", &lmtp(mail)));
+        acme.introduce(&old);
+        [&old, &new].into_iter().for_each(|globex| globex.introduce(&acme));
+        [&mut acme, &mut old].into_iter().for_each(Site::start);
+        old.await_links();
         new.start();
 
         let (first, second) = (old.export(), new.export());
@@ -149,7 +147,7 @@ impl Refounded {
         let queue_id = send(&self.acme, "doubtful@acme.test");
         let trace = self.acme.await_state(&queue_id, "held");
         assert!(trace.to_string().contains("partner-in-conflict"), "{trace}");
-        assert_eq!(self.acme.metric("dccp_held_total"), 1.0);
+        self.acme.await_metric("dccp_held_total", 1.0);
         nothing_clear_rests_at(&self.acme);
         assert!(done(&self.acme, &["partner", "list"]).contains("CONFLICT, mail is held"));
         assert!(self.old_mail.mailbox("bob").is_empty() && self.new_mail.mailbox("bob").is_empty());

@@ -42,21 +42,13 @@ fn put_off(site: &Site, queue_id: &str) {
     });
 }
 
-/// An order that is declined while the row is in the courier's hands is given again.
-fn ordered(site: &Site, words: &[&str]) {
-    eventually(&format!("{words:?} is obeyed"), || said(site, words).contains(": 1 done").then_some(()));
-}
-
 #[test]
 fn a_held_mail_waits_for_its_release_through_restarts_and_everybody_can_see_who_held_it() {
     let mut scene = Scene::set();
     scene.sites.acme.start();
     let queue_id = scene.mail("held@acme.test");
     put_off(&scene.sites.acme, &queue_id);
-    ordered(
-        &scene.sites.acme,
-        &["queue", "hold", &queue_id, "--by", "carol", "--why", "asked by alice@acme.test"],
-    );
+    scene.sites.acme.obeyed(&["hold", &queue_id, "--by", "carol", "--why", "asked by alice@acme.test"]);
     assert!(scene.sites.acme.terminate().success());
     scene.sites.acme.start();
     scene.sites.globex.start();
@@ -69,7 +61,7 @@ fn a_held_mail_waits_for_its_release_through_restarts_and_everybody_can_see_who_
     scene.sites.acme.await_state(&after, "delivered");
     assert_eq!(scene.sites.acme.await_state(&queue_id, "held")["state"], "held", "later mail passes it");
 
-    ordered(&scene.sites.acme, &["queue", "release", "--held-by", "carol", "--by", "dave"]);
+    scene.sites.acme.obeyed(&["release", "--held-by", "carol", "--by", "dave"]);
     let trace = scene.sites.acme.await_state(&queue_id, "delivered");
     let orders: Vec<&Value> =
         trace["stages"].as_array().unwrap().iter().filter(|stage| stage["stage"] == "ordered").collect();
@@ -89,8 +81,8 @@ fn an_expired_mail_is_reported_to_its_sender_and_a_dropped_one_to_nobody() {
     [&expired, &dropped].into_iter().for_each(|id| put_off(&scene.sites.acme, id));
     let unexplained = scene.sites.acme.command(&["queue", "drop", &dropped]);
     assert!(String::from_utf8_lossy(&unexplained.stderr).contains("say why"), "{unexplained:?}");
-    ordered(&scene.sites.acme, &["queue", "drop", &dropped, "--why", "a test", "--by", "carol"]);
-    ordered(&scene.sites.acme, &["queue", "expire", &expired, "--by", "carol"]);
+    scene.sites.acme.obeyed(&["drop", &dropped, "--why", "a test", "--by", "carol"]);
+    scene.sites.acme.obeyed(&["expire", &expired, "--by", "carol"]);
     scene.sites.acme.await_state(&dropped, "failed");
     scene.sites.acme.await_state(&expired, "expired");
     scene.sites.acme.settled();
@@ -122,11 +114,11 @@ fn what_a_person_releases_the_judge_does_not_hold_again() {
     );
     for id in [&abroad, &at_home] {
         sites.acme.await_state(id, "held");
-        ordered(&sites.acme, &["queue", "release", id, "--by", "dave"]);
+        sites.acme.obeyed(&["release", id, "--by", "dave"]);
     }
     sites.acme.await_state(&at_home, "delivered");
     sites.globex.await_state("abroad@acme.test", "held");
-    ordered(&sites.globex, &["queue", "release", "--state", "held", "--by", "erin"]);
+    sites.globex.obeyed(&["release", "--state", "held", "--by", "erin"]);
     sites.acme.await_state(&abroad, "delivered");
     for (site, id, who) in [
         (&sites.acme, &abroad, "dave"),
@@ -165,7 +157,7 @@ fn a_standing_rule_holds_what_it_names_from_the_next_mail_on_and_nothing_else() 
     assert!(said(acme, &["queue", "list"]).contains("held by quiet"));
     assert!(said(acme, &["queue", "rules", "remove", "quiet", "--by", "carol"]).lines().count() == 1);
     acme.await_state(&held, "held");
-    ordered(acme, &["queue", "release", "--held-by", "quiet", "--by", "carol"]);
+    acme.obeyed(&["release", "--held-by", "quiet", "--by", "carol"]);
     acme.await_state(&held, "delivered");
     scene.sites.settled();
 }
@@ -196,7 +188,7 @@ fn an_order_that_makes_no_sense_says_why_and_the_destination_says_what_is_wrong(
     assert!(globex["error"].as_str().is_some_and(|error| !error.is_empty()), "{globex}");
     assert!(said(acme, &["queue", "destinations"]).contains("globex.test"));
 
-    ordered(acme, &["queue", "retry", &queue_id, "--by", "carol"]);
+    acme.obeyed(&["retry", &queue_id, "--by", "carol"]);
     scene.sites.globex.start();
     scene.sites.acme.await_state(&queue_id, "delivered");
     scene.sites.settled();

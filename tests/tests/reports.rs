@@ -97,10 +97,7 @@ fn a_sender_hears_of_a_refused_recipient_while_the_partner_still_tries_another()
     assert!(trace.to_string().contains("1 recipient refused, others still wait"), "{trace}");
 
     // The partner's administrator gives up on the other: alice hears of that one only.
-    eventually("the order is obeyed", || {
-        let order = ["queue", "expire", "--kind", "mail", "--why", "enough"];
-        sites.globex.command(&order).status.success().then_some(())
-    });
+    sites.globex.obeyed(&["expire", "--kind", "mail", "--why", "enough"]);
     sites.acme.await_state(&id, "failed");
     sites.settled();
     let reports: Vec<String> = alice.await_mail("alice", 2, PATIENCE).into_iter().map(text).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::peers::clients::{self, Letter};
 use tests::peers::{Dns, Dovecot, SmtpSink, Zone, free_port};
-use tests::site::{Site, TwoSites};
+use tests::site::{PATIENCE, Site, TwoSites};
 use tests::submit::{letter, submit};
 
 const ALICE: &str = "alice@acme.test";
@@ -138,10 +138,9 @@ fn an_alias_reaches_everybody_it_comes_to_each_by_the_way_that_is_theirs() {
         scene.acme().log().contains("a new DKIM key signs").then_some(())
     });
     clients::swaks(scene.acme().smtp.port(), &letter).expect_accepted();
-    let patience = Duration::from_secs(60);
-    let at_bob = scene.globex_mail.await_mail("bob", 1, patience);
-    let at_carol = scene.acme_mail.await_mail("carol", 1, patience);
-    let at_olive = scene.outside.await_messages(1, patience);
+    let at_bob = scene.globex_mail.await_mail("bob", 1, PATIENCE);
+    let at_carol = scene.acme_mail.await_mail("carol", 1, PATIENCE);
+    let at_olive = scene.outside.await_messages(1, PATIENCE);
     scene.sites.settled();
     assert!(String::from_utf8_lossy(&at_bob[0]).contains(" with DCCP "), "bob's came sealed");
     assert!(!String::from_utf8_lossy(&at_carol[0]).contains(" with DCCP "), "carol's stayed at home");
@@ -185,12 +184,15 @@ fn mail_that_keeps_coming_back_is_refused_as_a_loop() {
 fn aliases_with_a_mistake_do_not_start_and_new_ones_need_no_restart() {
     let mut scene = Scene::start("refuse");
     let file = scene.acme().folder().join("aliases.yaml");
-    fs::write(&file, format!("duo@acme.test: [{BOB}, {CAROL}]\n")).expect("a file");
+    // As an editor does it: whoever looks finds the old file or the new one, never half of it.
+    let draft = file.with_extension("new");
+    fs::write(&draft, format!("duo@acme.test: [{BOB}, {CAROL}]\n")).expect("a file");
+    fs::rename(&draft, &file).expect("our own file");
     let known = || scene.acme().log().contains("the aliases have changed").then_some(());
     tests::site::eventually("the new alias is known", known);
     assert!(scene.alice_writes(&["duo@acme.test"], "Hello").starts_with("250 "));
-    scene.globex_mail.await_mail("bob", 1, Duration::from_secs(60));
-    scene.acme_mail.await_mail("carol", 1, Duration::from_secs(60));
+    scene.globex_mail.await_mail("bob", 1, PATIENCE);
+    scene.acme_mail.await_mail("carol", 1, PATIENCE);
     scene.sites.settled();
 
     assert!(scene.sites.acme.terminate().success());

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
+const ANSWER_WAIT: Duration = Duration::from_secs(120);
 
 /// Logs in as `user` with the password `pw-` and the local part, and reads all messages of the inbox, which stay unseen.
 pub fn imap_fetch_all(port: u16, user: &str) -> Vec<Vec<u8>> {

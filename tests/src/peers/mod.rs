@@ -42,7 +42,7 @@ pub use softhsm::SoftHsm;
 pub use thunderbird::Thunderbird;
 
 /// How often a thing is asked that offers nothing to wait on.
-const ASK_AGAIN: Duration = Duration::from_millis(10);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Asks until there is an answer, and panics with `what` when there is none within `deadline`. For things that
 /// happen in another process and offer nothing to wait on.

@@ -68,11 +68,11 @@ impl SmtpSink {
             .collect()
     }
 
-    /// Waits until `count` mails are kept.
+    /// Waits until `count` mails are kept, and none is still being written: each ends in an empty line of the sink's own.
     pub fn await_messages(&self, count: usize, deadline: Duration) -> Vec<Vec<u8>> {
         await_within(deadline, &format!("smtp-sink has {count} messages"), || {
-            Some(self.messages())
-                .filter(|messages| messages.len() >= count && messages.iter().all(|m| !m.is_empty()))
+            let is_whole = |mail: &Vec<u8>| mail.ends_with(b"\n\n");
+            Some(self.messages()).filter(|mails| mails.len() >= count && mails.iter().all(is_whole))
         })
     }
 }

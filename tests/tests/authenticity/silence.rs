@@ -6,7 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 use smtp::authenticity::{Outcome, Policy, Signer, Visibility};
 use tests::peers::Zone;
 
-use crate::{LETTER, ask_letter, names, own_pair, publish, verifier_within};
+use crate::{LETTER, ask_letter, names, own_pair, publish, verifier, verifier_within};
+
+/// What 300 ms may become on a busy machine; without a deadline it would be half a minute.
+const SOON: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn where_nobody_answers_nothing_is_decided_and_soon() {
@@ -19,7 +22,7 @@ async fn where_nobody_answers_nothing_is_decided_and_soon() {
     let signed = signature.unwrap().unwrap() + LETTER;
     let begun = Instant::now();
     let verdicts = ask_letter(&verifier, signed.as_bytes()).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     assert!(verdicts.temporary);
     let outcomes = [verdicts.helo.outcome, verdicts.mail_from.outcome, verdicts.dmarc.outcome];
     assert_eq!(outcomes, [Outcome::TempError; 3]);
@@ -38,7 +41,7 @@ async fn a_key_that_cannot_be_fetched_matters_only_where_dmarc_would_decide() {
         let acme = Zone::unsigned("acme.test").record("_dmarc", "TXT", &format!("\"v=DMARC1; {policy}\""));
         let dns = names([acme.record("@", "TXT", "\"v=spf1 include:unreachable.test -all\"")]);
         let relay = Refusing::start(dns.address(), "unreachable");
-        let verifier = verifier_within(relay.address(), Duration::from_secs(5));
+        let verifier = verifier(relay.address());
         let signature = signer.sign("keys.test", LETTER.as_bytes(), SystemTime::now()).unwrap().unwrap();
         let verdicts = ask_letter(&verifier, format!("{signature}{LETTER}").as_bytes()).await;
         assert_eq!(verdicts.mail_from.outcome, Outcome::TempError, "{policy}");
@@ -54,7 +57,7 @@ async fn a_failing_look_up_cannot_undo_a_proof() {
     let zone = zone.record("@", "TXT", "\"v=spf1 include:unreachable.test -all\"");
     let dns = names([publish(zone, &pair)]);
     let relay = Refusing::start(dns.address(), "unreachable");
-    let verifier = verifier_within(relay.address(), Duration::from_secs(5));
+    let verifier = verifier(relay.address());
     let signature = Signer::new(vec![pair]).sign("acme.test", LETTER.as_bytes(), SystemTime::now());
     let verdicts = ask_letter(&verifier, (signature.unwrap().unwrap() + LETTER).as_bytes()).await;
     assert_eq!(verdicts.mail_from.outcome, Outcome::TempError);

@@ -100,6 +100,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
     let refusals = mallory.raw(scene.globex()).deliver(flipped.iter().cloned());
     assert_eq!(refusals.len(), refused.len(), "{refusals:?}");
     await_unopened(scene.globex(), parsing.len());
+    scene.sites.globex.settled();
     let journal = journal_on_mallory(scene.globex());
     assert_eq!(journal.len(), parsing.len());
     for reasons in journal {

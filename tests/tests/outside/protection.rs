@@ -1,17 +1,14 @@
 //! What protects the way: DANE before MTA-STS before our own law, and nothing leaves under less.
 
-use std::time::Duration;
-
 use policies::Demand;
 use smtp::client::Outcome;
 use tests::peers::Zone;
+use tests::site::PATIENCE;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::lab::{Lab, World, relay, relay_with, reply, to_here, verified};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn policy(mode: &str, host: &str) -> String {
     format!("version: STSv1\nmode: {mode}\nmx: {host}\nmax_age: 86400\n")

@@ -11,10 +11,9 @@ use policies::Demand;
 use smtp::client::{Envelope, Login};
 use smtp::sasl::Secret;
 use tests::peers::Zone;
+use tests::site::PATIENCE;
 
 use super::lab::{BODY, World, permit, relay, reply, to_here, verified};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_that_takes_no_mail_or_does_not_exist_is_final_and_a_silent_dns_is_not() {

@@ -73,20 +73,13 @@ async fn who_is_refused_is_reported_while_another_recipient_is_slow() {
     eventually("slow was tried again", || {
         (journal(&acme, &id).matches("not now").count() >= 3).then_some(())
     });
-    expire(&acme, &id);
+    acme.obeyed(&["expire", &id, "--why", "enough"]);
     let reports = told(&lab, &acme, "alice");
     let [refused, given_up] = &reports[..] else { panic!("two reports: {reports:?}") };
     assert_says(refused, &["Final-Recipient: rfc822; nobody@open.test", "Status: 5.1.1"]);
     assert_says(given_up, &["Final-Recipient: rfc822; slow@open.test", "Status: 5.4.7"]);
     assert!(!refused.contains("slow@open.test") && !given_up.contains("nobody@open.test"));
     assert!(!given_up.contains("bob@open.test"));
-}
-
-/// An administrator gives the mail up.
-fn expire(site: &Site, id: &str) {
-    eventually("the order is obeyed", || {
-        site.command(&["queue", "expire", id, "--why", "enough"]).status.success().then_some(())
-    });
 }
 
 /// A mail server of acme that does not know `gone`, and refuses some mails when it has seen them.
