@@ -3,14 +3,16 @@
 //! ```text
 //! alice: swaks ─► acme ═ overlay ═ globex ─► inbox ◄─ HTTP ─ a1@agents.globex.test
 //! alice: Dovecot ◄─ acme ═ overlay ═ globex ◄─────── HTTP ─┘
+//! carol@initech.test ─► mx of globex ─────► inbox ◄─ HTTP ─┘        NSD: SPF and DMARC of initech, hooli
 //! ```
 
+use std::cell::OnceCell;
 use std::fs;
 
 use serde_json::{Value, json};
 use tests::agent::{Agent, open_to_agents};
 use tests::peers::clients::{self, Letter};
-use tests::peers::{Dovecot, read_mail};
+use tests::peers::{Dns, Dovecot, Zone, read_mail};
 use tests::site::{PATIENCE, Site, TwoSites, eventually};
 use tests::submit::{letter, submit, submitted, without_trace};
 
@@ -174,6 +176,42 @@ fn agents_write_to_agents_and_hear_of_failures() {
     assert!(text.contains("Final-Recipient: rfc822; nobody@agents.globex.test\r\n"), "{text}");
     assert!(text.contains("Action: failed\r\n") && text.contains("Status: 5.1.1\r\n"), "{text}");
     house.sites.settled();
+}
+
+#[test]
+fn mail_from_outside_reaches_an_agent_and_a_forgery_does_not() {
+    let strict = |domain, spf| {
+        Zone::signed(domain).record("@", "TXT", spf).record("_dmarc", "TXT", "\"v=DMARC1; p=reject\"")
+    };
+    let dns = Dns::start(&[
+        strict("initech.test", "\"v=spf1 ip4:127.0.0.1 -all\""),
+        strict("hooli.test", "\"v=spf1 -all\""),
+    ]);
+    let mx = OnceCell::new();
+    let house = House::open_with(|site| {
+        if site.domain == "globex.test" {
+            mx.set(site.open_mx(dns.address())).expect("one globex");
+        }
+    });
+    let write = |from: &str, message_id: &str| {
+        let octets = String::from_utf8(from_alice(A1, message_id, "Was kostet es?")).expect("ASCII");
+        let octets = octets.replace(ALICE, from).into_bytes();
+        (submit(*mx.get().expect("a door"), from, &[A1], &octets), octets)
+    };
+    let (refused, _) = write("ceo@hooli.test", "forged@hooli.test");
+    assert!(refused.starts_with("550 5.7.26 "), "{refused}");
+    let (taken, sent) = write("carol@initech.test", "asked@initech.test");
+    assert!(taken.starts_with("250 "), "{taken}");
+
+    let (told, octets) = house.a1.take(); // the only one
+    assert_eq!((&told["from"], &told["to"]), (&json!("carol@initech.test"), &json!(A1)));
+    assert_eq!(told["internet_message_id"], json!("asked@initech.test"));
+    assert_eq!((&told["sealed"], &told["sender_did"]), (&Value::Null, &Value::Null), "it came in the clear");
+    assert_eq!(without_trace(&octets), sent);
+    let found = String::from_utf8_lossy(&octets).into_owned();
+    assert!(found.contains("Authentication-Results: ") && found.contains("dmarc=pass"), "{found}");
+    house.sites.settled();
+    assert_eq!(house.a1.ask("GET", "/agent/v1/messages", b"").json(), json!({"messages": []}));
 }
 
 #[test]
