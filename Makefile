@@ -1,6 +1,6 @@
 # The four commands. `make help` prints them.
 CARGO ?= cargo
-PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp thunderbird strace faketime procps curl openssl python3 nsd ldnsutils pebble softhsm2 python3-dkim python3-spf python3-nacl python3-dnspython
+PEERS := postfix dovecot-core dovecot-imapd dovecot-lmtpd swaks s-nail neomutt msmtp thunderbird chromium strace faketime procps curl openssl python3 nsd ldnsutils pebble softhsm2 python3-dkim python3-spf python3-nacl python3-dnspython
 
 .PHONY: help run test test-quick bench fuzz check fmt deny advisories config-docs peers build
 

@@ -39,6 +39,7 @@
       const address = location.origin + location.pathname + location.search;
       const answer = await fetch(address, { credentials: "same-origin", cache: "no-store" });
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (paused() || busy()) return; // somebody has begun to choose meanwhile
       exchange(fresh, "readiness");
       exchange(fresh, "main");
       show("Live", false);

@@ -12,6 +12,7 @@
 //!
 //! All of this blocks: what is tested runs in processes of its own.
 
+mod chromium;
 pub mod clients;
 
 mod dns;
@@ -29,6 +30,7 @@ mod thunderbird;
 
 use std::time::{Duration, Instant};
 
+pub use chromium::Chromium;
 pub use dns::{Dns, Zone};
 pub use dovecot::Dovecot;
 pub use imap::imap_fetch_all;

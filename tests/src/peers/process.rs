@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -60,6 +60,19 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         Self { name, child, log: log.to_owned() }
+    }
+
+    /// The same for a program that is talked to by its standard input and output.
+    pub(super) fn start_talking(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+    ) -> (Self, ChildStdin, ChildStdout) {
+        let errors = File::options().create(true).append(true).open(log).expect("a log file");
+        let command = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let pipes = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        (Self { name, child, log: log.to_owned() }, pipes.0, pipes.1)
     }
 
     /// Waits until a client that connects to `port` is greeted with a line that starts with `greeting`.
