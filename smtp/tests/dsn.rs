@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use smtp::{
     address::Address,
     dsn::{Action, Diagnostic, OriginalRecipient, RecipientReport, Report, compose},
-    reply::{Enhanced, Reply},
+    reply::Enhanced,
 };
 
 const ORIGINAL: &[u8] =
@@ -25,7 +25,7 @@ fn no_such_user(recipient: &str) -> RecipientReport {
         action: Action::Failed,
         status: Enhanced(5, 1, 1),
         remote_mta: Some("mx.globex.test".into()),
-        diagnostic: Some(Diagnostic::Smtp(Reply::new(550, Enhanced(5, 1, 1), "no such user"))),
+        diagnostic: Some(Diagnostic::Smtp("550 5.1.1 no such user".to_owned())),
         last_attempt: Some(at(1_700_000_100)),
         original: None,
     }
@@ -137,7 +137,7 @@ fn nobody_else_puts_lines_into_the_words_for_the_person() {
     let report_of = RecipientReport {
         recipient: hostile.into(),
         remote_mta: Some(hostile.into()),
-        diagnostic: Some(Diagnostic::Smtp(Reply::plain(550, hostile))),
+        diagnostic: Some(Diagnostic::Smtp(format!("550 {hostile}"))),
         ..no_such_user("")
     };
     let local = RecipientReport { diagnostic: Some(Diagnostic::Local(hostile.into())), ..report_of.clone() };
@@ -224,7 +224,7 @@ proptest! {
         let smtp = RecipientReport {
             recipient: recipient.clone(),
             remote_mta: Some(remote),
-            diagnostic: Some(Diagnostic::Smtp(Reply::plain(550, said))),
+            diagnostic: Some(Diagnostic::Smtp(format!("550 {said}"))),
             ..no_such_user("")
         };
         let local = RecipientReport { recipient, diagnostic: Some(Diagnostic::Local(found)), ..smtp.clone() };

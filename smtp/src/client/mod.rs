@@ -180,6 +180,15 @@ pub struct Envelope {
     pub wishes: Vec<Wish>,
 }
 
+impl Envelope {
+    /// Whether REQUIRETLS is a condition. Of a report it is not: it asks for it where it is offered, and is not lost for want
+    /// of it (RFC 8689 §4.2.1, §5).
+    #[must_use]
+    pub fn insists_on_tls(&self) -> bool {
+        self.require_tls && !self.reverse_path.is_empty()
+    }
+}
+
 /// What the sender wants to be told of one recipient.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {

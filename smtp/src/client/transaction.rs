@@ -55,12 +55,12 @@ fn require(envelope: &Envelope, content: &Content<'_>, connection: &Connection) 
     let offered = &connection.capabilities;
     let refuse = |code, enhanced, text: &str| Err(Reply::new(code, enhanced, text));
     // RFC 8689 §4.2.1: neither without a proof of who the server is, nor to one that might not keep the promise.
-    if envelope.require_tls && !connection.verified {
+    if envelope.insists_on_tls() && !connection.verified {
         let text =
             "REQUIRETLS was asked for and the connection is not one with TLS to a verified mail server";
         return refuse(550, Enhanced(5, 7, 10), text);
     }
-    if envelope.require_tls && !offered.require_tls {
+    if envelope.insists_on_tls() && !offered.require_tls {
         let text = "REQUIRETLS was asked for and the mail server does not offer it";
         return refuse(550, Enhanced(5, 7, 30), text);
     }
@@ -144,7 +144,7 @@ fn line_of(
 ) -> String {
     match command {
         Command::Reset => "RSET\r\n".to_owned(),
-        Command::Mail => mail_line(envelope, content, &connection.capabilities),
+        Command::Mail => mail_line(envelope, content, connection),
         Command::Recipient(index) => {
             let wish = envelope.wishes.get(index).filter(|_| connection.capabilities.dsn);
             let parameters = wish.map(parameters::of_recipient).unwrap_or_default();
@@ -155,7 +155,8 @@ fn line_of(
 }
 
 /// MAIL FROM with the parameters that are offered and needed.
-fn mail_line(envelope: &Envelope, content: &Content<'_>, offered: &Capabilities) -> String {
+fn mail_line(envelope: &Envelope, content: &Content<'_>, connection: &Connection) -> String {
+    let offered = &connection.capabilities;
     let addresses_ascii =
         envelope.reverse_path.is_ascii() && envelope.forward_paths.iter().all(|path| path.is_ascii());
     let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
@@ -168,7 +169,7 @@ fn mail_line(envelope: &Envelope, content: &Content<'_>, offered: &Capabilities)
     if offered.smtputf8 && (envelope.smtputf8 || !addresses_ascii) {
         line += " SMTPUTF8";
     }
-    if envelope.require_tls {
+    if envelope.require_tls && connection.verified && offered.require_tls {
         line += " REQUIRETLS";
     }
     if offered.dsn {

@@ -20,11 +20,12 @@ pub(super) fn part(report: &Report<'_>, original: &Original) -> Part {
 type Section = (&'static str, fn(&Action) -> bool);
 
 /// What happened, the gravest first, and to whom.
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     ("could not be delivered to", |action| *action == Action::Failed),
     ("has not been delivered yet to", |action| matches!(action, Action::Delayed { .. })),
     ("was delivered to", |action| *action == Action::Delivered),
     ("was handed on to a mail system that sends no reports, for", |action| *action == Action::Relayed),
+    ("was sent to everybody who is meant by", |action| *action == Action::Expanded),
 ];
 
 fn letter(report: &Report<'_>, original: &Original) -> String {
@@ -58,7 +59,7 @@ fn entry(name: &str, value: &str) -> String {
 
 fn about(recipient: &RecipientReport) -> String {
     let mut text = format!("\r\n  <{}>\r\n", one_line(&recipient.recipient, RECIPIENT_CHARS_MAX));
-    if matches!(recipient.action, Action::Delivered | Action::Relayed) {
+    if matches!(recipient.action, Action::Delivered | Action::Relayed | Action::Expanded) {
         return text;
     }
     let advice = Advice::on(recipient.status);
@@ -68,7 +69,7 @@ fn about(recipient: &RecipientReport) -> String {
         Some(Diagnostic::Smtp(reply)) => {
             let server = recipient.remote_mta.as_deref().map(|name| one_line(name, HOST_CHARS_MAX) + " ");
             let server = server.unwrap_or_default();
-            let reply = one_line(&reply.to_string(), DIAGNOSTIC_CHARS_MAX);
+            let reply = one_line(reply, DIAGNOSTIC_CHARS_MAX);
             text += &paragraph("    ", &format!("The mail server {server}said: {reply}"));
         }
         Some(Diagnostic::Local(reason)) => {
@@ -82,7 +83,7 @@ fn about(recipient: &RecipientReport) -> String {
             let until = date(will_retry_until);
             paragraph("    ", &format!("There is nothing to do: delivery will be tried again until {until}."))
         }
-        Action::Delivered | Action::Relayed => String::new(),
+        Action::Delivered | Action::Relayed | Action::Expanded => String::new(),
     };
     text
 }

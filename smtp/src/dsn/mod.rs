@@ -25,13 +25,11 @@ use std::{
 use bytes::Bytes;
 
 pub use self::request::{
-    ENVID_CHARACTERS_MAX, NotARequest, Notify, ORCPT_OCTETS_MAX, OriginalRecipient, Ret, envid, envid_value,
+    ADDRESS_TYPE_CHARS_MAX, ENVID_CHARACTERS_MAX, NotARequest, Notify, ORCPT_OCTETS_MAX, OriginalRecipient,
+    Ret, envid, envid_value,
 };
 pub(crate) use self::xtext::decode as decode_xtext;
-use crate::{
-    address::Address,
-    reply::{Enhanced, Reply},
-};
+use crate::{address::Address, reply::Enhanced};
 use original::Original;
 use text::{Encoding, date, one_ascii_line};
 
@@ -80,7 +78,7 @@ pub struct RecipientReport {
     pub original: Option<OriginalRecipient>,
 }
 
-/// RFC 3464 §2.3.3. A list that was expanded is reported by whoever keeps it.
+/// RFC 3464 §2.3.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Given up.
@@ -94,13 +92,15 @@ pub enum Action {
     Delivered,
     /// Handed on to a mail system that makes no reports of its own: no more will be heard of it.
     Relayed,
+    /// An alias that stands for several: sent to each of them, about whose success nobody will be told.
+    Expanded,
 }
 
 /// Whose words a diagnostic is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Diagnostic {
-    /// The reply of a mail server.
-    Smtp(Reply),
+    /// The reply of a mail server, on one line.
+    Smtp(String),
     /// Our own finding, for people who run the gateway.
     Local(String),
 }
@@ -139,7 +139,8 @@ fn header(report: &Report<'_>, original: &Original, boundary: &str) -> String {
     let subject = match () {
         () if any(|action| *action == Action::Failed) => "Your message could not be delivered",
         () if any(|action| matches!(action, Action::Delayed { .. })) => "Your message is delayed",
-        () => "Your message was delivered",
+        () if any(|action| *action == Action::Delivered) => "Your message was delivered",
+        () => "Your message was handed on",
     };
     let mut header = format!("From: Mail Delivery System <MAILER-DAEMON@{host}>\r\n");
     header += &format!("To: <{}>\r\n", report.original_sender);

@@ -5,11 +5,14 @@ use std::str::FromStr;
 
 use super::xtext;
 
-/// Octets of an `ORCPT` value as it travels (RFC 3461 §4.2).
+/// Octets of an `ORCPT` value as it travels (RFC 3461 §4.2, §5.4).
 pub const ORCPT_OCTETS_MAX: usize = 500;
 
-/// Characters of an `ENVID` before it is encoded (RFC 3461 §4.4).
+/// Characters of an `ENVID` once it is decoded. RFC 3461 §5.4 wants 100 to be taken as they travel, which is never more.
 pub const ENVID_CHARACTERS_MAX: usize = 100;
+
+/// Characters of an address type; the registered ones have at most six.
+pub const ADDRESS_TYPE_CHARS_MAX: usize = 32;
 
 /// `RET=`: how much of the message a report about failure returns (RFC 3461 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +47,8 @@ pub enum Notify {
 /// Its text form is the parameter's value, always in ASCII: `rfc822;bob@globex.example`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OriginalRecipient {
-    /// The type of the address in lower case: `rfc822`, `utf-8` (RFC 6533 §3) or another.
+    /// The type of the address as it was spelled (RFC 3461 §5.2.1: it travels on in the same case): `rfc822`, `utf-8` (RFC
+    /// 6533 §3) or another.
     pub kind: String,
     /// The address, decoded; without control characters, ASCII unless the type is `utf-8`.
     pub address: String,
@@ -54,6 +58,24 @@ pub struct OriginalRecipient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a value that RFC 3461 knows for this parameter")]
 pub struct NotARequest;
+
+impl Notify {
+    /// The same without `SUCCESS`, where that is somebody else's to tell.
+    #[must_use]
+    pub fn without_success(self) -> Self {
+        match self {
+            Self::On { failure: false, delay: false, .. } => Self::Never,
+            Self::On { failure, delay, .. } => Self::On { success: false, failure, delay },
+            Self::Unspecified | Self::Never => self,
+        }
+    }
+
+    /// Whether the sender wants to hear of success.
+    #[must_use]
+    pub fn asks_for_success(self) -> bool {
+        matches!(self, Self::On { success: true, .. })
+    }
+}
 
 impl FromStr for Ret {
     type Err = NotARequest;
@@ -104,25 +126,34 @@ impl FromStr for OriginalRecipient {
     /// Strict about type, length and encoding, but not about the address: it may be one of another world.
     fn from_str(text: &str) -> Result<Self, NotARequest> {
         let (kind, address) = text.split_once(';').ok_or(NotARequest)?;
-        let kind = kind.to_ascii_lowercase();
-        let address = match kind.as_str() {
-            "utf-8" => xtext::decode_utf8(address),
-            _ => xtext::decode(address),
+        let address = match is_utf8(kind) {
+            true => xtext::decode_utf8(address),
+            false => xtext::decode(address),
         };
         let address = address.filter(|address| !address.is_empty()).ok_or(NotARequest)?;
-        let kind_ok = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if kind_ok && text.len() <= ORCPT_OCTETS_MAX { Ok(Self { kind, address }) } else { Err(NotARequest) }
+        let kind_ok = (1..=ADDRESS_TYPE_CHARS_MAX).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if kind_ok && text.len() <= ORCPT_OCTETS_MAX {
+            Ok(Self { kind: kind.to_owned(), address })
+        } else {
+            Err(NotARequest)
+        }
     }
 }
 
 impl fmt::Display for OriginalRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = match self.kind.as_str() {
-            "utf-8" => xtext::encode_utf8(&self.address),
-            _ => xtext::encode(&self.address),
+        let address = match is_utf8(&self.kind) {
+            true => xtext::encode_utf8(&self.address),
+            false => xtext::encode(&self.address),
         };
         write!(f, "{};{address}", self.kind)
     }
+}
+
+/// RFC 6533 §3: the type whose addresses have a spelling of their own.
+fn is_utf8(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("utf-8")
 }
 
 /// The value of `ENVID=`, decoded.
@@ -155,22 +186,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_without_success_is_what_else_was_asked_for() {
+        let success = |failure, delay| Notify::On { success: true, failure, delay };
+        assert_eq!(success(false, false).without_success(), Notify::Never);
+        assert_eq!(
+            success(true, false).without_success(),
+            Notify::On { success: false, failure: true, delay: false }
+        );
+        for same in [Notify::Unspecified, Notify::Never] {
+            assert_eq!(same.without_success(), same);
+        }
+        assert!(success(false, true).asks_for_success() && !Notify::Unspecified.asks_for_success());
+    }
+
+    #[test]
     fn an_original_recipient_is_read_and_written_alike() {
         for (text, kind, address) in [
             ("rfc822;bob@globex.example", "rfc822", "bob@globex.example"),
             ("rfc822;bob+2Bx@globex.example", "rfc822", "bob+x@globex.example"),
+            ("RFC822;Bob@globex.example", "RFC822", "Bob@globex.example"),
             ("utf-8;b\\x{F6}b@globex.example", "utf-8", "böb@globex.example"),
+            ("UTF-8;b\\x{F6}b@globex.example", "UTF-8", "böb@globex.example"),
             ("x400;/S=x+3Dy/".replace("S=x", "S+3Dx").as_str(), "x400", "/S=x=y/"),
         ] {
             let read: OriginalRecipient = text.parse().unwrap();
             assert_eq!((read.kind.as_str(), read.address.as_str()), (kind, address));
             assert_eq!(read.to_string(), text);
         }
-        assert_eq!("RFC822;a".parse::<OriginalRecipient>().unwrap().to_string(), "rfc822;a");
         let long = format!("rfc822;{}", "a".repeat(494));
-        for bad in
-            ["", "rfc822", "rfc822;", ";a@b", "rfc 822;a", "rfc822;a=b", "rfc822;ü", "utf-8;+FC", &long]
-        {
+        let unheard_of = format!("{};a", "t".repeat(ADDRESS_TYPE_CHARS_MAX + 1));
+        let bad = ["", "rfc822", "rfc822;", ";a@b", "rfc 822;a", "rfc822;a=b", "rfc822;ü", "utf-8;+FC"];
+        for bad in bad.into_iter().chain([long.as_str(), &unheard_of]) {
             assert_eq!(bad.parse::<OriginalRecipient>(), Err(NotARequest), "{bad}");
         }
         assert!(long[..500].parse::<OriginalRecipient>().is_ok());

@@ -1,7 +1,8 @@
 //! The part for mail clients: `message/delivery-status` (RFC 3464), always in ASCII.
 
 use super::{
-    Action, Diagnostic, HOST_CHARS_MAX, OriginalRecipient, Part, RecipientReport, Report,
+    ADDRESS_TYPE_CHARS_MAX, Action, Diagnostic, HOST_CHARS_MAX, OriginalRecipient, Part, RecipientReport,
+    Report,
     text::{Encoding, date, field, one_ascii_line, one_line},
     xtext,
 };
@@ -11,9 +12,6 @@ pub(super) const RECIPIENT_CHARS_MAX: usize = 320;
 
 /// Characters of a diagnostic: several reply lines. Keeps every field below the 998 octets of a line.
 pub(super) const DIAGNOSTIC_CHARS_MAX: usize = 600;
-
-/// Characters of an address type; the registered ones have at most six.
-const ADDRESS_TYPE_CHARS_MAX: usize = 32;
 
 /// Characters of an envelope id (RFC 3461 §4.4 allows 100).
 const ENVELOPE_ID_CHARS_MAX: usize = 100;
@@ -43,6 +41,7 @@ fn group(recipient: &RecipientReport) -> String {
         Action::Delayed { will_retry_until } => ("delayed", Some(will_retry_until)),
         Action::Delivered => ("delivered", None),
         Action::Relayed => ("relayed", None),
+        Action::Expanded => ("expanded", None),
     };
     fields += &field("Action", action);
     fields += &field("Status", &recipient.status.to_string());
@@ -51,10 +50,10 @@ fn group(recipient: &RecipientReport) -> String {
     }
     if let Some(diagnostic) = &recipient.diagnostic {
         let (kind, text) = match diagnostic {
-            Diagnostic::Smtp(reply) => ("smtp", reply.to_string()),
-            Diagnostic::Local(text) => ("x-local", text.clone()),
+            Diagnostic::Smtp(reply) => ("smtp", reply),
+            Diagnostic::Local(text) => ("x-local", text),
         };
-        let text = one_ascii_line(&text, DIAGNOSTIC_CHARS_MAX);
+        let text = one_ascii_line(text, DIAGNOSTIC_CHARS_MAX);
         fields += &field("Diagnostic-Code", &format!("{kind}; {text}"));
     }
     if let Some(time) = recipient.last_attempt {

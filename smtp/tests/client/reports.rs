@@ -8,6 +8,7 @@ use smtp::dsn::{Notify, OriginalRecipient, Ret};
 use crate::certificates::{Authority, NAME, Shown};
 use crate::scripted::*;
 
+const ALICE: &str = "alice@acme.test";
 const MESSAGE: [Bytes; 1] = [Bytes::from_static(b"Subject: a\r\n\r\nb\r\n")];
 
 /// With all wishes; the second recipient has none.
@@ -62,8 +63,9 @@ async fn a_server_that_knows_no_reports_hears_nothing_of_them_and_leaves_the_dut
     assert!(outcomes[0].is_delivered() && !outcomes[0].dsn_passed_on);
 }
 
-/// A message that requires TLS, for a server that shows this and offers that under TLS.
+/// A message of `sender` that requires TLS, for a server that shows this and offers that under TLS.
 async fn hand_over_protected(
+    sender: &str,
     shown: &Shown,
     policy: TlsPolicy,
     keywords: &[&str],
@@ -71,7 +73,8 @@ async fn hand_over_protected(
 ) -> (Outcome, String) {
     let server = Server::start(vec![[secured_session(&shown.tls(), keywords), ending].concat()]).await;
     let pool = server.pool_with(Protocol::Smtp, |target| target.tls = policy);
-    let envelope = Envelope { require_tls: true, ..envelope(&["bob@corp.test"]) };
+    let envelope =
+        Envelope { reverse_path: sender.into(), require_tls: true, ..envelope(&["bob@corp.test"]) };
     let outcome = pool.hand_over(&envelope, &MESSAGE).await.unwrap().outcomes.remove(0);
     drop(pool);
     (outcome, server.received().await.remove(0))
@@ -85,7 +88,8 @@ async fn a_message_that_requires_tls_goes_only_to_a_verified_server_that_promise
         TlsPolicy::Required(Verification::Pkix { names: vec![NAME.into()], roots: authority.roots() });
     let both = ["PIPELINING", "REQUIRETLS"];
 
-    let (outcome, received) = hand_over_protected(&shown, verified.clone(), &both, accepted_mail()).await;
+    let (outcome, received) =
+        hand_over_protected(ALICE, &shown, verified.clone(), &both, accepted_mail()).await;
     assert!(outcome.is_delivered());
     assert!(received.contains("MAIL FROM:<alice@acme.test> REQUIRETLS\r\n"), "{received}");
 
@@ -96,10 +100,26 @@ async fn a_message_that_requires_tls_goes_only_to_a_verified_server_that_promise
         (&anybody, any, &both[..], "5.7.10"),
         (&anybody, TlsPolicy::Opportunistic, &both[..], "5.7.10"),
     ] {
-        let (outcome, received) = hand_over_protected(shown, policy, keywords, vec![Hang]).await;
+        let (outcome, received) = hand_over_protected(ALICE, shown, policy, keywords, vec![Hang]).await;
         assert_eq!(outcome.reply.status().to_string(), status);
         assert!(outcome.is_permanent() && outcome.said_by == SaidBy::Client);
         assert!(!received.contains("MAIL"), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_asks_for_tls_on_its_way_where_that_is_offered_and_is_not_lost_where_it_is_not() {
+    let authority = Authority::new("Trusted");
+    let shown = authority.server(NAME);
+    let verified =
+        TlsPolicy::Required(Verification::Pkix { names: vec![NAME.into()], roots: authority.roots() });
+    for (policy, keywords, line) in [
+        (verified.clone(), &["PIPELINING", "REQUIRETLS"][..], "MAIL FROM:<> REQUIRETLS\r\n"),
+        (verified, &["PIPELINING"], "MAIL FROM:<>\r\n"),
+        (TlsPolicy::Opportunistic, &["PIPELINING", "REQUIRETLS"], "MAIL FROM:<>\r\n"),
+    ] {
+        let (outcome, received) = hand_over_protected("", &shown, policy, keywords, accepted_mail()).await;
+        assert!(outcome.is_delivered() && received.contains(line), "{received}");
     }
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn report(octets: &[u8]) -> bool {
     let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds);
     let sender: Address = "alice@acme.example".parse().expect("an address");
     let foreign = String::from_utf8_lossy(octets).into_owned();
-    let said_by_a_server = Reply::new(550, Enhanced(5, 1, 1), foreign.clone());
+    let said_by_a_server = format!("550 5.1.1 {foreign}");
     let recipient = |diagnostic, action| RecipientReport {
         recipient: foreign.clone(),
         action,
