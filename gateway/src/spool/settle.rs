@@ -9,8 +9,8 @@ use super::entry::weight;
 use super::moves::moment;
 use super::writer::Demand;
 use super::{
-    Declined, Direction, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError, Stage,
-    time,
+    Declined, Direction, Kind, Moved, NewRow, Note, PendingReceipt, RowId, Settlement, Spool, SpoolError,
+    Stage, time,
 };
 
 impl Spool {
@@ -102,11 +102,19 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Rows that the row `id` leaves to be done.
+    /// Rows that the row `id` leaves to be done. A draft is the same mail on another way: what a person approved stays
+    /// approved. A report is another mail.
     pub(super) fn beget(&mut self, id: RowId, new_rows: &[NewRow]) -> Result<(), SpoolError> {
         for new in new_rows {
             let note = Note::new(new.now, Stage::Queued, format!("begotten by {id}"));
             self.insert(new, [&note])?.ok_or(SpoolError::RowExists(new.id))?;
+            if new.kind == Kind::Draft {
+                self.conn
+                    .prepare_cached(
+                        "UPDATE rows SET approved_by = (SELECT approved_by FROM rows WHERE id = ?1) WHERE id = ?2",
+                    )?
+                    .execute(params![id, new.id])?;
+            }
         }
         Ok(())
     }

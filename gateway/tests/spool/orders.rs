@@ -119,6 +119,21 @@ async fn who_released_a_mail_is_known_until_somebody_holds_it_again() {
 }
 
 #[tokio::test]
+async fn a_release_counts_for_the_mail_that_is_sealed_instead_and_for_no_report_about_it() {
+    let house = House::new();
+    let relay = NewRow { kind: Kind::Relay, partner: None, state: State::Held, ..mail() };
+    let id = house.keep(relay).await;
+    house.obeys(id, Act::Release).await.unwrap();
+    let [draft, report] = [Kind::Draft, Kind::Report].map(|kind| NewRow { kind, ..mail() });
+    let ids = [draft.id, report.id];
+    let end = Settlement::plain(id, State::Delivered, vec![]);
+    house.spool.settle(Settlement { new_rows: vec![draft, report], ..end }).await.unwrap();
+    let approved = async |id| house.spool.by_row_id(id).await.unwrap().unwrap().approved_by;
+    assert_eq!(approved(ids[0]).await.as_deref(), Some("carol"));
+    assert_eq!(approved(ids[1]).await, None);
+}
+
+#[tokio::test]
 async fn a_relayed_mail_remembers_the_way_that_was_chosen_for_it() {
     let mut house = House::new();
     let relay = NewRow { kind: Kind::Relay, partner: None, next_at: later(900_000), ..mail() };
