@@ -38,6 +38,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clock;
@@ -106,6 +107,7 @@ enum Command {
     /// Follow one message through a running gateway.
     Trace {
         /// A queue id (from the SMTP reply), a DCCP message id, or a Message-ID.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
     /// See what waits in a running gateway, and decide about it.

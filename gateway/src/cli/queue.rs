@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use bytes::Bytes;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use control::{
     AuditView, DestinationList, HoldRule, HoldRules, OrderOutcome, QueueAct, QueueOrder, QueuePage,
@@ -23,6 +24,7 @@ pub(super) enum QueueCommand {
     /// Show one message: where each of its destinations stands, and every step so far.
     Show {
         /// Its queue id.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
     /// Stop queued messages until they are released.
@@ -193,16 +195,17 @@ fn list(config: &Config, query: QueueQuery) -> Result<String, Failure> {
 fn order(config: &Config, act: QueueAct, deed: Deed, next_hop: Option<String>) -> Result<String, Failure> {
     let mut order =
         QueueOrder { act, which: deed.which.query(), by: deed.word.name(), why: deed.word.why, next_hop };
-    let (mut done, mut text) = (0, String::new());
+    let (mut done, mut declined) = (0, String::new());
     loop {
         let outcome: OrderOutcome = write(config, Method::POST, "queue/orders", &order)?;
         done += outcome.done;
         for row in outcome.declined {
-            let _ = writeln!(text, "{} ({}): {}", row.queue_id, row.destination, row.why);
+            let _ = write!(declined, "\n{} ({}): {}", row.queue_id, row.destination, row.why);
         }
         match outcome.next {
             Some(next) => order.which.after = Some(next),
-            None => return Ok(format!("{act}: {done} done\n{text}")),
+            None if declined.is_empty() => return Ok(format!("{act}: {done} done\n")),
+            None => return Err(Failure::Said(format!("{act}: {done} done, not for these:{declined}"))),
         }
     }
 }

@@ -21,7 +21,7 @@ const BURST: u64 = 10;
 /// Where one destination stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationState {
-    /// The domain.
+    /// The domain, or the next hop (`host:port`) that an administrator chose.
     pub domain: String,
     /// Mails on their way there.
     pub busy: usize,
@@ -89,6 +89,13 @@ impl Destinations {
         entry.through_at = UnixMillis(entry.through_at.0.max(now.0).saturating_add(self.spacing_ms));
         entry.busy += 1;
         Ok(Turn { destinations: self.clone(), domain: domain.to_owned() })
+    }
+
+    /// Ends the rest of `domain`: a person wants the next attempt now. How long it rests next is not forgotten.
+    pub(super) fn wake(&self, domain: &str) {
+        if let Some(known) = self.known().get_mut(domain) {
+            known.resting_until = None;
+        }
     }
 
     /// The troubled ones first, then by name.
@@ -207,6 +214,18 @@ mod tests {
         );
         turn(&destinations, second.until).worked();
         assert_eq!(destinations.states(second.until)[0].failures, 0);
+    }
+
+    #[test]
+    fn a_person_ends_the_rest_of_a_destination_and_the_next_one_is_no_shorter_for_it() {
+        let destinations = destinations(2, 60_000);
+        turn(&destinations, NOW).failed("no route".into(), NOW);
+        let first = destinations.enter("a.test", NOW).err().expect("resting").until;
+        destinations.wake("b.test");
+        assert!(destinations.enter("a.test", NOW).is_err(), "another one was woken");
+        destinations.wake("a.test");
+        turn(&destinations, NOW).failed("no route".into(), NOW);
+        assert!(destinations.enter("a.test", NOW).err().expect("resting").until > first);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //!        └─ how TLS went ─► tally (RFC 8460) ─► database, one row per domain, day and result
 //! ```
 //!
-//! Words: a *destination* is a recipients' domain; a *letter* is one mail for one destination; *relayed* is what became
+//! Words: a *destination* is a recipients' domain, or the next hop that an administrator chose; a *letter* is one mail for one destination; *relayed* is what became
 //! of it, with an [`Outcome`] for every recipient and the *trail* of what was tried.
 //!
 //! Invariants:
@@ -170,6 +170,11 @@ impl Exchange {
         self.destinations.states((self.clock)())
     }
 
+    /// Ends the rest of a destination that could not be reached: the next attempt may be now.
+    pub fn wake(&self, destination: &str) {
+        self.destinations.wake(destination);
+    }
+
     /// What is counted for reports about TLS.
     pub fn reports(&self) -> &TlsReports {
         &self.reports
@@ -192,8 +197,9 @@ impl Exchange {
         if !letter.envelope.forward_paths.iter().all(|path| domain_of(path) == Some(domain.clone())) {
             return Ok(refused(letter, "a recipient is not in the domain that the permit names"));
         }
-        let turn = self.destinations.enter(domain, (self.clock)())?;
-        let needs = Needs { demand: demand_of(*demand), require_tls: letter.envelope.require_tls };
+        // Another way than that of the domain does not rest because the domain's own servers cannot be reached.
+        let turn = self.destinations.enter(letter.next_hop.unwrap_or(domain), (self.clock)())?;
+        let needs = Needs { demand: demand_of(*demand), require_tls: letter.envelope.insists_on_tls() };
         let relayed = self.relay_now(domain, needs, letter).await;
         let now = (self.clock)();
         match relayed.trouble() {

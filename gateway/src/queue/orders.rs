@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | hold | queued (or held by the judge) | held until a person releases it |
 //! | release | held | queued, due now; the judge may still refuse it, but holds it no more |
-//! | retry | queued | due now |
+//! | retry | queued | due now, even where its destination would rest |
 //! | reroute | what leaves by SMTP | the given next hop, or the way of its domain |
 //! | reroute | held before it was sealed | for the partner that its domain has now, decided anew |
 //! | reroute | sealed | refused: nobody else could open it |
@@ -51,6 +51,9 @@ impl Administration {
         if rows.is_empty() && next.is_none() && asked.which.after.is_none() {
             return Err(ControlError::NotFound("No waiting message is meant by this.".to_owned()));
         }
+        if matches!(asked.act, QueueAct::Release | QueueAct::Retry | QueueAct::Reroute) {
+            self.wake(&rows);
+        }
         let answers = match asked.act {
             QueueAct::Hold => self.all(&rows, Act::Hold, &order).await,
             QueueAct::Release => self.all(&rows, Act::Release, &order).await,
@@ -61,6 +64,14 @@ impl Administration {
         let answers = answers.map_err(silent)?;
         tracing::info!(by = order.by, act = order.act, rows = rows.len(), "the queue was given an order");
         Ok(outcome(&rows, answers, next))
+    }
+
+    /// A person's "now" counts more than the rest of a server that could not be reached; before the rows are due, so that
+    /// the courier finds it awake.
+    fn wake(&self, rows: &[Row]) {
+        for row in rows.iter().filter(|row| row.kind == Kind::Relay) {
+            self.exchange.wake(row.next_hop.as_deref().unwrap_or(&row.partner_domain));
+        }
     }
 
     async fn all(&self, rows: &[Row], act: Act, order: &Order) -> Result<Vec<Answer>, SpoolError> {

@@ -122,6 +122,31 @@ async fn what_is_final_is_told_to_the_sender_and_what_is_not_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_s_now_does_not_wait_until_servers_that_cannot_be_reached_have_rested() {
+    let zones = [to_here(Zone::signed("away.test"), "away.test")];
+    let lab = World::new().start(&zones, &["away.test"], "");
+    let mut acme = acme(&lab);
+    // Nobody listens at that port, and it would be tried again in an hour.
+    acme.set("outside.port", &tests::peers::free_port().to_string());
+    acme.set("outside.retry_delay_ms_min", "3600000");
+    acme.set("outside.retry_delay_ms_max", "3600000");
+    acme.start();
+    let id = write(acme.smtp, &["bob@away.test"], "6");
+    let tried = |times: usize| {
+        eventually("it was tried", || {
+            (journal(&acme, &id).matches("not now").count() >= times).then_some(())
+        });
+    };
+    tried(1);
+    acme.obeyed(&["retry", &id, "--by", "carol"]);
+    tried(2);
+    acme.obeyed(&["reroute", &id, "--to", &format!("127.0.0.1:{}", lab.postfix.port())]);
+    lab.dovecot.await_mail("bob", 1, PATIENCE);
+    first(&acme, &id, "delivered");
+    acme.settled();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_leave_any_more_does_not_leave_although_it_was_accepted() {
     let zones = [to_here(Zone::signed("later.test"), "later.test")];
     let lab = World::new().start(&zones, &["later.test"], "");
