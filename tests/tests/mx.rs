@@ -4,7 +4,7 @@
 //! carol@initech.test ─► mx of acme ─► Dovecot          NSD: SPF, DMARC of initech, hooli, umbrella
 //! ```
 
-use tests::peers::{Dns, Dovecot, Judges, Zone};
+use tests::peers::{Dns, Dovecot, Judges, SmtpSink, Zone};
 use tests::site::{PATIENCE, Site, eventually, loopback};
 use tests::submit::{Talk, submit, without_trace};
 
@@ -190,4 +190,28 @@ fn mail_waits_outside_while_our_mail_server_or_dns_does_not_answer() {
     let reply = submit(mx, "carol@initech.test", &["bob@acme.test"], &octets);
     assert!(reply.starts_with("451 4.7.24") || reply.starts_with("451 4.4.3"), "{reply}");
     assert_eq!(site.unsettled(), 0);
+}
+
+#[test]
+fn a_mail_to_an_alias_for_more_people_than_one_mail_may_name_reaches_everybody() {
+    const MEMBERS: usize = 1_500;
+    let sink = SmtpSink::start();
+    let mut site = Site::found("acme.test", &format!("smtp:127.0.0.1:{}", sink.port()));
+    let dns = Dns::start(&[Zone::signed("initech.test").record("@", "TXT", "\"v=spf1 ip4:127.0.0.1 -all\"")]);
+    let mx = site.open_mx(dns.address());
+    site.set("aliases", "aliases.yaml");
+    let members: Vec<String> = (0..MEMBERS).map(|number| format!("p{number}@acme.test")).collect();
+    let file = format!("everybody@acme.test: [{}]\n", members.join(", "));
+    std::fs::write(site.folder().join("aliases.yaml"), file).expect("a file of aliases");
+    site.start();
+    let reply =
+        submit(mx, "carol@initech.test", &["everybody@acme.test"], &letter_from("carol@initech.test", ""));
+    assert!(reply.starts_with("250 "), "{reply}");
+    site.settled();
+    let reached: usize = sink
+        .messages()
+        .iter()
+        .map(|octets| String::from_utf8_lossy(octets).matches("X-Rcpt-Args: ").count())
+        .sum();
+    assert_eq!(reached, MEMBERS);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tests::peers::clients::{self, Letter};
 use tests::peers::{Dns, Dovecot, SmtpSink, Zone, free_port};
 use tests::site::{PATIENCE, Site, TwoSites};
-use tests::submit::{letter, submit};
+use tests::submit::{letter, submit, submitted_asking};
 
 const ALICE: &str = "alice@acme.test";
 const BOB: &str = "bob@globex.test";
@@ -151,6 +151,30 @@ fn an_alias_reaches_everybody_it_comes_to_each_by_the_way_that_is_theirs() {
     assert!(!signed(&at_bob[0]) && !signed(&at_carol[0]), "what leaves sealed or not at all needs none");
     for other in [BOB, CAROL] {
         assert!(!at_olive.contains(other), "who else got it is nobody's business: {at_olive}");
+    }
+}
+
+#[test]
+fn a_sender_who_asks_is_told_that_an_alias_was_expanded_and_never_to_whom() {
+    let scene = Scene::start("opportunistic");
+    let asked = ("everybody@acme.test", "NOTIFY=SUCCESS,FAILURE ORCPT=RFC822;everybody@acme.test");
+    let octets = letter("alias@acme.test", "Hello");
+    submitted_asking(scene.acme().smtp, (ALICE, "ENVID=order-7"), &[asked], &octets);
+    let report = scene.acme_mail.await_mail("alice", 1, PATIENCE).remove(0);
+    scene.globex_mail.await_mail("bob", 1, PATIENCE);
+    scene.sites.settled();
+    assert_eq!(scene.acme_mail.mailbox("alice").len(), 1, "of the members' success nobody is told");
+    let report = String::from_utf8_lossy(&report).into_owned();
+    for line in [
+        "Action: expanded",
+        "Original-Recipient: rfc822; everybody@acme.test",
+        "Original-Envelope-Id: order-7",
+        "Subject: Your message was handed on",
+    ] {
+        assert!(report.contains(line), "{line:?} is missing: {report}");
+    }
+    for member in [BOB, CAROL, OLIVE] {
+        assert!(!report.replace("To: Bob <bob@globex.test>", "").contains(member), "{member}: {report}");
     }
 }
 

@@ -1,10 +1,19 @@
 //! The envelope of a mail, from the words of SMTP into those in which it travels and rests, and back: who sends to whom,
 //! what the message needs, and what the sender asked to be told (RFC 3461).
 
+use dccp::limits;
 use dccp::mail::{self, MailEnvelope, Return};
+use smtp::address::Address;
 use smtp::client::{Envelope, Wish};
-use smtp::dsn::{Notify, OriginalRecipient, Ret};
+use smtp::dsn::{self, Notify, OriginalRecipient, Ret};
 use smtp::server::{MailFrom, RcptTo};
+
+// What a client may say here can be read again when it has travelled or rested.
+const _: () = assert!(
+    dsn::ORCPT_OCTETS_MAX <= limits::ORIGINAL_RECIPIENT_BYTES_MAX
+        && dsn::ADDRESS_TYPE_CHARS_MAX <= limits::ADDRESS_TYPE_BYTES_MAX
+        && dsn::ENVID_CHARACTERS_MAX <= limits::ENVELOPE_ID_BYTES_MAX
+);
 
 /// As it travels and rests: what a client said of one mail to `to`.
 pub fn taken(from: &MailFrom, to: &[RcptTo]) -> MailEnvelope {
@@ -23,6 +32,13 @@ pub fn taken(from: &MailFrom, to: &[RcptTo]) -> MailEnvelope {
         envelope_id: from.envid.clone().filter(|id| !id.is_empty()),
         wishes: if said { wishes } else { Vec::new() },
     }
+}
+
+/// One of those whom mail to `alias` is for. Of an alias for several nobody reports the success of each: its sender is told
+/// that it was expanded (RFC 3461 §5.2.7.3).
+pub fn member_of(alias: &RcptTo, address: Address, is_list: bool) -> RcptTo {
+    let notify = if is_list { alias.notify.without_success() } else { alias.notify };
+    RcptTo { address, notify, orcpt: alias.orcpt.clone() }
 }
 
 /// What the next server is told for those of the recipients who are `pending`, all of it passed on (RFC 3461 §5.2.1).
@@ -48,16 +64,8 @@ pub fn passed_on(envelope: &MailEnvelope, pending: &[String]) -> Envelope {
 /// REQUIRETLS, which is about the way up to it.
 pub fn handed_over(envelope: &MailEnvelope, pending: &[String]) -> Envelope {
     let mut envelope = Envelope { require_tls: false, ..passed_on(envelope, pending) };
-    envelope.wishes.iter_mut().for_each(|wish| wish.notify = without_success(wish.notify));
+    envelope.wishes.iter_mut().for_each(|wish| wish.notify = wish.notify.without_success());
     envelope
-}
-
-fn without_success(notify: Notify) -> Notify {
-    match notify {
-        Notify::On { failure: false, delay: false, .. } => Notify::Never,
-        Notify::On { failure, delay, .. } => Notify::On { success: false, failure, delay },
-        Notify::Unspecified | Notify::Never => notify,
-    }
 }
 
 fn wish(to: &RcptTo) -> mail::Wish {

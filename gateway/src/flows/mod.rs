@@ -11,7 +11,8 @@
 //! mail_in    spool          ─► open, decide, hand over ─► receipt                 (destination)
 //!                                           └► agents: into their inboxes
 //! receipts   spool          ─► settle the originals    ─► report on failure       (origin)
-//! report     final failure  ─► RFC 3464 report         ─► spool, for our own mail server
+//! report     an end, a delay ─► RFC 3464 report        ─► spool, as a notice
+//! notice     what we write  ─► for our own mail server, or relayed
 //! ```
 //!
 //! A flow takes one [`Snapshot`] of what is known (people, partners, rules) per message and journals the
@@ -42,6 +43,7 @@ pub mod mail_home;
 pub mod mail_in;
 pub mod mail_out;
 pub mod marks;
+pub mod notice;
 pub mod receipts;
 pub mod reception;
 pub mod records;

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::courier;
 use crate::custody::Custody;
 use crate::flows::Knowledge;
-use crate::flows::records::{Done, Progress, Slip, Summary, purpose, queue_id_of};
+use crate::flows::records::{Done, News, Progress, Slip, Summary, purpose, queue_id_of};
 use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
 use crate::metrics::Metrics;
@@ -134,7 +134,8 @@ impl Receipts {
         let reason = format!("signed receipt of {}, {count}", partner.domain());
         let notes = vec![Note::new(now, stage, reason).with_sealed(detail)];
         self.metrics.settled_out(delivered, original.row.accepted_at, now);
-        Ok(Some(self.reporter.settlement(&original, state, &receipt.outcomes, notes, now)))
+        let news = news_of(&receipt.outcomes, partner);
+        Ok(Some(self.reporter.settlement(&original, state, &news, notes, now)))
     }
 }
 
@@ -159,7 +160,7 @@ impl Receipts {
         let count = counted(refused.len(), "recipient");
         let reason = format!("signed receipt of {}: {count} refused, others still wait", partner.domain());
         let mut notes = vec![Note::new(now, Stage::Receipt, reason).with_sealed(self.detail(&refused))];
-        let report = self.reporter.told(&original, &refused, &mut notes, now);
+        let report = self.reporter.told(&original, &news_of(&refused, partner), &mut notes, now);
         let done = |it: &Outcome| Done::failed(it.recipient.clone(), &it.status, &it.diagnostic);
         progress.done.extend(refused.iter().map(done));
         progress.tell();
@@ -170,6 +171,10 @@ impl Receipts {
         let words: Vec<_> = outcomes.iter().map(words_of).collect();
         self.custody.vault().seal(purpose::NOTE, words.join("; ").as_bytes())
     }
+}
+
+fn news_of(outcomes: &[Outcome], partner: &Partner) -> Vec<News> {
+    outcomes.iter().map(|outcome| News::of_partner(outcome, partner.domain())).collect()
 }
 
 /// Whether a receipt ends the wait for it: it speaks of somebody, and of nobody who is still to be served.

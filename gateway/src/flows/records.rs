@@ -103,6 +103,9 @@ pub struct Slip {
     /// What the sender wants to be told of each of the recipients; empty: what is customary.
     #[serde(default)]
     pub wanted: Vec<Wanted>,
+    /// The mail travels under REQUIRETLS, and what is reported of it has to (RFC 8689 §5).
+    #[serde(default)]
+    pub require_tls: bool,
 }
 
 /// Of which events of one recipient the sender wants to be told (RFC 3461 §4.1).
@@ -147,6 +150,7 @@ impl Slip {
             headers,
             envelope_id: envelope.envelope_id.clone(),
             wanted: envelope.wishes.iter().map(Wanted::from).collect(),
+            require_tls: envelope.require_tls,
         }
     }
 
@@ -214,6 +218,9 @@ pub struct Done {
     pub status: String,
     /// The answer of the mail server, or our own words.
     pub diagnostic: String,
+    /// The mail server outside whose answer it is.
+    #[serde(default)]
+    pub server: Option<String>,
     /// There is nothing left to tell about it: whoever wants to know was told, or the server that took it has the duty to
     /// tell (RFC 3461 §5.2.1).
     #[serde(default)]
@@ -237,8 +244,8 @@ impl Progress {
     }
 
     /// The outcomes that nobody was told of yet.
-    pub fn untold(&self) -> Vec<Outcome> {
-        self.done.iter().filter(|done| !done.told).map(Done::outcome).collect()
+    pub fn untold(&self) -> Vec<News> {
+        self.done.iter().filter(|done| !done.told).map(Done::news).collect()
     }
 
     /// From now on there is nothing left to tell about what is final.
@@ -261,7 +268,12 @@ impl Done {
     /// Given up for good, which its sender has to be told.
     pub fn failed(recipient: String, status: &str, why: &str) -> Self {
         let (status, diagnostic) = (status.to_owned(), why.to_owned());
-        Self { recipient, delivered: false, status, diagnostic, told: false }
+        Self { recipient, delivered: false, status, diagnostic, server: None, told: false }
+    }
+
+    fn news(&self) -> News {
+        let by = self.server.clone().map_or(Source::House, Source::MailServer);
+        News { outcome: self.outcome(), by }
     }
 
     fn outcome(&self) -> Outcome {
@@ -271,6 +283,38 @@ impl Done {
             status: self.status.clone(),
             diagnostic: self.diagnostic.clone(),
         }
+    }
+}
+
+/// What a sender may have to be told of one recipient, and whose words that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// What became of the mail. Without a recipient: for all who have no end yet.
+    pub outcome: Outcome,
+    /// Who said so.
+    pub by: Source,
+}
+
+/// Who said what became of a mail: what a report calls `Remote-MTA` (RFC 3464 §2.3.5), if anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// We, or our own mail server.
+    House,
+    /// The mail server of this name, in a reply.
+    MailServer(String),
+    /// The gateway of the partner with this domain, in a receipt.
+    Partner(String),
+}
+
+impl News {
+    /// Our own finding.
+    pub fn ours(outcome: Outcome) -> Self {
+        Self { outcome, by: Source::House }
+    }
+
+    /// The signed word of the partner with this `domain`.
+    pub fn of_partner(outcome: &Outcome, domain: &str) -> Self {
+        Self { outcome: outcome.clone(), by: Source::Partner(domain.to_owned()) }
     }
 }
 

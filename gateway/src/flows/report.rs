@@ -10,20 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use dccp::UnixMillis;
-use dccp::mail::{Content, Mail, MailEnvelope};
 use dccp::receipt::{Action, Outcome};
-use federation::{Directory, Recognition};
+use federation::Directory;
 use smtp::address::Address;
 use smtp::dsn::{Diagnostic, OriginalRecipient, RecipientReport};
 use smtp::reply::Enhanced;
+use smtp::server::RcptTo;
 
 use crate::clock::system_time;
 use crate::custody::Custody;
-use crate::flows::records::{Progress, Slip, Summary, purpose, queue_id_of, sha256};
+use crate::flows::notice::Notice;
+use crate::flows::records::{News, Progress, Slip, Source, purpose, queue_id_of};
 use crate::metrics::Metrics;
-use crate::spool::{
-    Direction, Kind, Lane, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Turn, Waiting,
-};
+use crate::spool::{Kind, NewRow, Note, RowId, Settlement, Spool, SpoolError, Stage, State, Waiting};
 
 /// Composes reports in the name of this gateway.
 #[derive(Clone)]
@@ -62,7 +61,7 @@ impl Reporter {
         let detail = self.custody.vault().seal(purpose::NOTE, outcome.diagnostic.as_bytes());
         let note = Note::new(now, stage, format!("status {}", outcome.status)).with_sealed(detail);
         self.metrics.failed.inc();
-        self.spool.settle(self.settlement(&waiting, state, &[outcome], vec![note], now)).await?;
+        self.spool.settle(self.settlement(&waiting, state, &[News::ours(outcome)], vec![note], now)).await?;
         Ok(())
     }
 
@@ -78,66 +77,82 @@ impl Reporter {
             status: "4.4.7".to_owned(),
             diagnostic: "it is kept here and goes on its way as soon as it can".to_owned(),
         };
-        let report = self.report(&waiting, &[outcome], now);
+        let report = self.report(&waiting, &[News::ours(outcome)], now);
         let reason =
             if report.is_some() { "delay report to the sender" } else { "late; nobody wants to be told" };
         self.spool.tell(id, report, None, vec![Note::new(now, Stage::Late, reason)]).await?;
         Ok(())
     }
 
-    /// The end of `waiting`, with a report about those among `outcomes` that its sender wants to be told of.
+    /// The end of `waiting`, with a report about those among the `news` that its sender wants to be told of.
     pub fn settlement(
         &self,
         waiting: &Waiting,
         state: State,
-        outcomes: &[Outcome],
+        news: &[News],
         mut notes: Vec<Note>,
         now: UnixMillis,
     ) -> Settlement {
-        let report = self.told(waiting, outcomes, &mut notes, now);
+        let report = self.told(waiting, news, &mut notes, now);
         let mut settlement = Settlement::plain(waiting.row.id, state, notes);
         settlement.new_rows = report.into_iter().collect();
         settlement
     }
 
-    /// A report about those among `outcomes` that the sender of `waiting` wants to be told of, to be kept in the step in
+    /// A report about those among the `news` that the sender of `waiting` wants to be told of, to be kept in the step in
     /// which the row goes on or ends.
     pub fn told(
         &self,
         waiting: &Waiting,
-        outcomes: &[Outcome],
+        news: &[News],
         notes: &mut Vec<Note>,
         now: UnixMillis,
     ) -> Option<NewRow> {
-        let report = self.report(waiting, outcomes, now)?;
-        let failed = outcomes.iter().any(|outcome| outcome.action == Action::Failed);
+        let report = self.report(waiting, news, now)?;
+        let failed = news.iter().any(|news| news.outcome.action == Action::Failed);
         let reason = if failed { "failure report to the sender" } else { "delivery report to the sender" };
         notes.push(Note::new(now, Stage::Reported, reason));
         Some(report)
     }
 
-    /// `None` when nobody wants a report: nothing happened that the sender asked for, no mail (receipts have no slip),
-    /// the null sender (RFC 5321 §4.5.5: never report on a report), or more reports to one sender than anybody reads.
-    fn report(&self, waiting: &Waiting, outcomes: &[Outcome], now: UnixMillis) -> Option<NewRow> {
+    /// Tells the sender of a mail, whose `slip` this is, that these `aliases` were sent to everybody who is meant by them; of
+    /// the success of each it will not be told (RFC 3461 §5.2.7.3). `None` when nobody wants to hear it.
+    pub fn expanded(&self, slip: &Slip, aliases: &[RcptTo], now: UnixMillis) -> Option<NewRow> {
+        let one = |alias: &RcptTo| RecipientReport {
+            recipient: alias.address.to_string(),
+            action: smtp::dsn::Action::Expanded,
+            status: Enhanced(2, 0, 0),
+            remote_mta: None,
+            diagnostic: None,
+            last_attempt: None,
+            original: alias.orcpt.clone(),
+        };
+        self.compose(slip, &aliases.iter().map(one).collect::<Vec<_>>(), now)
+    }
+
+    /// `None` when nobody wants a report: nothing happened that the sender asked for, no mail (receipts have no slip), the
+    /// null sender, or more reports to one sender than anybody reads.
+    fn report(&self, waiting: &Waiting, news: &[News], now: UnixMillis) -> Option<NewRow> {
         let slip = Slip::open(self.custody.vault(), waiting.slip.as_ref()?)
             .inspect_err(
                 |error| tracing::error!(%error, row = %waiting.row.id, "a mail's end cannot be reported"),
             )
             .ok()?;
-        let sender: Address = slip.reverse_path.parse().ok()?;
         let until = system_time(waiting.row.expires_at);
         let progress = self.progress(waiting);
-        let recipients: Vec<RecipientReport> = outcomes
-            .iter()
-            .flat_map(|outcome| {
-                about(outcome, (&slip, &progress), (waiting.row.kind, &waiting.row.partner_domain), until)
-            })
-            .collect();
+        let about = |news| about(news, (&slip, &progress), waiting.row.kind, until);
+        let recipients: Vec<RecipientReport> = news.iter().flat_map(about).collect();
+        self.compose(&slip, &recipients, now)
+    }
+
+    /// The report about `recipients`, if there are any, and somebody to tell (RFC 5321 §4.5.5: never report on a report).
+    fn compose(&self, slip: &Slip, recipients: &[RecipientReport], now: UnixMillis) -> Option<NewRow> {
+        let sender: Address = slip.reverse_path.parse().ok()?;
         if recipients.is_empty() {
             return None;
         }
         if !self.storm.permits(&slip.reverse_path, now) {
-            tracing::warn!(row = %waiting.row.id, "a report is withheld: its sender got {REPORTS_PER_HOUR_MAX} within an hour");
+            tracing::warn!("a report is withheld: its sender got {REPORTS_PER_HOUR_MAX} within an hour");
             return None;
         }
         let id = RowId::fresh();
@@ -148,17 +163,12 @@ impl Reporter {
             now: system_time(now),
             original_sender: &sender,
             original_envelope_id: slip.envelope_id.as_deref(),
-            recipients: &recipients,
+            recipients,
             original_headers: &slip.header_octets(),
         });
-        let envelope = MailEnvelope {
-            reverse_path: String::new(),
-            forward_paths: vec![slip.reverse_path.clone()],
-            body_8bit: !octets.is_ascii(),
-            smtputf8: !sender.is_ascii(),
-            ..MailEnvelope::default()
-        };
-        Some(self.row(id, &Mail { envelope, content: Content::Inline(octets) }, &sender, now))
+        let (to, require_tls, lifetime_ms) = (&sender, slip.require_tls, self.lifetime_ms);
+        let notice = Notice { id, to, octets, require_tls, now, lifetime_ms };
+        Some(notice.row(self.custody.vault(), &self.directory))
     }
 
     /// How far the row had come when it was read.
@@ -166,47 +176,14 @@ impl Reporter {
         let sealed = waiting.row.remaining.as_ref();
         sealed.and_then(|sealed| Progress::open(self.custody.vault(), sealed).ok()).unwrap_or_default()
     }
-
-    /// Whether it may leave for the outside is for the judge to say when it does.
-    fn row(&self, id: RowId, mail: &Mail, sender: &Address, now: UnixMillis) -> NewRow {
-        let vault = self.custody.vault();
-        let to = mail.envelope.forward_paths.clone();
-        let (direction, kind, partner_domain) = match self.directory.recognise(&sender.to_string()) {
-            Recognition::Ours(_) => (Direction::In, Kind::Report, String::new()),
-            _ => (Direction::Out, Kind::Relay, sender.domain().to_lowercase()),
-        };
-        NewRow {
-            id,
-            queue_id: queue_id_of(id),
-            direction,
-            kind,
-            partner: None,
-            partner_domain,
-            body: vault.seal(purpose::MAIL, &mail.encode()).into(),
-            large: None,
-            slip: None,
-            summary: Summary { from: String::new(), to, message_id: None }.seal(vault),
-            message_id_tag: None,
-            digest: sha256(&[b"DCCP-report-v1\0", id.0.as_bytes()]),
-            sealed_to: None,
-            size: mail.content.size(),
-            now,
-            next_at: now,
-            expires_at: now.saturating_add_ms(self.lifetime_ms),
-            state: State::Queued,
-            held_by: None,
-            turn: Turn { lane: Lane::Reports, ..Turn::default() },
-            leased: false,
-        }
-    }
 }
 
-/// What the report says of one outcome. An outcome without a recipient speaks of the whole message: of those who have no
-/// end yet. Nobody is told twice.
+/// What the report says of one piece of news. One without a recipient speaks of the whole message: of those who have no end
+/// yet. Nobody is told twice.
 fn about(
-    outcome: &Outcome,
+    News { outcome, by }: &News,
     (slip, progress): (&Slip, &Progress),
-    (kind, domain): (Kind, &str),
+    kind: Kind,
     until: SystemTime,
 ) -> Vec<RecipientReport> {
     let named = std::slice::from_ref(&outcome.recipient);
@@ -222,8 +199,12 @@ fn about(
         true => !progress.has_ended(recipient),
         false => !progress.was_told(recipient),
     };
-    // Of what goes to our own mail server the domain is the sender's.
-    let remote_mta = (!domain.is_empty() && kind != Kind::Foreign).then(|| domain.to_owned());
+    let words = outcome.diagnostic.clone();
+    let (remote_mta, diagnostic) = match by {
+        Source::House => (None, Diagnostic::Local(words)),
+        Source::MailServer(name) => (Some(name.clone()), Diagnostic::Smtp(words)),
+        Source::Partner(domain) => (Some(domain.clone()), Diagnostic::Local(words)),
+    };
     let one = |recipient: &String| {
         let wanted = slip.wanted(recipient);
         let is_wanted = match outcome.action {
@@ -236,7 +217,7 @@ fn about(
             action,
             status: outcome.status.parse().unwrap_or(default),
             remote_mta: remote_mta.clone(),
-            diagnostic: Some(Diagnostic::Local(outcome.diagnostic.clone())),
+            diagnostic: Some(diagnostic.clone()),
             last_attempt: None,
             original: wanted.original.map(|(kind, address)| OriginalRecipient { kind, address }),
         })
@@ -274,7 +255,7 @@ impl Storm {
 
 #[cfg(test)]
 mod tests {
-    use dccp::mail::{Notify, Wish};
+    use dccp::mail::{MailEnvelope, Notify, Wish};
 
     use super::*;
     use crate::flows::records::Done;
@@ -294,14 +275,12 @@ mod tests {
     }
 
     fn told(notify: &[Notify], recipient: &str, action: Action) -> usize {
-        let (status, diagnostic) = (String::new(), String::new());
-        about(
-            &Outcome { recipient: recipient.into(), action, status, diagnostic },
-            (&slip(notify), &Progress::default()),
-            (Kind::Mail, ""),
-            UNTIL,
-        )
-        .len()
+        about(&ours(recipient, action), (&slip(notify), &Progress::default()), Kind::Mail, UNTIL).len()
+    }
+
+    fn ours(recipient: &str, action: Action) -> News {
+        let (status, diagnostic) = (String::new(), "550 5.1.1 no such user".to_owned());
+        News::ours(Outcome { recipient: recipient.into(), action, status, diagnostic })
     }
 
     #[test]
@@ -327,9 +306,7 @@ mod tests {
         let told = Done { told: true, ..Done::failed("bob@globex.test".into(), "5.1.1", "no such user") };
         let progress = Progress { done: vec![told], pending: vec!["eve@globex.test".into()] };
         let about = |recipient: &str, action| {
-            let (status, diagnostic) = (String::new(), String::new());
-            let outcome = Outcome { recipient: recipient.into(), action, status, diagnostic };
-            let told = super::about(&outcome, (&slip(&[]), &progress), (Kind::Relay, "globex.test"), UNTIL);
+            let told = super::about(&ours(recipient, action), (&slip(&[]), &progress), Kind::Relay, UNTIL);
             told.into_iter().map(|told| told.recipient).collect::<Vec<_>>()
         };
         assert!(about("bob@globex.test", Action::Failed).is_empty());
@@ -339,25 +316,32 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_of_what_comes_from_outside_is_not_the_server_that_refused_it() {
-        let (recipient, status, diagnostic) = ("bob@globex.test".to_owned(), String::new(), String::new());
-        let outcome = Outcome { recipient, action: Action::Failed, status, diagnostic };
-        for (kind, wanted) in [(Kind::Foreign, None), (Kind::Relay, Some("initech.test".to_owned()))] {
-            let told = about(&outcome, (&slip(&[]), &Progress::default()), (kind, "initech.test"), UNTIL);
-            assert_eq!(told[0].remote_mta, wanted);
-        }
+    fn a_report_quotes_a_mail_server_only_for_what_that_server_said() {
+        let ours = ours("bob@globex.test", Action::Failed);
+        let said = |by: Source| {
+            let news = News { by, ..ours.clone() };
+            let [told] = &about(&news, (&slip(&[]), &Progress::default()), Kind::Relay, UNTIL)[..] else {
+                panic!()
+            };
+            (told.remote_mta.clone(), told.diagnostic.clone().unwrap())
+        };
+        let words = ours.outcome.diagnostic.clone();
+        let named = |name: &str| Some(name.to_owned());
+        assert_eq!(said(Source::House), (None, Diagnostic::Local(words.clone())));
+        let server = Source::MailServer("mx.globex.test".to_owned());
+        assert_eq!(said(server), (named("mx.globex.test"), Diagnostic::Smtp(words.clone())));
+        let partner = Source::Partner("globex.test".to_owned());
+        assert_eq!(said(partner), (named("globex.test"), Diagnostic::Local(words)));
     }
 
     #[test]
     fn what_left_for_the_outside_was_handed_on_and_is_not_called_delivered() {
-        let (recipient, status, diagnostic) = (String::new(), String::new(), String::new());
-        let outcome = Outcome { recipient, action: Action::Delivered, status, diagnostic };
-        let success = Notify::On { success: true, failure: true, delay: true };
+        let (news, all) =
+            (ours("", Action::Delivered), Notify::On { success: true, failure: true, delay: true });
         for (kind, wanted) in
             [(Kind::Mail, smtp::dsn::Action::Delivered), (Kind::Relay, smtp::dsn::Action::Relayed)]
         {
-            let told =
-                about(&outcome, (&slip(&[success; 2]), &Progress::default()), (kind, "old.test"), UNTIL);
+            let told = about(&news, (&slip(&[all; 2]), &Progress::default()), kind, UNTIL);
             assert!(told.len() == 2 && told.iter().all(|told| told.action == wanted), "{told:?}");
         }
     }

@@ -17,7 +17,7 @@ use dccp::receipt::{self, Action, Outcome, Receipt};
 
 use super::filter::Filter;
 use super::{Administration, name_of, reason_of, silent};
-use crate::flows::records::{Progress, purpose};
+use crate::flows::records::{News, Progress, purpose};
 use crate::spool::{
     Act, Declined, Direction, Kind, Moved, Note, Order, PendingReceipt, Row, Settlement, SpoolError, Stage,
     State,
@@ -156,7 +156,9 @@ impl Administration {
             return Ok(Some(Settlement { receipt, ..Settlement::plain(row.id, State::Expired, notes) }));
         }
         let waiting = self.spool.waiting(row.id).await?;
-        Ok(waiting.map(|waiting| self.reporter.settlement(&waiting, State::Expired, &[outcome], notes, now)))
+        Ok(waiting.map(|waiting| {
+            self.reporter.settlement(&waiting, State::Expired, &[News::ours(outcome)], notes, now)
+        }))
     }
 
     /// Our signed word to the gateway of the sender, who reports it. Whoever has the mail already stays delivered.

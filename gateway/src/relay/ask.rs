@@ -26,7 +26,8 @@ impl Relay {
                 destination: partner.map_or(Destination::Outside { domain }, |partner| partner.destination()),
                 client: Client::BELIEVED,
                 marks,
-                require_tls: work.mail.envelope.require_tls,
+                // A report is not lost for want of it (RFC 8689 §5).
+                require_tls: work.mail.envelope.require_tls && !sender.is_empty(),
                 outside: self.outside,
                 authenticity: None,
                 recipients: work.progress.pending.len(),

@@ -14,7 +14,7 @@
 //! - The judge is asked before every attempt: what must be encrypted since yesterday does not leave in the clear today.
 //! - A recipient that was served is never served again; one that was not is tried until the mail expires.
 //! - Who was refused is reported after the attempt, however long others wait. Whom a server took that offers DSN, that
-//!   server reports about (RFC 3461 §5.2.1); whom another took was relayed, as far as we can tell (§5.2.3).
+//!   server reports about (RFC 3461 §5.2.1); whom another took was relayed, as far as we can tell (§5.2.2).
 //! - Whether a mail may have been delivered twice (a server that fell silent after the final dot) stands in its journal.
 
 mod ask;

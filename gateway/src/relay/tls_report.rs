@@ -7,8 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dccp::UnixMillis;
-use dccp::mail::{Content, Mail, MailEnvelope};
+use federation::Directory;
 use finding::Given;
 use smtp::address::Address;
 use smtp::route::tls_report::{self, Report, Rua, Tally};
@@ -18,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, system_time};
 use crate::custody::Vault;
 use crate::exchange::{Day, Exchange};
-use crate::flows::records::{Summary, purpose, queue_id_of, sha256};
-use crate::spool::{Direction, Kind, Lane, NewRow, Note, RowId, Spool, SpoolError, Stage, State, Turn};
+use crate::flows::notice::Notice;
+use crate::flows::records::{queue_id_of, sha256};
+use crate::spool::{Note, RowId, Spool, SpoolError, Stage};
 
 /// How often is looked whether a day is over.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
@@ -35,6 +35,8 @@ pub struct TlsReporting {
     pub vault: Arc<Vault>,
     /// What was counted, and where reports go.
     pub exchange: Arc<Exchange>,
+    /// Who is ours.
+    pub directory: Arc<Directory>,
     /// Our main domain: who reports.
     pub organisation: String,
     /// Whom to ask about a report.
@@ -136,38 +138,10 @@ impl TlsReporting {
         let id = RowId::fresh();
         let name = queue_id_of(id).to_ascii_lowercase();
         let report = self.report_about(domain, day, &name, &tallies);
-        let octets = tls_report::mail(&report, &self.contact, to, system_time(now));
-        // Nobody wants to hear that a report could not be delivered.
-        let envelope = MailEnvelope { forward_paths: vec![to.to_string()], ..MailEnvelope::default() };
+        let octets = tls_report::mail(&report, &self.contact, to, system_time(now)).into();
         let note = Note::new(now, Stage::Received, format!("a TLS report about {domain}, made here"));
-        let row = self.row(id, to, &Mail { envelope, content: Content::Inline(octets.into()) }, now);
+        let notice = Notice { id, to, octets, require_tls: false, now, lifetime_ms: self.lifetime_ms };
+        let row = notice.row(&self.vault, &self.directory);
         self.spool.accept(vec![row], vec![(id, note)]).await
-    }
-
-    fn row(&self, id: RowId, to: &Address, mail: &Mail, now: UnixMillis) -> NewRow {
-        let vault = &self.vault;
-        NewRow {
-            id,
-            queue_id: queue_id_of(id),
-            direction: Direction::Out,
-            kind: Kind::Relay,
-            partner: None,
-            partner_domain: to.domain().to_owned(),
-            body: vault.seal(purpose::MAIL, &mail.encode()).into(),
-            large: None,
-            slip: None,
-            summary: Summary { from: String::new(), to: vec![to.to_string()], message_id: None }.seal(vault),
-            message_id_tag: None,
-            digest: sha256(&[b"DCCP-relay-v1\0", id.0.as_bytes()]),
-            sealed_to: None,
-            size: mail.content.size(),
-            now,
-            next_at: now,
-            expires_at: now.saturating_add_ms(self.lifetime_ms),
-            state: State::Queued,
-            held_by: None,
-            turn: Turn { lane: Lane::Reports, ..Turn::default() },
-            leased: false,
-        }
     }
 }

@@ -47,6 +47,7 @@ impl Work {
         let via = relayed.via.as_ref().map_or_else(|| "no server answered".to_owned(), words_of);
         self.progress.pending.clear();
         for outcome in relayed.outcomes {
+            let server = relayed.via.as_ref().map(|via| via.host.clone());
             let words = outcome.reply.to_string();
             let (stage, what) = match (outcome.is_delivered(), outcome.is_temporary()) {
                 (true, _) => (Stage::HandedOver, "taken"),
@@ -69,6 +70,7 @@ impl Work {
                     delivered: outcome.is_delivered(),
                     status: outcome.reply.status().to_string(),
                     diagnostic: words,
+                    server: server.filter(|_| outcome.said_by == SaidBy::Server),
                     told: outcome.dsn_passed_on,
                     recipient: outcome.recipient,
                 });

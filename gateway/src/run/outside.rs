@@ -55,6 +55,7 @@ impl Ground {
             spool: self.spool.clone(),
             vault: self.custody.vault().clone(),
             exchange: relay.exchange.clone(),
+            directory: self.knowledge.snapshot().directory,
             organisation,
             contact,
             lifetime_ms: self.config.queue.lifetime_ms(),

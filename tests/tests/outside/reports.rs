@@ -76,8 +76,11 @@ async fn who_is_refused_is_reported_while_another_recipient_is_slow() {
     acme.obeyed(&["expire", &id, "--why", "enough"]);
     let reports = told(&lab, &acme, "alice");
     let [refused, given_up] = &reports[..] else { panic!("two reports: {reports:?}") };
+    let server = ["Remote-MTA: dns; mx.open.test", "Diagnostic-Code: smtp; 550 5.1.1 "];
     assert_says(refused, &["Final-Recipient: rfc822; nobody@open.test", "Status: 5.1.1"]);
+    assert_says(refused, &server);
     assert_says(given_up, &["Final-Recipient: rfc822; slow@open.test", "Status: 5.4.7"]);
+    assert!(given_up.contains("x-local") && !given_up.contains("Remote-MTA"), "our own words: {given_up}");
     assert!(!refused.contains("slow@open.test") && !given_up.contains("nobody@open.test"));
     assert!(!given_up.contains("bob@open.test"));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dccp::mail::Mail;
+use federation::Directory;
 use gateway::custody::Vault;
 use gateway::exchange::{Day, Exchange};
 use gateway::flows::records::purpose;
@@ -166,7 +167,9 @@ async fn request(stream: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 fn reporting(lab: &Lab, vault: &Arc<Vault>, exchange: &Arc<Exchange>) -> TlsReporting {
+    let organisation = "did:dccp:1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap();
     TlsReporting {
+        directory: Directory::of_domains(organisation, &["acme.test".to_owned()]).into(),
         spool: lab.spool.clone(),
         vault: vault.clone(),
         exchange: exchange.clone(),

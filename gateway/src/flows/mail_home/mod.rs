@@ -5,7 +5,7 @@
 //! read       octets, headers, MIME; what claims to be ours is cut out        (smtp::message, smtp::authenticity)
 //!            who sent it: SPF, DKIM, DMARC, ARC                              (smtp::authenticity)
 //! decide     per recipient at RCPT, once for the mail                        (policies)
-//! note       one row, sealed to ourselves + the copy for the archive, 250    (spool, archive)
+//! note       sealed to ourselves + the copy for the archive, 250             (spool, archive)
 //! act        later, by delivery: hand over to our mail server                (flows::mail_in)
 //! ```
 //!
@@ -16,6 +16,7 @@
 
 mod authentic;
 mod chain;
+mod commit;
 mod copy;
 pub mod keep;
 
@@ -24,31 +25,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dccp::UnixMillis;
-use dccp::mail::{Content, Mail};
 use federation::Recognition;
 use policies::{
     Authenticity, Client, Decision, Destination, Direction as Way, MailFacts, Marks, Permit, RecipientFacts,
     Role, SenderStanding, Verdict,
 };
 use smtp::address::Address;
-use smtp::authenticity::{Asked, Verdicts, Verifier};
+use smtp::authenticity::{Asked, Verifier};
 use smtp::message::MessageFacts;
 use smtp::reply::Reply;
 use smtp::server::{MailFrom, RcptTo};
 
 use crate::agents::Agents;
 use crate::aliases::MEMBERS_MAX;
-use crate::archive::{Archivist, Leg};
+use crate::archive::Archivist;
 use crate::clock::{Clock, system_time};
 use crate::custody::Custody;
 use crate::flows::bodies::Bodies;
-use crate::flows::records::{Slip, queue_id_of};
-use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, forgeries, loops, replies, words};
+use crate::flows::report::Reporter;
+use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, loops, replies, words};
 use crate::metrics::{self, Metrics};
 use crate::recipients::CallAhead;
-use crate::spool::{Note, RowId, Spool, Stage, State};
+use crate::spool::{Note, Spool, Stage, State};
 
 pub use chain::Chain;
+
+use commit::Letter;
 
 /// The house as the outside world sees it.
 pub struct MailHome {
@@ -66,6 +68,8 @@ pub struct MailHome {
     pub spool: Spool,
     /// Makes the copies that must be kept.
     pub archivist: Archivist,
+    /// Tells senders that an alias was expanded.
+    pub reporter: Reporter,
     /// Puts octets away.
     pub bodies: Bodies,
     /// Counters.
@@ -90,13 +94,16 @@ pub struct Transaction {
     client: smtp::server::Client,
     from: MailFrom,
     recipients: Vec<RcptTo>,
+    /// Aliases for several, whose sender wants to hear of success.
+    expanded: Vec<RcptTo>,
 }
 
 impl MailHome {
     /// Begins with one mail from outside.
     pub fn mail(&self, client: &smtp::server::Client, from: MailFrom) -> Transaction {
         let snapshot = self.knowledge.snapshot();
-        Transaction { snapshot, client: client.clone(), from, recipients: Vec::new() }
+        let (recipients, expanded) = (Vec::new(), Vec::new());
+        Transaction { snapshot, client: client.clone(), from, recipients, expanded }
     }
 
     /// One more recipient, if it is one of ours; or an alias, if all that it comes to is: nobody outside makes us a relay.
@@ -123,8 +130,10 @@ impl MailHome {
         }
         members.iter().try_for_each(|member| self.decide_recipient(tx, member))?;
         let known: HashSet<Address> = tx.recipients.iter().map(|known| known.address.clone()).collect();
+        let is_list = members.len() > 1;
         let fresh = members.into_iter().filter(|member| !known.contains(member));
-        tx.recipients.extend(fresh.map(|address| RcptTo { address, ..to.clone() }));
+        tx.recipients.extend(fresh.map(|address| envelope::member_of(&to, address, is_list)));
+        tx.expanded.extend((is_list && to.notify.asks_for_success()).then_some(to));
         Ok(())
     }
 
@@ -164,90 +173,10 @@ impl MailHome {
             // Nothing is handed over here: delivery asks for a permit of its own when it does.
             Verdict::Allow(_) => State::Queued,
         };
-        let queue_id = self.keep(&tx, octets, &facts, &verdicts, state, decided, arrived).await?;
+        let letter = Letter { octets, facts: &facts, verdicts: &verdicts, state, decided, arrived };
+        let queue_id = self.commit(&tx, &letter).await?;
         self.metrics.stage_since(metrics::Stage::Accept, arrived, (self.clock)());
         Ok(queue_id)
-    }
-
-    /// The durable line: after this the mail is ours.
-    #[allow(clippy::too_many_arguments)]
-    async fn keep(
-        &self,
-        tx: &Transaction,
-        octets: Bytes,
-        facts: &MessageFacts,
-        verdicts: &Verdicts,
-        state: State,
-        decided: Note,
-        arrived: UnixMillis,
-    ) -> Result<String, Reply> {
-        let id = RowId::fresh();
-        let queue_id = queue_id_of(id);
-        let (size, headers) = (octets.len() as u64, Slip::headers_of(&octets, facts.header_len));
-        let segments = self.opened(tx, &octets, verdicts, &queue_id, arrived);
-        let put_away = self.bodies.put_away(segments).await.map_err(|error| {
-            tracing::warn!(%error, queue_id, "the octets of a mail could not be kept; the client was told to try again");
-            self.turn_away("spool", replies::not_put_away(&error))
-        })?;
-        let mail = tx.mail(put_away.content.clone());
-        let slip = authentic::is_certain(&mail.envelope.reverse_path, verdicts)
-            .then(|| Slip::of(&mail.envelope, arrived, headers.clone()));
-        let foreign = keep::Foreign {
-            id,
-            queue_id: &queue_id,
-            mail: &mail,
-            large: put_away.large,
-            header: headers.as_bytes(),
-            message_id: facts.message_id.as_deref(),
-            slip,
-            size,
-            state,
-            arrived,
-            expires: arrived.saturating_add_ms(self.lifetime_ms),
-        };
-        let mut row = keep::row(self.custody.vault(), foreign);
-        let received = Note::new(arrived, Stage::Received, format!("{size} octets"));
-        let decision = decided.reason.clone();
-        let mut notes = vec![(id, received), (id, decided)];
-        if state == State::Held {
-            self.metrics.held.inc();
-            notes.push((id, Note::new((self.clock)(), Stage::Held, "waits for an administrator")));
-        }
-        let (from, to) = (&mail.envelope.reverse_path, &mail.envelope.forward_paths);
-        if let Some(rule) = tx.snapshot.standing.holds(from, to, size) {
-            notes.push((id, rule.note((self.clock)())));
-            row = rule.hold(row);
-        }
-        let steps = vec![decision, verdicts.authentication_results(&self.authserv_id)];
-        let leg = Leg { domain: row.partner_domain.clone(), partner: None, steps };
-        let copy = self.copy(tx, &octets, facts, leg, &row)?.map(|archived| {
-            notes.push((id, archived.note));
-            archived.copy
-        });
-        self.spool.accept_archived(vec![row], notes, copy).await.map_err(|error| {
-            tracing::warn!(%error, queue_id, "a mail could not be kept; the client was told to try again");
-            self.turn_away("spool", replies::not_kept(&error))
-        })?;
-        self.metrics.accepted(size);
-        Ok(queue_id)
-    }
-
-    /// The octets as our mail server will get them: what we found out, our seal of it, and where the mail came from in front (RFC
-    /// 8601 §4, RFC 8617, RFC 5321 §4.4), without what only we may say; the rest as it came. Nothing of it is copied.
-    fn opened(
-        &self,
-        tx: &Transaction,
-        octets: &Bytes,
-        verdicts: &Verdicts,
-        queue_id: &str,
-        arrived: UnixMillis,
-    ) -> Vec<Bytes> {
-        let results = verdicts.authentication_results(&self.authserv_id);
-        let link = self.chain.as_ref().map(|chain| chain.link(octets, verdicts, &self.authserv_id, arrived));
-        let received = tx.received(&self.hostname, queue_id, arrived);
-        let mut segments = vec![(results + &link.unwrap_or_default()).into(), received.into()];
-        segments.extend(forgeries::left_out(octets, &self.authserv_id));
-        segments
     }
 
     fn turn_away(&self, rule: &str, reply: Reply) -> Reply {
@@ -331,10 +260,6 @@ impl Transaction {
             recipients: &named,
         };
         smtp::trace::received(&facts, system_time(at))
-    }
-
-    fn mail(&self, content: Content) -> Mail {
-        Mail { envelope: envelope::taken(&self.from, &self.recipients), content }
     }
 }
 

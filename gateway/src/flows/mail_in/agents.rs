@@ -123,6 +123,7 @@ impl MailIn {
             delivered: put == Put::Taken,
             status: status.to_owned(),
             diagnostic: reason.to_owned(),
+            server: None,
             told: false,
         });
         None

@@ -68,6 +68,7 @@ impl Attempt {
                     delivered: accepted,
                     status,
                     diagnostic: words,
+                    server: None,
                     told: false,
                 });
             }

@@ -35,12 +35,14 @@ use crate::courier;
 use crate::custody::Vault;
 use crate::flows::bodies::Bodies;
 use crate::flows::marks::Marking;
+use crate::flows::records::Slip;
+use crate::flows::report::Reporter;
 use crate::flows::sealing::Sealer;
-use crate::flows::{Knowledge, Snapshot, expect_agent, loops, replies};
+use crate::flows::{Knowledge, Snapshot, envelope, expect_agent, loops, replies};
 use crate::introductions::Whereabouts;
 use crate::metrics::{self, Metrics};
 use crate::partners::Partner;
-use crate::spool::{Note, Spool, Stage};
+use crate::spool::{NewRow, Note, Spool, Stage};
 
 use letter::Letter;
 use place::{Place, Recipient, groups};
@@ -60,6 +62,8 @@ pub struct MailOut {
     pub spool: Spool,
     /// Makes the copies that must be kept.
     pub archivist: Archivist,
+    /// Tells senders that an alias was expanded.
+    pub reporter: Reporter,
     /// Puts octets away.
     pub bodies: Bodies,
     /// Takes what was kept and is sealed.
@@ -103,6 +107,7 @@ impl MailOut {
     pub async fn recipient(&self, tx: &mut Transaction, to: RcptTo) -> Result<(), Reply> {
         let expanded = tx.snapshot.aliases.expand(&to.address);
         let is_alias = expanded.is_some();
+        let is_list = expanded.as_ref().is_some_and(|members| members.len() > 1);
         let members = expanded.unwrap_or_else(|| vec![to.address.clone()]);
         if tx.recipients.len() + members.len() > MEMBERS_MAX {
             return Err(self.turn_away("recipients", replies::too_many_recipients()));
@@ -118,10 +123,11 @@ impl MailOut {
                 let expected = expect_agent(&self.agents, &address).await;
                 expected.map_err(|reply| self.turn_away("agent-unknown", reply))?;
             }
-            found.push(Recipient { to: RcptTo { address, ..to.clone() }, place });
+            found.push(Recipient { to: envelope::member_of(&to, address, is_list), place });
         }
         found.into_iter().for_each(|recipient| tx.add(recipient));
-        tx.named.push(to.address);
+        tx.named.push(to.address.clone());
+        tx.expanded.extend((is_list && to.notify.asks_for_success()).then_some(to));
         Ok(())
     }
 
@@ -176,7 +182,7 @@ impl MailOut {
         let prepared = (self.clock)();
         self.metrics.stage_since(metrics::Stage::Seal, arrived, prepared);
         let archived = self.copy(&tx, &letter, &kept)?;
-        self.keep(&letter, kept, archived).await?;
+        self.keep(&tx, &letter, kept, archived).await?;
         let done = (self.clock)();
         self.metrics.stage_since(metrics::Stage::Commit, prepared, done);
         self.metrics.stage_since(metrics::Stage::Accept, arrived, done);
@@ -184,16 +190,23 @@ impl MailOut {
     }
 
     /// The durable line: after this the mail is ours, and only after this the courier may see it.
-    async fn keep(&self, letter: &Letter, kept: Vec<Kept>, archived: Option<Archived>) -> Result<(), Reply> {
+    async fn keep(
+        &self,
+        tx: &Transaction,
+        letter: &Letter,
+        kept: Vec<Kept>,
+        archived: Option<Archived>,
+    ) -> Result<(), Reply> {
         let (mut rows, mut notes, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         let (copy, copied) = archived.map(|archived| (archived.copy, archived.note)).unzip();
         for Kept { row, item, notes: said } in kept {
             let received = Note::new(letter.arrived, Stage::Received, format!("{} octets", letter.size));
-            let said = std::iter::once(received).chain(said).chain(copied.clone());
+            let said = std::iter::once(received).chain(copied.clone()).chain(said);
             notes.extend(said.map(|note| (row.id, note)));
             rows.push(row);
             ready.extend(item);
         }
+        rows.extend(self.expanded(tx, letter));
         self.spool.accept_archived(rows, notes, copy).await.map_err(|error| {
             tracing::warn!(%error, queue_id = letter.queue_id, "a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_kept(&error))
@@ -203,6 +216,13 @@ impl MailOut {
             self.courier.offer(item);
         }
         Ok(())
+    }
+
+    /// What the sender is told of aliases.
+    fn expanded(&self, tx: &Transaction, letter: &Letter) -> Option<NewRow> {
+        let envelope = envelope::taken(&tx.from, &tx.expanded);
+        let slip = Slip::of(&envelope, letter.arrived, letter.slip_headers.clone());
+        self.reporter.expanded(&slip, &tx.expanded, letter.arrived)
     }
 
     fn law(&self) -> Law<'_> {

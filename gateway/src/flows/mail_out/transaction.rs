@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dccp::address::canonical;
 use policies::{Client, Decision, Demand, MailFacts, Marks, Permit, RecipientFacts, Role};
 use smtp::address::Address;
-use smtp::server::{self, MailFrom};
+use smtp::server::{self, MailFrom, RcptTo};
 
 use super::place::{Group, Place, Recipient};
 use super::sender_standing;
@@ -25,6 +25,8 @@ pub struct Transaction {
     pub(super) owns_from: bool,
     /// As the client named them: what a trace field may tell.
     pub(super) named: Vec<Address>,
+    /// Aliases for several, whose sender wants to hear of success.
+    pub(super) expanded: Vec<RcptTo>,
     /// Whom they come to, each once.
     pub(super) recipients: Vec<Recipient>,
     /// In one spelling, to know whom the mail goes to already.
@@ -41,9 +43,21 @@ pub(super) struct Law<'a> {
 
 impl Transaction {
     pub(super) fn new(snapshot: Snapshot, client: server::Client, from: MailFrom, owns_sender: bool) -> Self {
-        let (named, recipients, seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (named, expanded) = (Vec::new(), Vec::new());
+        let (recipients, seen) = (Vec::new(), BTreeSet::new());
         let carrier = smtp::trace::protocol(&client, from.smtputf8);
-        Self { snapshot, client, from, carrier, owns_sender, owns_from: true, named, recipients, seen }
+        Self {
+            snapshot,
+            client,
+            from,
+            carrier,
+            owns_sender,
+            owns_from: true,
+            named,
+            expanded,
+            recipients,
+            seen,
+        }
     }
 
     /// Of a mail whose From field was looked at.
@@ -100,7 +114,8 @@ impl Transaction {
                 destination: group.place.destination(&self.snapshot),
                 client: self.client(),
                 marks: of_domains.fold(asked, both),
-                require_tls: self.from.require_tls,
+                // A report is not lost for want of it (RFC 8689 §5).
+                require_tls: self.from.require_tls && !sender.is_empty(),
                 outside: law.outside,
                 authenticity: None,
                 recipients: group.recipients.len(),
