@@ -90,4 +90,9 @@ fn who_keeps_two_books_is_found_out_by_both_of_its_partners() {
         assert!(site.log().contains("KEY TRANSPARENCY"), "the log says so");
         assert!(done(site, &["partner", "clear-alarms", "globex.test"]).contains("alarms cleared"));
     }
+
+    // It finds the record of the first gateway on the shelves, which is not of its own books.
+    let cry = eventually("an alarm about itself", || alarms(&second).into_iter().next());
+    assert_eq!(cry["words"], "a tree is published as ours that we do not have");
+    assert!(done(&second, &["partner", "clear-alarms", "globex.test"]).contains("alarms cleared"));
 }

@@ -50,9 +50,9 @@ pub(super) enum PartnerCommand {
         /// hybrid-aes, hybrid-chacha, ml-kem-ml-dsa or experimental-falcon.
         suite: Option<String>,
     },
-    /// Clear the alarms about a partner's key log, after somebody has looked into them.
+    /// Clear the alarms about a partner's tree of bindings, or about ours, after somebody has looked into them.
     ClearAlarms {
-        /// Any of its domains.
+        /// Any of its domains, or of ours.
         domain: String,
     },
     /// Forget a partner: mail to it is refused from then on.
@@ -204,11 +204,15 @@ fn minimum(config: &Config, domain: &str, suite: Option<&str>, now: UnixMillis) 
 }
 
 fn clear_alarms(config: &Config, domain: &str, now: UnixMillis) -> Result<String, Failure> {
+    let ourselves = match config.domains().iter().any(|ours| ours == domain) {
+        true => Some(Custody::open(config, now).map_err(Failure::said)?.did().clone()),
+        false => None,
+    };
     let cleared = with_spool(config, async |spool| {
         let partners = Partners::load(&spool, now).await.map_err(Failure::said)?;
         let nobody = || Failure::Said(format!("no partner has the domain {domain}"));
-        let did = partners.by_domain(domain).ok_or_else(nobody)?.did();
-        people::clear_alarms(&spool, did).await.map_err(Failure::said)
+        let about = ourselves.as_ref().or_else(|| partners.by_domain(domain).map(Partner::did));
+        people::clear_alarms(&spool, about.ok_or_else(nobody)?).await.map_err(Failure::said)
     })?;
     Ok(format!(
         "{domain}: {cleared} alarms cleared; the tree that was proven first stays the one that counts.\n"

@@ -4,6 +4,9 @@
 //! publishes lies in the hash table, with nodes that it did not choose, and is the same for all who look: so every
 //! partner is looked up there once an hour, and each record that counts goes the way of a head that was heard. Nobody
 //! learns whose partners we are from that but the nodes that are asked, and those are near the DID, not near us.
+//!
+//! So are we ourselves: what is published in our name and is not ours was signed with a stolen key, or before our
+//! database was set back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Gossip, Road};
+use super::{Gossip, Own, Road};
 use crate::clock::Clock;
 use crate::partners::{Partner, Partners};
 
@@ -33,6 +36,8 @@ const LOOKED_UP_AGAIN_MS: u64 = 3_600_000;
 pub struct Board {
     /// Leads to the shelves.
     pub road: Road,
+    /// Who we are.
+    pub own: Arc<Own>,
     /// Whom we know.
     pub partners: watch::Receiver<Arc<Partners>>,
     /// Takes what was read.
@@ -65,17 +70,18 @@ impl Board {
     /// Those whose time has come, the longest unread first. Forgets who is no partner any more.
     fn due(&self, read: &mut HashMap<Did, UnixMillis>) -> Vec<(Did, DidDocument)> {
         let partners = self.partners.borrow();
-        read.retain(|did, _| partners.by_did(did).is_some());
+        let others = partners.iter().filter(|partner| !partner.is_in_doubt()).map(Partner::document);
+        let all: Vec<&DidDocument> = others.chain([self.own.document()]).collect();
+        read.retain(|did, _| partners.by_did(did).is_some() || did == self.own.did());
         let now = (self.clock)();
-        let last = |partner: &Partner| read.get(partner.did()).copied();
-        let is_due = |partner: &&Partner| {
-            last(partner).is_none_or(|last| now >= last.saturating_add_ms(LOOKED_UP_AGAIN_MS))
+        let last = |document: &DidDocument| read.get(document.did()).copied();
+        let is_due = |document: &&DidDocument| {
+            last(document).is_none_or(|last| now >= last.saturating_add_ms(LOOKED_UP_AGAIN_MS))
         };
-        let mut due: Vec<&Partner> =
-            partners.iter().filter(|partner| !partner.is_in_doubt()).filter(is_due).collect();
-        due.sort_by_key(|partner| last(partner));
+        let mut due: Vec<&DidDocument> = all.into_iter().filter(is_due).collect();
+        due.sort_by_key(|document| last(document));
         let due = due.into_iter().take(LOOKED_UP_AT_ONCE);
-        due.map(|partner| (partner.did().clone(), partner.document().clone())).collect()
+        due.map(|document| (document.did().clone(), document.clone())).collect()
     }
 }
 

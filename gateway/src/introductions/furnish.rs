@@ -169,8 +169,8 @@ impl Room {
 
     /// Reads what partners publish of their trees.
     pub fn board(&self) -> Board {
-        let (road, partners) = (self.road.clone(), self.partners.clone());
-        Board { road, partners, gossip: self.gossip.clone(), clock: self.clock }
+        let (road, own, partners) = (self.road.clone(), self.own.clone(), self.partners.clone());
+        Board { road, own, partners, gossip: self.gossip.clone(), clock: self.clock }
     }
 
     /// The task that keeps what we know of partners current. `changed` is told when partners have to be loaded anew.

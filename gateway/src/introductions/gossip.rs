@@ -73,7 +73,7 @@ pub enum Heard {
     Theirs(Did, TreeHead),
     /// A partner says which head of our tree it was shown.
     Ours(Did, TreeHead),
-    /// A partner publishes that its tree was at least this at that time.
+    /// A partner publishes that its tree was at least this at that time; or somebody publishes that of ours.
     Published(Did, TreeHead, UnixMillis),
     /// A mail was written to an address of a partner.
     Address(Did, String),
@@ -113,7 +113,7 @@ impl Gossip {
         }
     }
 
-    /// Takes note of a head record that was verified beside the log of a partner.
+    /// Takes note of a head record that was verified beside the log of a partner, or beside ours.
     pub fn hear_published(&self, head: &Head) {
         // No room: it is published still when the board is read again.
         _ = self.0.news.try_send(Heard::Published(head.did.clone(), head.tree, head.not_before));
@@ -191,6 +191,9 @@ impl GossipTask {
             Heard::Theirs(partner, head) => {
                 self.watch.observe(&partner, head, now).await?;
                 self.settle(&partner, now, now).await
+            }
+            Heard::Published(ours, tree, _) if ours == *self.own.did() => {
+                self.watch.observe_our_own(&ours, tree, now).await
             }
             Heard::Published(partner, tree, since) => {
                 self.watch.observe_published(&partner, tree, since, now).await?;

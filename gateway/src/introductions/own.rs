@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dccp::did::{Head, HeadNode};
+use dccp::did::{DidDocument, Head, HeadNode};
 use dccp::partner::PartnerFile;
 use dccp::tree::TreeHead;
 use dccp::{Did, UnixMillis};
@@ -55,6 +55,11 @@ impl Own {
     /// Our DID.
     pub fn did(&self) -> &Did {
         self.custody.did()
+    }
+
+    /// Our verified log.
+    pub fn document(&self) -> &DidDocument {
+        self.custody.document()
     }
 
     /// This node's signed record.

@@ -151,8 +151,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Takes note of what a partner saw of *our* tree. One that we do not have means that somebody else answers in our
-    /// name, or that our database is an old copy.
+    /// Takes note of what a partner saw of *our* tree, or of what is published as ours where `partner` is ourselves. One
+    /// that we do not have means that somebody else speaks in our name, or that our database is an old copy.
     ///
     /// # Errors
     /// The database's.
@@ -162,7 +162,10 @@ impl Watch {
         seen: TreeHead,
         now: UnixMillis,
     ) -> Result<(), SpoolError> {
-        let what = format!("{partner} was shown a tree of ours that we do not have");
+        let what = match *partner == self.ourselves {
+            true => "a tree is published as ours that we do not have".to_owned(),
+            false => format!("{partner} was shown a tree of ours that we do not have"),
+        };
         let ourselves = self.ourselves.clone();
         let is_ours = self.spool.read(move |database| Ok(tree::head_at(database, seen.size)? == Some(seen)));
         if seen.size == 0 || is_ours.await? {

@@ -234,6 +234,22 @@ async fn a_tree_of_ours_that_we_do_not_have_raises_an_alarm() {
 }
 
 #[tokio::test]
+async fn a_tree_that_is_published_as_ours_and_is_not_raises_an_alarm() {
+    let desk = Desk::open().await;
+    let first = desk.registry.own_tree().await.unwrap();
+    desk.add(BOB, Holding::Org).await;
+    let watch = Watch::new(desk.spool.clone(), desk.did());
+    // Somebody restores the backup of yesterday, or publishes with a stolen key.
+    let lost = TreeHead { size: 2, root: [7; 32] };
+    for published in [first, desk.registry.own_tree().await.unwrap(), lost] {
+        watch.observe_our_own(&desk.did(), published, NOW).await.unwrap();
+    }
+    let [alarm] = alarms(&desk.spool).await.unwrap().try_into().unwrap();
+    assert_eq!((alarm.seen, alarm.what.as_str()), (lost, "a tree is published as ours that we do not have"));
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn a_binding_that_goes_back_raises_an_alarm_and_is_not_believed() {
     let acme = Acme::writes_to_globex().await;
     let globex = &acme.road.honest;
