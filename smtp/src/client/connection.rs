@@ -6,7 +6,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) served: usize,
     /// The server has answered something in the present transaction, so the connection was not dead.
     pub(super) answered: bool,
+    /// When the transaction that is under way must have come to its final dot.
+    pub(super) until: Option<Instant>,
     /// A transaction was begun and not completed: RSET comes before the next MAIL.
     pub(super) needs_reset: bool,
     /// The dialogue has lost its step; nobody may use the connection again.
@@ -72,6 +74,7 @@ impl Connection {
             verified,
             served: 0,
             answered: false,
+            until: None,
             needs_reset: false,
             spent: false,
         }
@@ -96,11 +99,12 @@ impl Connection {
     /// Writes one command, or a pipelined group of them.
     pub(super) async fn send(&mut self, commands: &str, stage: Stage) -> Result<(), HandOverError> {
         self.expect_silence(stage)?;
+        let patience = self.at_most(self.timeouts.command);
         let write = async {
             self.stream.write_all(commands.as_bytes()).await?;
             self.stream.flush().await // TLS may have kept some of it back
         };
-        within(self.timeouts.command, stage, write).await
+        within(patience, stage, write).await
     }
 
     /// Writes the mail data, dot-stuffed, straight from the segments of the message.
@@ -110,12 +114,14 @@ impl Connection {
             let mut slices: Vec<IoSlice<'_>> =
                 pieces.by_ref().take(PIECES_PER_WRITE_MAX).map(IoSlice::new).collect();
             if slices.is_empty() {
-                return within(self.timeouts.data_block, Stage::Content, self.stream.flush()).await;
+                let patience = self.at_most(self.timeouts.data_block);
+                return within(patience, Stage::Content, self.stream.flush()).await;
             }
             let mut left = slices.as_mut_slice();
             while !left.is_empty() {
+                let patience = self.at_most(self.timeouts.data_block);
                 let write = self.stream.write_vectored(left);
-                let written = within(self.timeouts.data_block, Stage::Content, write).await?;
+                let written = within(patience, Stage::Content, write).await?;
                 if written == 0 {
                     let source = io::ErrorKind::WriteZero.into();
                     return Err(HandOverError::Lost { stage: Stage::Content, source });
@@ -146,15 +152,27 @@ impl Connection {
     }
 
     fn patience(&self, stage: Stage) -> Duration {
-        match stage {
+        let own = match stage {
             Stage::Greeting => self.timeouts.greeting,
             Stage::Hello | Stage::StartTls | Stage::Auth | Stage::Reset | Stage::Mail | Stage::Recipient => {
                 self.timeouts.command
             }
             Stage::Data => self.timeouts.data_start,
             Stage::Content => self.timeouts.data_block,
-            Stage::EndOfData => self.timeouts.data_end,
-        }
+            // Behind the final dot an impatient client makes duplicates (RFC 5321 §4.5.3.2.6).
+            Stage::EndOfData => return self.timeouts.data_end,
+        };
+        self.at_most(own)
+    }
+
+    /// This wait, or what is left of the transaction's.
+    fn at_most(&self, wait: Duration) -> Duration {
+        self.until.map_or(wait, |until| wait.min(until.saturating_duration_since(Instant::now())))
+    }
+
+    /// A transaction begins: it has so long to come to its final dot.
+    pub(super) fn begin(&mut self) {
+        self.until = Instant::now().checked_add(self.timeouts.transaction);
     }
 
     /// A reply that came before its command would be taken for the answer to it.

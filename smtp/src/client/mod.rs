@@ -139,6 +139,9 @@ pub struct Timeouts {
     pub data_start: Duration,
     /// Progress of one write of mail data (§4.5.3.2.5).
     pub data_block: Duration,
+    /// All of a transaction before its final dot, however steadily it goes: each wait above begins anew with each reply and each
+    /// write, and a server that takes an octet a minute would hold a mail, and the memory that it takes, for days.
+    pub transaction: Duration,
     /// A reply to the final dot (§4.5.3.2.6).
     pub data_end: Duration,
     /// How long an unused connection is kept. Shorter than servers wait, so that reuse rarely fails.
@@ -153,6 +156,7 @@ impl Default for Timeouts {
             command: Duration::from_secs(5 * 60),
             data_start: Duration::from_secs(2 * 60),
             data_block: Duration::from_secs(3 * 60),
+            transaction: Duration::from_secs(30 * 60),
             data_end: Duration::from_secs(10 * 60),
             idle: Duration::from_secs(30),
         }

@@ -23,6 +23,17 @@ pub(super) async fn run(
     envelope: &Envelope,
     content: &Content<'_>,
 ) -> Result<Vec<Outcome>, HandOverError> {
+    connection.begin();
+    let done = transact(connection, envelope, content).await;
+    connection.until = None;
+    done
+}
+
+async fn transact(
+    connection: &mut Connection,
+    envelope: &Envelope,
+    content: &Content<'_>,
+) -> Result<Vec<Outcome>, HandOverError> {
     let mut ledger = Ledger::new(&envelope.forward_paths);
     let capabilities = connection.capabilities.clone();
     // What is wrong with one address is said before what is wrong with the whole message: it is the nearer cause.

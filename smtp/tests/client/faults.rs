@@ -1,7 +1,10 @@
 //! Servers that are slow, absent, broken or hostile: always a typed, temporary error, and never a doubt about
 //! whether the message may have been delivered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use smtp::client::{HandOverError, Outcome, Protocol, ReplyError, SaidBy, Stage, Timeouts};
@@ -99,6 +102,28 @@ async fn a_server_that_stops_reading_the_message_is_left() {
         "{error:?}"
     );
     assert!(!error.may_be_delivered());
+}
+
+/// A server of a stranger must not hold a mail for days by being slow in small steps.
+#[tokio::test]
+async fn a_transaction_ends_at_its_own_bound_whatever_each_of_its_steps_may_take() {
+    let mail = vec![Read("MAIL"), say("250 ok")];
+    let recipient = vec![Read("RCPT"), say("250 ok")];
+    let go_on = vec![Read("DATA"), say("354 go")];
+    for (rest, expected) in [(vec![], Stage::Recipient), ([recipient, go_on].concat(), Stage::Content)] {
+        let for_ever = vec![Await(Arc::default())];
+        let server = Server::start(vec![[session(&[]), mail.clone(), rest, for_ever].concat()]).await;
+        let (mut bound, mut of_a_step) = (Duration::ZERO, Duration::ZERO);
+        let pool = server.pool_with(Protocol::Smtp, |target| {
+            target.timeouts.transaction = Duration::from_millis(300);
+            (bound, of_a_step) = (target.timeouts.transaction, target.timeouts.command);
+        });
+        let begun = Instant::now();
+        let error = pool.hand_over(&envelope(&["a@corp.test"]), &large_message()).await.unwrap_err();
+        assert!(bound < of_a_step && begun.elapsed() < of_a_step, "{:?}", begun.elapsed());
+        assert!(matches!(error, HandOverError::Timeout { stage } if stage == expected), "{error:?}");
+        assert!(!error.may_be_delivered());
+    }
 }
 
 #[tokio::test]
