@@ -17,6 +17,7 @@ mod certificate;
 mod did;
 mod dkim;
 mod farewell;
+mod harmless;
 mod init;
 mod keys;
 mod logging;
@@ -50,6 +51,7 @@ use archive::ArchiveCommand;
 use certificate::CertificateCommand;
 use did::DidCommand;
 use dkim::DkimCommand;
+use harmless::{LINES, harmless};
 pub use init::InitArgs;
 use keys::KeysCommand;
 use partner::PartnerCommand;
@@ -166,7 +168,7 @@ impl Failure {
             Failure::Conflict(text) => (4, text),
         };
         // Without a standard error there is nobody to tell; the exit code still says it.
-        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+        let _ = writeln!(std::io::stderr(), "{}", harmless(text.trim_end(), &LINES));
         ExitCode::from(code)
     }
 }
@@ -205,7 +207,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(text) => {
             // A reader that went away (`| head`) is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            let _ = std::io::stdout().write_all(harmless(&text, &LINES).as_bytes());
             ExitCode::SUCCESS
         }
         Err(failure) => failure.report(),
