@@ -43,6 +43,9 @@ const ID_BYTES_MAX: usize = 998;
 /// Says for one part of the gateway whether it can do its work now. Must not wait.
 pub type Vouch = Box<dyn Fn() -> Check + Send + Sync>;
 
+/// Names the workers that fell: what they do is not done any more.
+pub type FallenWorkers = Box<dyn Fn() -> Vec<&'static str> + Send + Sync>;
+
 /// Resolves a DID for [`Control::identity`]; the texts are addresses of nodes that may know it.
 pub type Identify =
     Box<dyn Fn(Did, Vec<String>) -> BoxFuture<'static, Result<IdentityView, ControlError>> + Send + Sync>;
@@ -68,6 +71,8 @@ pub struct Answers {
     pub metrics: Metrics,
     /// The parts that vouch for themselves, beside the spool, in the order mail passes them.
     pub vouches: Vec<Vouch>,
+    /// Who does not work any more.
+    pub fallen: FallenWorkers,
     /// Resolves what is asked for by DID.
     pub identify: Identify,
     /// Asks whom an address leads to.
@@ -237,7 +242,15 @@ impl Answers {
         });
         let crowded = archive::trouble(archive);
         let crowded = crowded.map(|words| Alarm { at_ms: now.0, about: self.domain.clone(), words });
-        Ok(hangs.into_iter().chain(crowded).chain(alarms.into_iter().map(shown)).collect())
+        let fell = |worker| Alarm {
+            at_ms: now.0,
+            about: "workers".to_owned(),
+            words: format!(
+                "“{worker}” has ended by a fault, which the log tells, and is not done any more: restart the gateway."
+            ),
+        };
+        let fallen = (self.fallen)().into_iter().map(fell);
+        Ok(fallen.chain(hangs).chain(crowded).chain(alarms.into_iter().map(shown)).collect())
     }
 
     fn partner_views(&self) -> Vec<PartnerView> {

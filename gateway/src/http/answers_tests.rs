@@ -37,6 +37,7 @@ fn gateway() -> Gateway {
         links: seen,
         metrics: Metrics::new(&mut Registry::default()),
         vouches: Vec::new(),
+        fallen: Box::new(Vec::new),
         identify: Box::new(|did, _| {
             Box::pin(async move { Err(ControlError::NotFound(format!("No source knows {did}."))) })
         }),
@@ -297,6 +298,15 @@ async fn a_part_that_does_not_vouch_is_named_and_a_closed_spool_is_one() {
     let readiness = gateway.answers.readiness().await;
     assert!(readiness.missing().any(|missing| missing.starts_with("spool: ")), "{readiness:?}");
     assert!(matches!(gateway.answers.overview().await, Err(ControlError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_worker_that_fell_is_an_alarm() {
+    let mut gateway = gateway();
+    assert_eq!(gateway.answers.overview().await.unwrap().alarms, []);
+    gateway.answers.fallen = Box::new(|| vec!["housekeeping"]);
+    let alarms = gateway.answers.overview().await.unwrap().alarms;
+    assert!(matches!(&alarms[..], [one] if one.words.starts_with("“housekeeping” has ended")), "{alarms:?}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ use zeroize::Zeroizing;
 use crate::certificates::Certificates;
 use crate::metrics::Metrics;
 
-pub use answers::{Answers, Identify, Seek, Vouch};
+pub use answers::{Answers, FallenWorkers, Identify, Seek, Vouch};
 pub use problem::Problem;
 pub use server::serve;
 

@@ -45,7 +45,7 @@ impl Ground {
         follow(&self.config, &certificates, renewal, &stops.front, &stops.doors).await?;
         let listener = listen(self.config.control.listen, "control.listen").await?;
         let state = HttpState {
-            control: Arc::new(self.answers(overlay, room)),
+            control: Arc::new(self.answers(overlay, room, &stops.fallen)),
             queue: Arc::new(self.administration(overlay, exchange)),
             archive: Arc::new(self.archive()),
             certificates,

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use smtp::authenticity::Verifier;
 use tokio::sync::{mpsc, watch};
 
+use super::workers::Fallen;
 use super::{Error, mail_server};
 use crate::acquaintance::{Acquaintance, Presented, hello};
 use crate::agents::{Agents, Bounds};
@@ -329,7 +330,8 @@ impl Ground {
         }
     }
 
-    pub(super) fn answers(&self, overlay: &overlay::Overlay, room: &Room) -> Answers {
+    pub(super) fn answers(&self, overlay: &overlay::Overlay, room: &Room, fallen: &Fallen) -> Answers {
+        let fallen = fallen.clone();
         let listening = overlay.clone();
         let road: Vouch = Box::new(move || match listening.listen_addresses().len() {
             0 => Check::failed("overlay", "listens on no address (overlay.listen)"),
@@ -355,6 +357,7 @@ impl Ground {
             links: overlay.links(),
             metrics: self.metrics.clone(),
             vouches: vec![road, roads],
+            fallen: Box::new(move || fallen.names()),
             identify: Box::new(move |did, nodes| {
                 let identify = identify.clone();
                 Box::pin(async move { identify.identify(did, nodes, clock()).await })

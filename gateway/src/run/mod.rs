@@ -9,6 +9,7 @@ mod ground;
 mod mail_server;
 mod outside;
 mod reception;
+mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::introductions::{FurnishError, Own};
 use crate::metrics::watch_spool;
 use crate::spool::{Spool, SpoolError};
 use ground::{Ends, Ground};
+use workers::Fallen;
 
 /// Why the gateway did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -123,22 +125,22 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let couriers = courier::Handle::new(ground.spool.clone());
     let dids = partners.borrow().iter().map(|partner| partner.did().clone()).collect::<Vec<_>>();
     couriers.employ(dids.into_iter(), &kit, &stops.tasks, &stops.back);
-    stops.tasks.spawn(ground.delivery()?.run(arrivals, stops.back.clone()));
+    stops.employ("delivery", ground.delivery()?.run(arrivals, stops.back.clone()));
     let rotation = ground.rotation()?;
     let relay = Arc::new(ground.relay(rotation.signer())?);
     if let Some(reporting) = ground.tls_reporting(&relay) {
-        stops.tasks.spawn(reporting.run(stops.back.clone()));
+        stops.employ("TLS reports", reporting.run(stops.back.clone()));
     }
     let exchange = relay.exchange.clone();
-    stops.tasks.spawn(relay.run(stops.back.clone()));
-    stops.tasks.spawn(ground.answering(&couriers).run(stops.back.clone()));
-    stops.tasks.spawn(ground.refill(&room).run(stops.back.clone()));
+    stops.employ("relay", relay.run(stops.back.clone()));
+    stops.employ("receipts", ground.answering(&couriers).run(stops.back.clone()));
+    stops.employ("prekeys of partners", ground.refill(&room).run(stops.back.clone()));
     if let Some(aliases) = aliases {
-        stops.tasks.spawn(aliases.run(stops.back.clone()));
+        stops.employ("aliases", aliases.run(stops.back.clone()));
     }
-    stops.tasks.spawn(ground.gossiping(&room, heard).run(stops.back.clone()));
+    stops.employ("gossip", ground.gossiping(&room, heard).run(stops.back.clone()));
     let reception = ground.reception(&couriers, &room, rotation.signer())?;
-    stops.tasks.spawn(rotation.run(stops.back.clone()));
+    stops.employ("DKIM keys", rotation.run(stops.back.clone()));
     ground.open_doors(reception, &overlay, &room, &exchange, registry, &stops).await?;
     publish_head(&room.own, &overlay, &stops);
     let (changed_in, changed) = mpsc::channel(1);
@@ -157,9 +159,9 @@ pub async fn run(config: Config) -> Result<(), Error> {
         data_version: ground.spool.data_version().await?,
         clock: ground.clock,
     };
-    stops.tasks.spawn(ground.housekeeping(acquaintance).run(stops.back.clone()));
-    stops.tasks.spawn(room.board().run(stops.back.clone()));
-    stops.tasks.spawn(room.renewal(overlay.links(), changed_in).run(stops.back.clone()));
+    stops.employ("housekeeping", ground.housekeeping(acquaintance).run(stops.back.clone()));
+    stops.employ("board", room.board().run(stops.back.clone()));
+    stops.employ("renewal", room.renewal(overlay.links(), changed_in).run(stops.back.clone()));
 
     tracing::info!(domain = ground.config.organisation.domain, did = %ground.custody.did(), "the gateway is up");
     told_to_stop().await?;
@@ -212,9 +214,15 @@ struct Stops {
     doors: TaskTracker,
     back: CancellationToken,
     tasks: TaskTracker,
+    fallen: Fallen,
 }
 
 impl Stops {
+    /// Lets a worker work until it is told to stop, and misses it if it falls before.
+    fn employ(&self, worker: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.fallen.watched(worker, work, &self.back));
+    }
+
     /// The doors, then the road, then the workers; each gets a share of `grace`.
     async fn stop(&self, overlay: overlay::Overlay, grace: Duration) {
         let share = grace / 3;
