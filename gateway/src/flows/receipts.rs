@@ -79,15 +79,21 @@ impl Receipts {
             Vec::new()
         });
         self.metrics.receipts_taken(receipts.len());
-        let mut settlements = Vec::with_capacity(receipts.len() + 1);
+        let (mut settlements, mut is_news) = (Vec::with_capacity(receipts.len() + 1), false);
         for receipt in &receipts {
-            settlements.extend(self.original(receipt, partner, now).await?);
+            match self.original(receipt, partner, now).await? {
+                Word::Last(settlement) => settlements.push(*settlement),
+                Word::Meanwhile => is_news = true,
+                Word::Nothing => {}
+            }
         }
+        is_news |= !settlements.is_empty();
         let vault = self.custody.vault();
         let note = Note::new(now, Stage::Receipt, counted(receipts.len(), "receipt"));
         let mut settlement = Settlement::plain(batch, State::Delivered, vec![note]);
         settlement.replay_key = Some(key);
-        settlement.evidence = Some(vault.seal(purpose::EVIDENCE, &opened.evidence));
+        // Of words that say nothing new none is kept: whoever repeats them must not fill our disk.
+        settlement.evidence = is_news.then(|| vault.seal(purpose::EVIDENCE, &opened.evidence));
         settlement.learned = Some(Learned {
             kind: Kind::Receipts,
             message_id: opened.message.message_id,
@@ -100,18 +106,18 @@ impl Receipts {
         Ok(())
     }
 
-    /// The end of the original that `receipt` speaks of, if it still waits for one.
+    /// What `receipt` means for its original, if that still waits for one.
     async fn original(
         &self,
         receipt: &Receipt,
         partner: &Partner,
         now: UnixMillis,
-    ) -> Result<Option<Settlement>, SpoolError> {
+    ) -> Result<Word, SpoolError> {
         let did = partner.did().to_string();
         let Some(original) = self.spool.awaiting_receipt(receipt.message_id, receipt.digest, &did).await?
         else {
             tracing::debug!(partner = partner.domain(), "a receipt speaks of no message that waits for one");
-            return Ok(None);
+            return Ok(Word::Nothing);
         };
         let slip = original.slip.as_ref().and_then(|sealed| Slip::open(self.custody.vault(), sealed).ok());
         if slip.is_some_and(|slip| !speaks_of_all(&receipt.outcomes, &slip.recipients)) {
@@ -120,11 +126,10 @@ impl Receipts {
                 queue_id = original.row.queue_id,
                 "a receipt does not speak of the recipients of its message; it is ignored"
             );
-            return Ok(None);
+            return Ok(Word::Nothing);
         }
         if !is_final(&receipt.outcomes) {
-            self.meanwhile(original, receipt, partner, now).await?;
-            return Ok(None);
+            return self.meanwhile(original, receipt, partner, now).await;
         }
         let delivered = receipt.outcomes.iter().all(|outcome| outcome.action == Action::Delivered);
         let detail = self.detail(&receipt.outcomes);
@@ -135,8 +140,19 @@ impl Receipts {
         let notes = vec![Note::new(now, stage, reason).with_sealed(detail)];
         self.metrics.settled_out(delivered, original.row.accepted_at, now);
         let news = news_of(&receipt.outcomes, partner);
-        Ok(Some(self.reporter.settlement(&original, state, &news, notes, now)))
+        let settlement = self.reporter.settlement(&original, state, &news, notes, now);
+        Ok(Word::Last(Box::new(settlement)))
     }
+}
+
+/// What one receipt comes to.
+enum Word {
+    /// Its original ends like this.
+    Last(Box<Settlement>),
+    /// Somebody was refused, which its sender was told; others still wait.
+    Meanwhile,
+    /// Nothing that we did not know.
+    Nothing,
 }
 
 impl Receipts {
@@ -148,14 +164,14 @@ impl Receipts {
         receipt: &Receipt,
         partner: &Partner,
         now: UnixMillis,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<Word, SpoolError> {
         let vault = self.custody.vault();
         let earlier = original.row.remaining.as_ref().and_then(|sealed| Progress::open(vault, sealed).ok());
         let mut progress = earlier.unwrap_or_default();
         let is_news = |it: &&Outcome| it.action == Action::Failed && !progress.has_ended(&it.recipient);
         let refused: Vec<Outcome> = receipt.outcomes.iter().filter(is_news).cloned().collect();
         if refused.is_empty() {
-            return Ok(());
+            return Ok(Word::Nothing);
         }
         let count = counted(refused.len(), "recipient");
         let reason = format!("signed receipt of {}: {count} refused, others still wait", partner.domain());
@@ -164,7 +180,8 @@ impl Receipts {
         let done = |it: &Outcome| Done::failed(it.recipient.clone(), &it.status, &it.diagnostic);
         progress.done.extend(refused.iter().map(done));
         progress.tell();
-        self.spool.tell(original.row.id, report, Some(progress.seal(vault)), notes).await
+        self.spool.tell(original.row.id, report, Some(progress.seal(vault)), notes).await?;
+        Ok(Word::Meanwhile)
     }
 
     fn detail(&self, outcomes: &[Outcome]) -> Vec<u8> {

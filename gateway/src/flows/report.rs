@@ -241,10 +241,11 @@ impl Storm {
     /// Counts a report to `sender`: whether it may go.
     fn permits(&self, sender: &str, now: UnixMillis) -> bool {
         let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if senders.len() >= SENDERS_COUNTED_MAX && !senders.contains_key(sender) {
+        let sender = sender.to_lowercase();
+        if senders.len() >= SENDERS_COUNTED_MAX && !senders.contains_key(&sender) {
             senders.clear();
         }
-        let (since, count) = senders.entry(sender.to_lowercase()).or_insert((now, 0));
+        let (since, count) = senders.entry(sender).or_insert((now, 0));
         if now >= since.saturating_add_ms(HOUR_MS) {
             (*since, *count) = (now, 0);
         }

@@ -39,6 +39,14 @@ fn word_about(recipient: &str, message_id: Uuid, digest: [u8; 32], action: Actio
     Receipt { message_id, digest, time: now(), outcomes: vec![outcome] }
 }
 
+/// Batches of receipts whose signed octets `site` keeps.
+fn evidence_at(site: &Site) -> i64 {
+    let database = site.data().join("gateway.db");
+    let database =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the spool");
+    database.query_row("SELECT count(*) FROM evidence", [], |row| row.get(0)).expect("a count")
+}
+
 /// Waits until `site` has read so many batches of mallory's.
 fn await_batches(site: &Site, count: usize) {
     eventually("the batches are read", || {
@@ -81,6 +89,7 @@ fn a_third_party_cannot_settle_a_mail_between_two_others() {
     await_batches(&sites.acme, count);
     let trace = sites.acme.trace("contested@acme.test").expect("a trace")["messages"][0].clone();
     assert_eq!(trace["state"], "sent", "only globex can say what became of it: {trace}");
+    assert_eq!(evidence_at(&sites.acme), 0, "words that mean nothing here do not fill the disk");
 
     let sink = SmtpSink::start_on(mail_server);
     sites.acme.await_state("contested@acme.test", "delivered");
@@ -125,6 +134,7 @@ fn a_receipt_that_says_nothing_final_settles_nothing() {
     let reports = alices_mail.await_messages(1, PATIENCE);
     let report = String::from_utf8_lossy(&reports[0]).into_owned();
     assert!(report.contains(MALLORY) && report.contains("so says mallory"), "{report}");
+    assert_eq!(evidence_at(acme), 1, "of the batch that ended it");
     acme.settled();
     assert_eq!(alices_mail.messages().len(), 1);
     scene.ends_well(0);
