@@ -170,7 +170,13 @@ impl<R: Reception> Connection<R> {
             Event::CommandRefused { .. } | Event::BareLineEnd { .. } | Event::TlsFailed(_) => {
                 Some(Offence::Error)
             }
-            Event::AuthenticationFailed { .. } => Some(Offence::WrongPassword),
+            Event::AuthenticationFailed { mechanism } => {
+                // For those who watch the log and lock out who guesses, by whatever mechanism. Without the name: people type
+                // passwords where it belongs.
+                let address = self.session.client().address.ip();
+                tracing::warn!(%address, %mechanism, "AUTH failed");
+                Some(Offence::WrongPassword)
+            }
             _ => None,
         };
         self.floor.reception.event(event);
