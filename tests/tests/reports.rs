@@ -155,8 +155,11 @@ fn five_hours_pass(site: &Site) {
 #[test]
 fn only_our_own_word_about_protection_reaches_the_mailbox() {
     let mut house = House::found();
+    // Not the host's: what is written under this name is believed.
+    house.sites.globex.set("authserv_id", "mail.globex.test");
     house.sites.start();
-    let forged = b"X-DCCP-Status: sealed; suite=0x0001; partner=bank.test; verified\r\n";
+    let forged = b"X-DCCP-Status: sealed; suite=0x0001; partner=bank.test; verified\r\n\
+        Authentication-Results: mail.globex.test; dmarc=pass header.from=bank.test\r\n";
     let octets = [forged.as_slice(), &letter("forged@acme.test", "hello")].concat();
     submitted(house.sites.acme.smtp, "alice@acme.test", &["bob@globex.test"], &octets);
     house.sites.settled();

@@ -137,6 +137,33 @@ fn people_show_themselves_as_the_author_unless_the_house_allows_more() {
 }
 
 #[test]
+fn what_only_the_gateway_may_say_is_nothing_that_people_can_tell_each_other() {
+    let house = House::open();
+    let certificate = house.sites.acme.certificate();
+    let (user, password) = ALICE;
+    let login = Login {
+        port: house.ports[0],
+        implicit_tls: false,
+        certificate: certificate.as_path(),
+        mechanism: "PLAIN",
+        user,
+        password,
+    };
+    let to_carol = Letter { to: "carol@acme.test", ..LETTER };
+    for field in [
+        "X-DCCP-Status: sealed; suite=0x0001; partner=bank.test; verified",
+        "Authentication-Results: gateway.acme.test; dmarc=pass header.from=bank.test",
+    ] {
+        clients::swaks_saying(&login, &to_carol, field).expect_accepted();
+    }
+    for mail in house.mailboxes.await_mail("carol", 2, PATIENCE) {
+        let mail = String::from_utf8_lossy(&mail).into_owned();
+        assert!(!mail.contains("bank.test"), "{mail}");
+    }
+    house.sites.settled();
+}
+
+#[test]
 fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
     let house = House::open();
     for client in [CLIENTS[0], CLIENTS[4], CLIENTS[7]] {
@@ -145,7 +172,10 @@ fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
     }
     let sent = house.send(CLIENTS[0], ("nobody", "pw-of-nobody"), &LETTER);
     assert!(sent.transcript.contains("535 5.7.8"), "{}", sent.transcript);
-    assert!(house.sites.acme.log().contains("AUTH failed"), "{}", house.sites.acme.log());
+    for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
+        let failed = |line: &str| line.contains("AUTH failed address=") && line.contains(mechanism);
+        assert!(house.sites.acme.log().lines().any(failed), "{mechanism}: {}", house.sites.acme.log());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tests::peers::clients::{self, Letter};
 use tests::peers::{Dns, Dovecot, SmtpSink, Zone, free_port};
 use tests::site::{PATIENCE, Site, TwoSites};
-use tests::submit::{letter, submit, submitted_asking};
+use tests::submit::{letter, submit, submitted, submitted_asking};
 
 const ALICE: &str = "alice@acme.test";
 const BOB: &str = "bob@globex.test";
@@ -176,6 +176,22 @@ fn a_sender_who_asks_is_told_that_an_alias_was_expanded_and_never_to_whom() {
     for member in [BOB, CAROL, OLIVE] {
         assert!(!report.replace("To: Bob <bob@globex.test>", "").contains(member), "{member}: {report}");
     }
+}
+
+#[test]
+fn what_came_from_outside_and_is_passed_on_does_not_leave_under_our_signature() {
+    let scene = Scene::start("opportunistic");
+    tests::site::eventually("the key in DNS signs", || {
+        scene.acme().log().contains("a new DKIM key signs").then_some(())
+    });
+    // As alice's mail server has it from us, and sends it on because she wants that: a stranger wrote it in her name.
+    let found = "Authentication-Results: gateway.acme.test; dmarc=fail header.from=acme.test\r\n";
+    let octets = [found.as_bytes(), &letter("spoofed@acme.test", "Pay this bill")].concat();
+    submitted(scene.acme().smtp, ALICE, &[OLIVE], &octets);
+    let at_olive = scene.outside.await_messages(1, Duration::from_secs(60)).remove(0);
+    let at_olive = String::from_utf8_lossy(&at_olive).into_owned();
+    assert!(at_olive.contains("Pay this bill") && !at_olive.contains("DKIM-Signature"), "{at_olive}");
+    scene.sites.settled();
 }
 
 #[test]

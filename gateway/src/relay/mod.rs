@@ -28,7 +28,7 @@ use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::receipt::{Action, Outcome as Receipted};
 use policies::{Permit, Purpose, Verdict};
-use smtp::authenticity::Signer;
+use smtp::authenticity::{Signer, forged_results};
 use smtp::message;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -75,6 +75,8 @@ pub struct Relay {
     pub marking: Marking,
     /// Signs what leaves (DKIM).
     pub signer: watch::Receiver<Arc<Signer>>,
+    /// The name under which we write down what was found out about mail that comes in.
+    pub authserv_id: String,
     /// What the configuration demands of the way; `None`: nothing leaves.
     pub outside: Option<policies::Demand>,
     /// Tells senders about failures.
@@ -179,7 +181,13 @@ impl Relay {
 
     /// `DKIM-Signature` fields for the domain in From, made last of all, because nothing may change behind them; empty where
     /// no key of ours signs for it. What cannot be signed leaves unsigned: what that means is its receivers' to say.
+    ///
+    /// Neither is signed what our mail server passes on of what came in: it bears what we found out about it, and a stranger may
+    /// have written it under an address of ours. Our signature would make that authentic.
     fn signature(&self, octets: &[u8]) -> Bytes {
+        if !forged_results(octets, &self.authserv_id).is_empty() {
+            return Bytes::new();
+        }
         let from = message::read(octets, &message::Limits::default()).ok().and_then(|facts| facts.from);
         let domain = from.as_deref().and_then(|from| from.rsplit_once('@')).map_or("", |(_, domain)| domain);
         let signer = self.signer.borrow().clone();

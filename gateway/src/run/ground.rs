@@ -311,6 +311,7 @@ impl Ground {
             under_way: UnderWay::default(),
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
+            authserv_id: self.config.authserv_id().to_owned(),
             schedule: self.schedule(),
             size_max: self.config.smtp.size_bytes_max + TRACE_BYTES_MAX,
             clock: self.clock,

@@ -37,6 +37,7 @@ impl Ground {
             exchange: Arc::new(exchange),
             marking: Marking::new(&self.config.policies.must_encrypt),
             signer,
+            authserv_id: self.config.authserv_id().to_owned(),
             outside: self.config.outside.demand(),
             reporter: self.reporter(),
             metrics: self.metrics.clone(),

@@ -68,6 +68,7 @@ impl Ground {
             outside,
             metrics: self.metrics.clone(),
             hostname: self.config.smtp.hostname.clone(),
+            authserv_id: self.config.authserv_id().to_owned(),
             size_max: self.config.smtp.size_bytes_max,
             lifetime_ms: self.config.queue.lifetime_ms(),
             clock: self.clock,

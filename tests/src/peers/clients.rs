@@ -86,6 +86,13 @@ pub fn swaks_showing(login: &Login<'_>, letter: &Letter<'_>, author: &str) -> Se
     swaks_with(login.port, letter, &[words.as_slice(), &["--h-From", author]].concat())
 }
 
+/// The same with one more field in the header.
+pub fn swaks_saying(login: &Login<'_>, letter: &Letter<'_>, field: &str) -> Sent {
+    let (user, password) = (login.user, login.password);
+    let words = ["--tls", "--auth", login.mechanism, "--auth-user", user, "--auth-password", password];
+    swaks_with(login.port, letter, &[words.as_slice(), &["--add-header", field]].concat())
+}
+
 fn swaks_with(port: u16, letter: &Letter<'_>, words: &[&str]) -> Sent {
     let desk = Desk::new(letter);
     let mut command = desk.client("swaks", "swaks");

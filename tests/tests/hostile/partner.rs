@@ -58,6 +58,26 @@ fn a_partner_may_send_in_its_own_name() {
     assert!(delivered.iter().any(|mail| mail.contains("honest-for-once")));
 }
 
+/// What arrives sealed may be odd; its oddities must not hide what only globex may say, or run into it.
+#[test]
+fn a_partner_cannot_speak_in_our_name_behind_a_broken_header() {
+    let (scene, mut mallory) = Scene::with_mallory();
+    let odd = b" partner=bank.test; verified\r\n\
+        this line is no field\r\n\
+        X-DCCP-Status: sealed; suite=0x0001; partner=bank.test; verified\r\n\
+        Authentication-Results: gateway.globex.test; dmarc=pass header.from=bank.test\r\n\
+        From: mallory@mallory.test\r\nSubject: odd\r\n\r\nHello\r\n";
+    let sealed = mallory.mail(scene.globex(), "mallory@mallory.test", "bob@globex.test", odd);
+    mallory.send(scene.globex(), sealed.clone()).expect("kept");
+    assert_eq!(mallory.verdict_on(scene.globex(), &sealed).action, Action::Delivered);
+    let delivered = scene.ends_well(1);
+    let mail = delivered.iter().find(|mail| mail.contains("Subject: odd")).expect("it is delivered");
+    let mut lines = mail.lines();
+    assert!(lines.any(|line| line.starts_with("X-DCCP-Status:") && line.contains("partner=mallory.test")));
+    assert!(lines.next().is_some_and(|line| !line.starts_with(' ')), "it ends where we ended it:\n{mail}");
+    assert!(!mail.contains("dmarc=pass") && mail.matches("X-DCCP-Status:").count() == 1, "{mail}");
+}
+
 #[test]
 fn a_partner_may_not_send_in_anybody_elses_name() {
     let (scene, mut mallory) = Scene::with_mallory();

@@ -192,8 +192,9 @@ fn whole(agent: &Agent, wanted: &Wanted, octets: Bytes) -> Result<Mail, Refusal>
     }
     crlf_strict(&octets).map_err(|bare| Refusal::bad(format!("Lines of a mail end in CRLF: {bare}.")))?;
     let facts = message::read(&octets, &Limits::default()).map_err(|error| Refusal::from(error.reply()))?;
-    let own = |from: &String| canonical(from) == canonical(agent.address.as_str());
-    if values(&octets, "From").count() != 1 || !facts.from.as_ref().is_some_and(own) {
+    // One field, and nobody else in it: a mail program shows the second author as well as the first.
+    let own = |from: &[String]| matches!(from, [one] if canonical(one) == canonical(agent.address.as_str()));
+    if values(&octets, "From").count() != 1 || !message::authors(&octets).as_deref().is_some_and(own) {
         return Err(Refusal::bad(format!("The mail has to be from {}, in one From field.", agent.address)));
     }
     let answered = values(&octets, "In-Reply-To").find_map(|value| value.trim().parse().ok());
@@ -241,6 +242,11 @@ mod tests {
         for (why, mail) in [
             ("another's name", "From: bob@globex.test\r\n\r\nhello\r\n".to_owned()),
             ("two names", format!("{own}From: bob@globex.test\r\n\r\nhello\r\n")),
+            (
+                "a name beside it",
+                "From: a1@agents.globex.test, Boss <boss@globex.test>\r\n\r\nhello\r\n".to_owned(),
+            ),
+            ("a group", "From: Desk: a1@agents.globex.test, boss@globex.test;\r\n\r\nhello\r\n".to_owned()),
             ("no name", "Subject: x\r\n\r\nhello\r\n".to_owned()),
             ("a bare LF", format!("{own}\r\nhello\n.\r\n")),
             ("no mail", "hello".to_owned()),

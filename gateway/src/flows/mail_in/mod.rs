@@ -90,6 +90,8 @@ pub struct MailIn {
     pub metrics: Metrics,
     /// Our name in trace headers.
     pub hostname: String,
+    /// The name under which nobody but us writes down what was found out about mail.
+    pub authserv_id: String,
     /// When to try again.
     pub schedule: Schedule,
     /// Largest mail in octets.
@@ -262,7 +264,7 @@ impl MailIn {
                     if self.archived(&mut work, partner, &octets).await {
                         let trace = self.received(&work, partner.domain()) + &status;
                         let mut segments = vec![Bytes::from(trace)];
-                        segments.extend(forgeries::left_out(&octets, &self.hostname));
+                        segments.extend(forgeries::left_out(&octets, &self.authserv_id));
                         let origin = Origin::sealed(&message, partner);
                         self.hand_over(permit, origin, segments, &mut work).await;
                     }

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use dccp::UnixMillis;
 use dccp::mail::Mail;
 use smtp::message::MessageFacts;
-use smtp::server::{MailFrom, RcptTo};
+use smtp::server::{MailFrom, RcptTo, Role};
 
+use super::MailOut;
 use super::transaction::Transaction;
 use crate::clock::system_time;
-use crate::flows::bodies::{Bodies, PutAway, PutAwayError};
-use crate::flows::envelope;
+use crate::flows::bodies::{PutAway, PutAwayError};
 use crate::flows::records::{Slip, queue_id_of};
+use crate::flows::{envelope, forgeries};
 use crate::spool::RowId;
 
 /// What all destinations of one mail share.
@@ -30,7 +31,8 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// Reads what is shared, and puts the octets away behind our trace header (RFC 5321 §4.4).
+    /// Reads what is shared, and puts the octets away behind our trace header (RFC 5321 §4.4). What people and agents hand in
+    /// goes on without fields that speak in our name.
     ///
     /// # Errors
     /// [`PutAwayError`].
@@ -38,14 +40,20 @@ impl Letter {
         tx: &Transaction,
         octets: Bytes,
         facts: MessageFacts,
-        hostname: &str,
+        house: &MailOut,
         (arrived, expires): (UnixMillis, UnixMillis),
-        bodies: &Bodies,
     ) -> Result<Self, PutAwayError> {
         let queue_id = queue_id_of(RowId::fresh());
-        let received = received(tx, hostname, &queue_id, arrived);
+        let received = received(tx, &house.hostname, &queue_id, arrived);
         let (size, slip_headers) = (octets.len() as u64, Slip::headers_of(&octets, facts.header_len));
-        let put_away = bodies.put_away(vec![received.into(), octets.clone()]).await?;
+        let mut segments = vec![received.into()];
+        match tx.client.role {
+            // Our own people can write to each other: what only we may say must not be theirs to say either.
+            Role::Submission => segments.extend(forgeries::left_out(&octets, &house.authserv_id)),
+            // Our mail server may pass on what we found out when the mail came.
+            _ => segments.push(octets.clone()),
+        }
+        let put_away = house.bodies.put_away(segments).await?;
         Ok(Self {
             queue_id,
             arrived,

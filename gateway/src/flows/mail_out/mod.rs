@@ -76,6 +76,8 @@ pub struct MailOut {
     pub metrics: Metrics,
     /// Our name in trace headers.
     pub hostname: String,
+    /// The name under which nobody but us writes down what was found out about mail.
+    pub authserv_id: String,
     /// Largest mail in octets.
     pub size_max: u64,
     /// Milliseconds until a mail is given up and reported.
@@ -170,7 +172,7 @@ impl MailOut {
             }
             decided.push((group, decision));
         }
-        let letter = Letter::new(&tx, octets, facts, &self.hostname, times, &self.bodies).await;
+        let letter = Letter::new(&tx, octets, facts, self, times).await;
         let letter = letter.map_err(|error| {
             tracing::warn!(%error, "the octets of a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_put_away(&error))
