@@ -41,8 +41,12 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Octets of a sealed chunk, all but the last: the clear ones and a tag.
 pub const CHUNK_SEALED_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 
+/// Octets of a [`BodyRef`] as a house keeps it.
+pub const BODY_REF_BYTES: usize = KEY_BYTES + DIGEST_BYTES + 8;
+
 const TAG_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
+const DIGEST_BYTES: usize = 32;
 
 /// Is there a sealed chunk of so many octets?
 pub(crate) fn is_chunk_len(length: usize) -> bool {
@@ -134,6 +138,23 @@ impl BodyRef {
     pub fn outline(&self) -> BodyOutline {
         let sealed_bytes = Cut::of(self.size).map_or(0, |cut| cut.sealed_bytes());
         BodyOutline { digest: self.digest, sealed_bytes }
+    }
+
+    /// For a house that keeps the reference, sealed, beside the chunks: key (32) ‖ digest (32) ‖ size (u64).
+    pub fn to_bytes(&self) -> Zeroizing<[u8; BODY_REF_BYTES]> {
+        let mut octets = Zeroizing::new([0; BODY_REF_BYTES]);
+        let parts = self.key.0.iter().chain(self.digest.as_bytes()).copied().chain(self.size.to_be_bytes());
+        octets.iter_mut().zip(parts).for_each(|(octet, part)| *octet = part);
+        octets
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) made; `None` when it refers to nothing that can be.
+    pub fn from_bytes(octets: &[u8; BODY_REF_BYTES]) -> Option<Self> {
+        let (key, rest) = octets.split_first_chunk::<KEY_BYTES>()?;
+        let (digest, size) = rest.split_first_chunk::<DIGEST_BYTES>()?;
+        let size = u64::from_be_bytes(size.try_into().ok()?);
+        Cut::of(size).ok()?;
+        Some(Self { key: BodyKey(Zeroizing::new(*key)), digest: BodyDigest(*digest), size })
     }
 
     pub(crate) fn to_wire(&self) -> wire::BodyRef {

@@ -210,6 +210,16 @@ fn hashes_that_were_kept_name_the_body_as_its_chunks_do() {
 }
 
 #[test]
+fn a_reference_that_was_kept_opens_the_body_and_one_to_no_body_is_refused() {
+    let (body, chunks) = four_chunks();
+    let kept = BodyRef::from_bytes(&body.to_bytes()).unwrap();
+    assert!(kept == body && opened(&kept, &chunks).is_ok());
+    let mut larger_than_any = *body.to_bytes();
+    larger_than_any[BODY_REF_BYTES - 8] = 0xFF;
+    assert!(BodyRef::from_bytes(&larger_than_any).is_none());
+}
+
+#[test]
 fn the_key_is_not_printed() {
     let (body, _) = sealed(&octets(1));
     assert_eq!(format!("{body:?}"), format!("BodyRef(1 octets, {})", body.digest));

@@ -13,12 +13,56 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The operating system's; `AlreadyExists` when there is something of that name, which is then untouched.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let beside = write_beside(path, bytes, mode)?;
-    // A link is refused where a name exists; a rename would replace it.
-    let named = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
-    named?;
-    sync_folder(path)
+    let mut file = NewFile::begin(path, mode)?;
+    file.write_all(bytes)?;
+    file.finish()
+}
+
+/// A file that comes piece by piece, and that has its name only when it is whole. Dropped before, nothing of it stays.
+pub struct NewFile {
+    file: File,
+    beside: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Begins a file of this name, with permission bits `mode`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn begin(path: &Path, mode: u32) -> io::Result<Self> {
+        let (beside, file) = open_beside(path, mode)?;
+        Ok(Self { file, beside, path: path.to_owned() })
+    }
+
+    /// It is whole.
+    ///
+    /// # Errors
+    /// The operating system's; `AlreadyExists` when there is something of that name, which is then untouched.
+    pub fn finish(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        // A link is refused where a name exists; a rename would replace it.
+        fs::hard_link(&self.beside, &self.path)?;
+        fs::remove_file(&self.beside)?;
+        sync_folder(&self.path)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // Gone already if it was finished. What cannot be removed is a leftover like that of a power cut.
+        _ = fs::remove_file(&self.beside);
+    }
 }
 
 /// Puts `bytes` in the place of whatever has this name.
@@ -44,14 +88,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    // One of that name was left by a process that is gone: process ids are unique among those that live.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    let (beside, mut file) = open_beside(path, mode)?;
     match file.write_all(bytes).and_then(|()| file.sync_all()) {
         Ok(()) => Ok(beside),
         Err(error) => {
@@ -59,6 +96,18 @@ fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
             Err(error)
         }
     }
+}
+
+fn open_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    // One of that name was left by a process that is gone: process ids are unique among those that live.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    Ok((beside, file))
 }
 
 /// A name is durable once its folder is.
@@ -86,6 +135,17 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names_in(folder.path()), ["a.key"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mail.eml");
+        let mut file = NewFile::begin(&path, 0o600).unwrap();
+        file.write_all(b"half of").unwrap();
+        assert!(!path.exists(), "it has no name yet");
+        drop(file);
+        assert!(names_in(folder.path()).is_empty());
     }
 
     #[test]
