@@ -72,6 +72,14 @@ fn three_lines_make_a_configuration_and_the_rest_has_defaults() {
 }
 
 #[test]
+fn an_inbox_that_the_largest_mail_never_fits_into_is_told() {
+    let found = problems_of(&format!(
+        "{SHORTEST}agents: {{ message_bytes_max: 52428800, inbox_bytes_max: 30000000 }}\n"
+    ));
+    assert!(found.contains("agents.inbox_bytes_max") && found.contains("at least 52428800"), "{found}");
+}
+
+#[test]
 fn six_mistakes_are_reported_together_with_their_places() {
     let found = problems_of(
         "\

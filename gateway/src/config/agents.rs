@@ -20,7 +20,7 @@ pub struct Agents {
     #[schemars(with = "Option<text::LoopbackListen>")]
     pub listen: Option<SocketAddr>,
     /// The largest mail that an agent takes or sends, in bytes.
-    #[schemars(range(min = 65_536, max = 26_214_400))]
+    #[schemars(range(min = 65_536, max = 94_371_840))]
     pub message_bytes_max: u64,
     /// Mails that may wait for one agent; what comes then is tried again later, as for a full mailbox.
     #[schemars(range(min = 1, max = 1_000_000))]

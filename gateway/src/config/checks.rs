@@ -39,6 +39,7 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     a_token_is_named_if_it_is_asked(leaves, problems);
     ours_and_others_are_told_apart(leaves, problems);
     agents_live_in_domains_of_their_own(leaves, problems);
+    an_inbox_holds_the_largest_mail(leaves, problems);
     archive_rules_have_names_of_their_own(leaves, problems);
 }
 
@@ -191,6 +192,18 @@ fn agents_live_in_domains_of_their_own(leaves: &[Leaf], problems: &mut Vec<Probl
             what,
             "Add `domains: [agents.your.domain]` below `agents:`.",
         ));
+    }
+}
+
+/// A mail that never fits would be tried again until it expires.
+fn an_inbox_holds_the_largest_mail(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+    let number = |path| leaf(leaves, path).and_then(|leaf| leaf.value.as_u64());
+    let Some(largest) = number("agents.message_bytes_max") else { return };
+    if let Some(inbox) =
+        leaf(leaves, "agents.inbox_bytes_max").filter(|leaf| leaf.value.as_u64() < Some(largest))
+    {
+        let what = "is less than the largest mail that an agent takes (`agents.message_bytes_max`).";
+        problems.push(Problem::at(inbox.at, &inbox.path, what, format!("Make it at least {largest}.")));
     }
 }
 

@@ -43,8 +43,9 @@ pub use rates::SendRates;
 const JSON_FACTOR: usize = 2;
 const JSON_MORE_BYTES: usize = 64 * 1024;
 
-/// Messages read and composed at a time: each is in memory up to four times its size. Others wait.
-const SENDS_AT_ONCE_MAX: usize = 8;
+/// Octets of messages in JSON that are read and composed at a time: as many as the largest has, and each is in memory up to four
+/// times its size meanwhile. Others wait.
+const SENDING_BYTES_MAX: usize = 192 * 1024 * 1024;
 
 /// The media type of a mail.
 const RFC822: &str = "message/rfc822";
@@ -68,8 +69,10 @@ pub struct Door {
 struct Desk {
     door: Door,
     rates: Mutex<Rates>,
-    /// Turns of messages that are read and composed.
+    /// Octets that may still be read and composed.
     sending: Semaphore,
+    /// Octets of the largest message in JSON.
+    body_max: usize,
 }
 
 /// Serves agents until the door's `stop`.
@@ -82,8 +85,8 @@ pub async fn serve(listener: TcpListener, door: Door) {
 fn router(door: Door) -> Router {
     let bytes_max = usize::try_from(door.message_bytes_max).unwrap_or(usize::MAX);
     let body_max = bytes_max.saturating_mul(JSON_FACTOR).saturating_add(JSON_MORE_BYTES);
-    let (rates, sending) = (Mutex::new(Rates::new(door.rates)), Semaphore::new(SENDS_AT_ONCE_MAX));
-    let desk = Arc::new(Desk { door, rates, sending });
+    let (rates, sending) = (Mutex::new(Rates::new(door.rates)), Semaphore::new(SENDING_BYTES_MAX));
+    let desk = Arc::new(Desk { door, rates, sending, body_max });
     Router::new()
         .route("/agent/v1/messages", get(take::list).post(send::send).fallback(refusal::other_method))
         .route(

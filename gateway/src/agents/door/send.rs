@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,7 +20,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
-use super::{Desk, RFC822};
+use super::{Desk, JSON_MORE_BYTES, RFC822, SENDING_BYTES_MAX};
 use crate::agents::Agent;
 use crate::clock::system_time;
 use crate::flows::agent_out::MachineMade;
@@ -121,12 +121,22 @@ impl Desk {
     /// Reads a message when its turn comes, and holds the turn as long as the message is in memory.
     async fn read(&self, request: Request) -> Result<(Wanted, SemaphorePermit<'_>), Refusal> {
         let read = async {
-            let turn = self.sending.acquire().await;
+            let turn = self.sending.acquire_many(self.weight(&request)).await;
             let busy = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The gateway cannot take this now.");
             Ok((Json::from_request(request, &()).await?.0, turn.map_err(busy)?))
         };
         let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "The message did not come in time.");
         timeout(READ_TIME_MAX, read).await.map_err(late)?
+    }
+
+    /// What the message takes of all that may be read at a time: what it says it has, or as much as any.
+    fn weight(&self, request: &Request) -> u32 {
+        let said = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let octets = said.unwrap_or(self.body_max).clamp(JSON_MORE_BYTES, SENDING_BYTES_MAX);
+        u32::try_from(octets).unwrap_or(u32::MAX)
     }
 
     /// How many machines have answered each other with this message, which answers `answered`.
