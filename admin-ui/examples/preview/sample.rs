@@ -243,6 +243,7 @@ pub(crate) fn fresh() -> Sample {
         oldest_without_progress_ms: None,
         archive_copies: 0,
         archive_bytes: 0,
+        large_bodies: vec![],
         stuck: 0,
         ..overview(Vec::new())
     };
@@ -278,6 +279,7 @@ fn overview(partners: Vec<PartnerView>) -> Overview {
         ],
         archive_copies: 18_204,
         archive_bytes: 17_400_000_000,
+        large_bodies: vec![],
         oldest_without_progress_ms: Some(125_000),
         stuck: 0,
         partners,

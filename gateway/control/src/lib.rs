@@ -45,7 +45,8 @@ pub use message::{
     RecentQuery, StageView, State, Traces, UnknownWord, normal_id,
 };
 pub use overview::{
-    Alarm, LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing, Totals, Trust,
+    Alarm, LargeDepth, LargeStanding, LinkState, Overview, PartnerList, PartnerView, QueueDepth, Standing,
+    Totals, Trust,
 };
 pub use queue::{
     AuditEntryView, AuditView, DeclinedRow, DestinationList, DestinationView, HoldRule, HoldRules,

@@ -35,11 +35,48 @@ pub struct Overview {
     /// Their bytes.
     #[serde(default)]
     pub archive_bytes: u64,
+    /// Octets of large mails, which rest once however many messages and copies have them: one entry for every standing.
+    #[serde(default)]
+    pub large_bodies: Vec<LargeDepth>,
     /// Every organisation we know, in order of domain.
     pub partners: Vec<PartnerView>,
     /// What needs a person, newest first: contradictions in somebody's identity or key log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<Alarm>,
+}
+
+/// Large bodies of one standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeDepth {
+    /// Where they stand.
+    pub standing: LargeStanding,
+    /// How many.
+    pub bodies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Where a large body stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LargeStanding {
+    /// On its way in: no message has it yet.
+    Coming,
+    /// A message, a copy in the archive or an agent's inbox has it.
+    Kept,
+    /// Nobody has it any more; it is being freed.
+    Over,
+}
+
+impl LargeStanding {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Coming => "coming",
+            Self::Kept => "kept",
+            Self::Over => "over",
+        }
+    }
 }
 
 /// Something that only an attack or a grave fault explains. It stays until an administrator has looked at it.
@@ -248,6 +285,7 @@ mod tests {
             oldest_without_progress_ms: None,
             archive_copies: 0,
             archive_bytes: 0,
+            large_bodies: vec![LargeDepth { standing: LargeStanding::Kept, bodies: 1, bytes: 2 }],
             stuck: 0,
             partners: vec![PartnerView {
                 domain: "globex.example".into(),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::{
-    AddressView, Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, LinkState,
-    MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, RECENT_LIMIT_MAX, Readiness, RecentPage,
-    RecentQuery, Standing, State, Traces, Trust, normal_id,
+    AddressView, Alarm, Check, Control, ControlError, Direction, IdentityQuery, IdentityView, LargeDepth,
+    LargeStanding, LinkState, MessageTrace, Overview, PartnerList, PartnerView, QueueDepth, RECENT_LIMIT_MAX,
+    Readiness, RecentPage, RecentQuery, Standing, State, Traces, Trust, normal_id,
 };
 use dccp::partner::fingerprint;
 use dccp::{Did, UnixMillis};
@@ -25,7 +25,7 @@ use crate::housekeeping::STUCK_AFTER_MS;
 use crate::metrics::Metrics;
 use crate::partners::{Partner, Partners};
 use crate::people;
-use crate::spool::{ArchiveTally, Counts, Row, Spool, SpoolError};
+use crate::spool::{ArchiveTally, Counts, LargeCounts, Row, Spool, SpoolError};
 
 /// Rows that one page of the journal looks at when it filters: bounds a request for what is rare. The page then
 /// says where to read on.
@@ -153,6 +153,7 @@ impl Control for Answers {
             oldest_without_progress_ms: self.spool.oldest_without_progress(now).await.map_err(silent)?,
             archive_copies: archive.copies,
             archive_bytes: archive.bytes,
+            large_bodies: large_bodies(self.spool.large_counts().await.map_err(silent)?),
             partners: self.partner_views(),
             stuck,
             alarms: self.alarms(stuck, archive, now).await?,
@@ -320,6 +321,13 @@ impl LinkView {
             last_error: down.and_then(|link| link.last_error.clone()),
         }
     }
+}
+
+fn large_bodies(counts: LargeCounts) -> Vec<LargeDepth> {
+    let LargeCounts { coming, kept, over } = counts;
+    let standings =
+        [(LargeStanding::Coming, coming), (LargeStanding::Kept, kept), (LargeStanding::Over, over)];
+    standings.map(|(standing, count)| LargeDepth { standing, bodies: count.rows, bytes: count.bytes }).into()
 }
 
 /// Every direction and state, zeros included, so that a graph does not break off.

@@ -21,7 +21,7 @@ mod tests;
 
 use std::sync::atomic::AtomicU64;
 
-use control::{Direction, LinkState, Overview, QueueDepth, Totals};
+use control::{Direction, LargeDepth, LinkState, Overview, QueueDepth, Totals};
 use dccp::UnixMillis;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -81,6 +81,8 @@ pub struct Metrics {
     link_up: Family<DomainLabel, Gauge>,
     archive_copies: Gauge,
     archive_bytes: Gauge,
+    large_bodies: Family<LargeLabel, Gauge>,
+    large_bytes: Family<LargeLabel, Gauge>,
 }
 
 impl Metrics {
@@ -128,6 +130,8 @@ impl Metrics {
             link_up: Family::default(),
             archive_copies: Gauge::default(),
             archive_bytes: Gauge::default(),
+            large_bodies: Family::default(),
+            large_bytes: Family::default(),
         };
         metrics.register_the_rest(root);
         metrics
@@ -155,6 +159,14 @@ impl Metrics {
         root.register("archive_copies", "Copies in the archive", self.archive_copies.clone());
         let help = "What the copies in the archive take";
         root.register_with_unit("archive", help, Unit::Bytes, self.archive_bytes.clone());
+        let help = "Octets of large mails that rest, by standing; each once, however many messages have it";
+        root.register("large_bodies", help, self.large_bodies.clone());
+        root.register_with_unit(
+            "large",
+            "What the large bodies take, by standing",
+            Unit::Bytes,
+            self.large_bytes.clone(),
+        );
         root.register("partner_link_up", "1 while the link to a partner is up, else 0", self.link_up.clone());
     }
 
@@ -247,6 +259,11 @@ impl Metrics {
         self.alarms.set(i64::try_from(overview.alarms.len()).unwrap_or(i64::MAX));
         self.archive_copies.set(i64::try_from(overview.archive_copies).unwrap_or(i64::MAX));
         self.archive_bytes.set(i64::try_from(overview.archive_bytes).unwrap_or(i64::MAX));
+        for &LargeDepth { standing, bodies, bytes } in &overview.large_bodies {
+            let label = LargeLabel { standing: standing.as_str() };
+            self.large_bodies.get_or_create(&label).set(i64::try_from(bodies).unwrap_or(i64::MAX));
+            self.large_bytes.get_or_create(&label).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
         self.oldest_without_progress.set(oldest_ms as f64 / 1_000.0);
         self.link_up.clear(); // a partner that was removed has no link
         for partner in &overview.partners {
@@ -298,6 +315,11 @@ struct WayLabel {
 struct QueueLabel {
     direction: &'static str,
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LargeLabel {
+    standing: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

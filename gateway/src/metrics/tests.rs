@@ -1,4 +1,4 @@
-use control::{Alarm, PartnerView, Standing, State};
+use control::{Alarm, LargeStanding, PartnerView, Standing, State};
 use prometheus_client::encoding::text::encode;
 
 use super::*;
@@ -23,6 +23,7 @@ fn overview(queued: u64, partners: &[(&str, LinkState)]) -> Overview {
         stuck: 0,
         archive_copies: 2,
         archive_bytes: 30_000,
+        large_bodies: vec![LargeDepth { standing: LargeStanding::Kept, bodies: 2, bytes: 52_000_000 }],
         partners: partners
             .iter()
             .map(|&(domain, link)| PartnerView {
@@ -142,6 +143,8 @@ fn gauges_follow_the_overview_and_forget_removed_partners() {
     let before = page(&registry);
     assert!(before.contains("dccp_alarms 1"), "{before}");
     assert!(before.contains("dccp_queue_depth{direction=\"outbound\",state=\"queued\"} 3"), "{before}");
+    assert!(before.contains("dccp_large_bodies{standing=\"kept\"} 2\n"), "{before}");
+    assert!(before.contains("dccp_large_bytes{standing=\"kept\"} 52000000\n"), "{before}");
     assert!(before.contains("dccp_oldest_without_progress_seconds 1.5"), "{before}");
     assert!(before.contains("dccp_partner_link_up{domain=\"globex.example\"} 1"), "{before}");
     assert!(before.contains("dccp_partner_link_up{domain=\"initech.example\"} 0"), "{before}");

@@ -89,6 +89,7 @@ impl Control for Fake {
             stuck: 0,
             archive_copies: 2,
             archive_bytes: 30_000,
+            large_bodies: vec![],
             partners: Vec::new(),
             alarms: Vec::new(),
         })
