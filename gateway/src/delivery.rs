@@ -60,7 +60,8 @@ pub struct Delivery {
     pub spool: Spool,
     /// Finishes them.
     pub mail_in: Arc<MailIn>,
-    /// Messages worked on at once: a little more than connections to our mail server, so that none idles.
+    /// Messages worked on at once: a little more than connections to our mail server, so that none idles. Large mail that waits
+    /// for memory does not count.
     pub at_once_max: usize,
     /// Time.
     pub clock: Clock,
@@ -71,14 +72,16 @@ impl Delivery {
     pub async fn run(self, mut offers: mpsc::Receiver<Arrived>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::new(self.spool.clone(), Direction::In, None, self.clock);
+        let mut aside = self.mail_in.bodies.aside();
         loop {
-            let room = tasks.len() < self.at_once_max;
+            let room = aside.room(tasks.len(), self.at_once_max);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = tasks.join_next() => {}
-                Some(arrived) = offers.recv(), if room => self.begin(&mut tasks, Work::Arrived(arrived)),
-                () = alarm.rings(), if room => {
-                    for work in self.collect(self.at_once_max - tasks.len()).await {
+                () = aside.changed() => {}
+                Some(arrived) = offers.recv(), if room > 0 => self.begin(&mut tasks, Work::Arrived(arrived)),
+                () = alarm.rings(), if room > 0 => {
+                    for work in self.collect(room).await {
                         self.begin(&mut tasks, work);
                     }
                 }

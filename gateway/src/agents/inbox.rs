@@ -1,6 +1,8 @@
 //! The mail that waits for agents: put in by delivery, taken over HTTP, gone when it is acknowledged.
 
+use bytes::Bytes;
 use dccp::UnixMillis;
+use futures::Stream;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::register::{millis, of_tag};
 use super::{AgentId, Agents, Bounds};
+use crate::flows::bodies::{self, RenderError, Rendition, Stored};
 use crate::flows::records::purpose;
-use crate::spool::{RowId, SpoolError};
+use crate::spool::{LargeBody, RowId, SpoolError};
 
 /// How long an acknowledged mail is remembered, without its content: twice the longest time that a delivery is tried.
 const REMEMBERED_MS: u64 = 6 * 24 * 3_600_000;
@@ -17,6 +20,7 @@ const REMEMBERED_MS: u64 = 6 * 24 * 3_600_000;
 /// The vault's purposes.
 const FACTS: &str = "agent-message-facts";
 const OCTETS: &str = "agent-message";
+const RENDITION: &str = "agent-message-rendition";
 
 /// A mail on its way into inboxes.
 pub struct Incoming<'a> {
@@ -25,7 +29,7 @@ pub struct Incoming<'a> {
     /// What the agent reads about it; `to` is filled in.
     pub facts: Facts,
     /// The mail.
-    pub octets: &'a [u8],
+    pub octets: Stored<'a>,
     /// When.
     pub now: UnixMillis,
 }
@@ -90,6 +94,14 @@ pub struct Protection {
     pub partner: String,
 }
 
+/// The octets of a mail that waits.
+pub(super) enum Content {
+    /// All of them.
+    Octets(Zeroizing<Vec<u8>>),
+    /// How they are read from a large body.
+    Body(LargeBody, Rendition),
+}
+
 /// A mail that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
@@ -110,11 +122,15 @@ impl Agents {
         recipients: Vec<String>,
     ) -> Result<Vec<(String, Put)>, SpoolError> {
         let bounds = self.0.bounds;
-        if mail.octets.len() as u64 > bounds.message_bytes_max {
+        let bytes = mail.octets.size();
+        if bytes > bounds.message_bytes_max {
             return Ok(recipients.into_iter().map(|recipient| (recipient, Put::TooLarge)).collect());
         }
         let vault = &self.0.vault;
-        let octets = vault.seal(OCTETS, mail.octets);
+        let octets = match &mail.octets {
+            Stored::Whole(octets) => vault.seal(OCTETS, octets),
+            Stored::Beside(_, rendition) => vault.seal(RENDITION, &rendition.encode()),
+        };
         let places: Vec<_> = recipients
             .iter()
             .map(|to| {
@@ -128,8 +144,9 @@ impl Agents {
             id: mail.id,
             name_tag: name.map(|name| vault.tag(purpose::MESSAGE_ID, name.as_bytes())),
             answers: mail.facts.answers,
-            bytes: mail.octets.len() as u64,
+            bytes,
             octets,
+            large: mail.octets.large(),
             now: mail.now,
         };
         let put = self.0.spool.write(move |database| {
@@ -168,17 +185,31 @@ impl Agents {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn octets(
-        &self,
-        agent: AgentId,
-        id: Uuid,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, SpoolError> {
-        let query = "SELECT octets FROM agent_messages WHERE agent = ?1 AND id = ?2 AND octets IS NOT NULL";
+    pub(super) async fn content(&self, agent: AgentId, id: Uuid) -> Result<Option<Content>, SpoolError> {
+        let query =
+            "SELECT octets, large FROM agent_messages WHERE agent = ?1 AND id = ?2 AND octets IS NOT NULL";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?));
         let look = move |database: &Connection| {
-            database.query_row(query, params![agent, RowId(id)], |row| row.get::<_, Vec<u8>>(0)).optional()
+            database.query_row(query, params![agent, RowId(id)], read).optional()
         };
-        let sealed = self.0.spool.read(look).await?;
-        sealed.map(|sealed| self.0.vault.open(OCTETS, &sealed).map_err(|_| corrupt())).transpose()
+        let Some((sealed, large)) = self.0.spool.read(look).await? else { return Ok(None) };
+        let open = |purpose| self.0.vault.open(purpose, &sealed).map_err(|_| corrupt());
+        Ok(Some(match large {
+            None => Content::Octets(open(OCTETS)?),
+            Some(large) => Content::Body(large, Rendition::decode(&open(RENDITION)?).ok_or_else(corrupt)?),
+        }))
+    }
+
+    /// The octets of a mail, as they are read from a large body.
+    ///
+    /// # Errors
+    /// [`SpoolError::Corrupt`]; in the stream, whatever ends it early: what came before counts for nothing.
+    pub(super) fn rendered(
+        &self,
+        large: LargeBody,
+        rendition: Rendition,
+    ) -> Result<impl Stream<Item = Result<Bytes, RenderError>> + use<>, SpoolError> {
+        bodies::rendered(self.0.spool.clone(), large, rendition).map_err(|_| corrupt())
     }
 
     /// A mail is in the agent's own hands: it is gone from here, durably. Whether there is or was such a mail; saying it
@@ -187,10 +218,15 @@ impl Agents {
     /// # Errors
     /// The database's.
     pub(super) async fn acknowledge(&self, agent: AgentId, id: Uuid) -> Result<bool, SpoolError> {
-        let update =
-            "UPDATE agent_messages SET facts = NULL, octets = NULL, bytes = 0 WHERE agent = ?1 AND id = ?2";
+        let update = "UPDATE agent_messages SET facts = NULL, octets = NULL, large = NULL, bytes = 0
+                      WHERE agent = ?1 AND id = ?2";
         let taken = move |database: &Connection| database.execute(update, params![agent, RowId(id)]);
-        Ok(self.0.spool.write(taken).await? > 0)
+        // The archive may keep a large body for years: its key has to be gone from here.
+        let taken = match self.content(agent, id).await? {
+            Some(Content::Body(..)) => self.0.spool.destroy(taken).await?,
+            _ => self.0.spool.write(taken).await?,
+        };
+        Ok(taken > 0)
     }
 
     /// How many machines answered each other before the mail of this name, as far as the agent got it.
@@ -213,6 +249,7 @@ struct Entry {
     answers: u32,
     bytes: u64,
     octets: Vec<u8>,
+    large: Option<LargeBody>,
     now: UnixMillis,
 }
 
@@ -234,11 +271,12 @@ impl Entry {
             return Ok(Put::Full);
         }
         let insert =
-            "INSERT INTO agent_messages (agent, id, name_tag, answers, arrived_at, bytes, facts, octets)
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            "INSERT INTO agent_messages (agent, id, name_tag, answers, arrived_at, bytes, facts, octets, large)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let bytes = i64::try_from(self.bytes).unwrap_or(i64::MAX);
         let at = millis(self.now);
-        let row = params![agent, self.id, self.name_tag, self.answers, at, bytes, facts, self.octets];
+        let row =
+            params![agent, self.id, self.name_tag, self.answers, at, bytes, facts, self.octets, self.large];
         database.prepare_cached(insert)?.execute(row)?;
         Ok(Put::Taken)
     }

@@ -101,7 +101,8 @@ impl Agents {
         let tag = self.tag(address.as_str());
         let delete =
             move |database: &Connection| database.execute("DELETE FROM agents WHERE tag = ?1", [tag]);
-        Ok(self.0.spool.write(delete).await? > 0)
+        // With the keys of large bodies that the archive may keep for years.
+        Ok(self.0.spool.destroy(delete).await? > 0)
     }
 
     /// The agent that has this address.

@@ -1,10 +1,14 @@
 //! Promises about agents and their inboxes.
 
+use bytes::Bytes;
 use dccp::UnixMillis;
+use futures::TryStreamExt;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use super::inbox::Content;
 use super::*;
+use crate::flows::bodies::{Bodies, Edit, Stored};
 use crate::spool::{RowId, SpoolConfig, SpoolGuard};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -49,7 +53,7 @@ impl House {
             ..Facts::default()
         };
         let octets = SECRET.repeat(50).into_bytes();
-        let mail = Incoming { id, facts, octets: &octets[..bytes], now: NOW };
+        let mail = Incoming { id, facts, octets: Stored::Whole(octets[..bytes].into()), now: NOW };
         let to = to.iter().map(|to| (*to).to_owned()).collect();
         self.agents.put(mail, to).await.unwrap().into_iter().map(|(_, put)| put).collect()
     }
@@ -73,13 +77,44 @@ async fn a_mail_waits_over_a_restart_until_it_is_acknowledged() {
     assert_eq!((waiting[0].id, waiting[0].bytes), (id.0, 100));
     assert_eq!(waiting[0].facts.to, "A1@agents.globex.test");
     assert_eq!(waiting[0].facts.subject.as_deref(), Some(SECRET));
-    let octets = house.agents.octets(a1.id, id.0).await.unwrap().unwrap();
+    let content = house.agents.content(a1.id, id.0).await.unwrap();
+    let Some(Content::Octets(octets)) = content else { panic!("octets") };
     assert_eq!(octets.as_slice(), &SECRET.repeat(50).as_bytes()[..100]);
     assert!(house.agents.acknowledge(a1.id, id.0).await.unwrap());
     let house = house.restarted().await;
     assert!(house.agents.waiting(a1.id, 10).await.unwrap().is_empty());
-    assert!(house.agents.octets(a1.id, id.0).await.unwrap().is_none());
+    assert!(house.agents.content(a1.id, id.0).await.unwrap().is_none());
     assert!(house.agents.acknowledge(a1.id, id.0).await.unwrap(), "said twice it is no mistake");
+}
+
+#[tokio::test]
+async fn a_large_mail_is_read_from_where_it_rests_and_its_body_goes_with_the_last_inbox() {
+    let house = House::open();
+    let (a1, a2) = (house.add(A1).await, house.add(A2).await);
+    let (agents, spool, id) = (&house.agents, house.agents.0.spool.clone(), RowId::fresh());
+    let octets = Bytes::from(SECRET.repeat(20_000));
+    let put_away = Bodies::new(spool.clone()).put_away(vec![octets.clone()]).await.unwrap();
+    spool.write(|conn| conn.execute("UPDATE large_bodies SET standing = 1", [])).await.unwrap(); // as its row does
+    let edit = Edit::none(&octets).behind("Received: here\r\n");
+    let stored = || edit.done(&octets, &put_away.content, put_away.large);
+    let mail = || Incoming { id, facts: Facts::default(), octets: stored(), now: NOW };
+    let to = || vec![A1.to_owned(), A2.to_owned()];
+    let refused = agents.put(mail(), to()).await.unwrap();
+    assert!(refused.iter().all(|(_, put)| *put == Put::TooLarge), "it counts with all its octets");
+    let bounds = Bounds { message_bytes_max: 1_000_000, bytes_max: 1_000_000, ..BOUNDS };
+    let agents = &Agents::new(spool.clone(), agents.0.vault.clone(), &agents.0.domains, bounds);
+    let taken = agents.put(mail(), to()).await.unwrap();
+    assert!(taken.iter().all(|(_, put)| *put == Put::Taken));
+    for agent in [&a1, &a2] {
+        assert_eq!(spool.large_counts().await.unwrap().kept.rows, 1);
+        let Some(Content::Body(large, rendition)) = agents.content(agent.id, id.0).await.unwrap() else {
+            panic!("it is beside")
+        };
+        let read: Vec<Bytes> = agents.rendered(large, rendition).unwrap().try_collect().await.unwrap();
+        assert!(read.concat() == edit.pieces(&octets).concat());
+        assert!(agents.acknowledge(agent.id, id.0).await.unwrap());
+    }
+    assert_eq!(spool.large_counts().await.unwrap().over.rows, 1);
 }
 
 #[tokio::test]
@@ -122,7 +157,7 @@ async fn nobody_reads_or_takes_the_mail_of_another_agent() {
     let id = RowId::fresh();
     house.put(id, 100, &[A1]).await;
     assert!(house.agents.waiting(a2.id, 10).await.unwrap().is_empty());
-    assert!(house.agents.octets(a2.id, id.0).await.unwrap().is_none());
+    assert!(house.agents.content(a2.id, id.0).await.unwrap().is_none());
     assert!(!house.agents.acknowledge(a2.id, id.0).await.unwrap());
     assert_eq!(house.agents.waiting(a1.id, 10).await.unwrap().len(), 1);
 }

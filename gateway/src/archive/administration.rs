@@ -82,7 +82,7 @@ impl Archive for Administration {
         let found = self.spool.copies(self.meant(&query), after.unwrap_or(0), limit).await;
         let found = found.map_err(silent)?;
         let next = found.last().filter(|_| found.len() == limit).map(|copy| copy.seq.to_string());
-        Ok(ArchivePage { copies: found.into_iter().map(copy_view).collect(), next })
+        Ok(ArchivePage { copies: found.into_iter().map(ArchiveCopyView::from).collect(), next })
     }
 
     async fn add_hold(&self, hold: LegalHold) -> Result<ArchiveView, ControlError> {
@@ -238,16 +238,18 @@ fn rule_view(rule: &ArchiveRule) -> ArchiveRuleView {
     }
 }
 
-fn copy_view(copy: Copy) -> ArchiveCopyView {
-    ArchiveCopyView {
-        id: copy.id.to_string(),
-        queue_id: copy.queue_id,
-        direction: copy.way.to_string(),
-        at_ms: copy.at.0,
-        rule: copy.rule,
-        keep_until_ms: copy.keep_until.0,
-        key: KeyId(copy.key_id).to_string(),
-        bytes: copy.bytes,
-        holds: copy.holds,
+impl From<Copy> for ArchiveCopyView {
+    fn from(copy: Copy) -> Self {
+        Self {
+            id: copy.id.to_string(),
+            queue_id: copy.queue_id,
+            direction: copy.way.to_string(),
+            at_ms: copy.at.0,
+            rule: copy.rule,
+            keep_until_ms: copy.keep_until.0,
+            key: KeyId(copy.key_id).to_string(),
+            bytes: copy.bytes,
+            holds: copy.holds,
+        }
     }
 }

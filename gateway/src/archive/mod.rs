@@ -4,7 +4,8 @@
 //! mail_out, mail_home ─┐                    rules (config) ─┐
 //! mail_in ─────────────┴─► Archivist::copy ─ decide ◄───────┴─ holds (people, by order)
 //!                             │ facts + envelope + octets
-//!                             ▼ seal to the archive key (its private half was made elsewhere and never comes here)
+//!                             ▼ seal to the archive key (its private half was made elsewhere and never comes here);
+//!                             │ of a large mail its reference: the octets rest in the spool's large body, which the copy keeps
 //!                          spool: with the acceptance, or before the hand-over, in one commit
 //!
 //! officer's key or shares ─► dccp-gateway archive export | open ─► .eml files + manifest
@@ -44,6 +45,7 @@ pub use keeper::{Keeper, trouble};
 pub use people::{tag_of, tags_of};
 
 use crate::custody::Vault;
+use crate::flows::bodies::Stored;
 use crate::flows::records::purpose;
 use crate::spool::{CopyWay, NewCopy, Note, RowId, Stage};
 use key::PublicKey;
@@ -118,7 +120,7 @@ pub struct Candidate<'a> {
     /// Which way it goes to each of `facts.to`.
     pub ways: Vec<Way>,
     /// As it came, octet for octet.
-    pub octets: &'a [u8],
+    pub octets: Stored<'a>,
 }
 
 /// A copy that must be kept, and what the journal says of it.
@@ -168,7 +170,7 @@ impl Archivist {
         facts.way = way.as_str().to_owned();
         facts.rule = keep.rule.clone();
         facts.days = keep.days;
-        let sealed = seal::seal(&law.key, &facts, octets, &mut rand::rng())?;
+        let sealed = seal::seal(&law.key, &facts, &octets, &mut rand::rng())?;
         let copy = NewCopy {
             id,
             queue_id: facts.queue_id,
@@ -180,6 +182,7 @@ impl Archivist {
             message_id_tag: facts.message_id.map(|id| self.vault.tag(purpose::MESSAGE_ID, id.as_bytes())),
             people,
             sealed: Bytes::from(sealed),
+            large: octets.large(),
         };
         Ok(Some(Archived { copy, note }))
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! copy   = version 1 (1) ‖ suite 0x0001 (4) ‖ key id (16) ‖ X-Wing ciphertext (1120) ‖ AES-256-GCM(inside) ‖ tag (16)
-//! inside = content (1: 0 octets) ‖ length of the facts (4) ‖ facts (JSON) ‖ the mail, octet for octet
+//! inside = content (1) ‖ length of the facts (4) ‖ facts (JSON) ‖ the mail:
+//!          content 0 octet for octet · 1 as it is read from a large body (`flows::bodies::rendition`)
 //! key ‖ nonce = HKDF-SHA256(no salt, shared secret, "DCCP-ARCHIVE-copy-v1\0" ‖ all that stands in front)
 //! ```
 //!
@@ -19,6 +20,7 @@ use rand::CryptoRng;
 use super::Facts;
 use super::key::{PrivateKey, PublicKey};
 use crate::custody::key_and_nonce;
+use crate::flows::bodies::{Rendition, Stored};
 
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 16;
@@ -29,6 +31,8 @@ const LABEL: &[u8] = b"DCCP-ARCHIVE-copy-v1\0";
 
 /// The mail's octets stand in the copy itself.
 const CONTENT_OCTETS: u8 = 0;
+/// They rest in a large body beside it; the copy has its key.
+const CONTENT_BODY: u8 = 1;
 const INSIDE_HEAD_BYTES: usize = 1 + 4;
 
 /// Why a copy stays closed.
@@ -49,8 +53,17 @@ pub enum OpenError {
 pub struct Opened {
     /// Envelope and trace.
     pub facts: Facts,
-    /// The mail, octet for octet.
-    pub octets: Bytes,
+    /// The mail.
+    pub content: Content,
+}
+
+/// The octets of a mail that was archived, or how to come by them.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// All of them.
+    Octets(Bytes),
+    /// They are read from the large body that lies beside the copy.
+    Body(Rendition),
 }
 
 /// Seals a mail with its facts to the archive key.
@@ -60,12 +73,20 @@ pub struct Opened {
 pub fn seal(
     key: &PublicKey,
     facts: &Facts,
-    octets: &[u8],
+    octets: &Stored<'_>,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, KemError> {
     let (ciphertext, secret) = key.encapsulate(rng)?;
     // Serialising this plain struct to memory has no failing case.
     let facts = serde_json::to_vec(facts).map_err(|_| KemError)?;
+    let reference;
+    let (kind, octets) = match octets {
+        Stored::Whole(octets) => (CONTENT_OCTETS, octets.as_ref()),
+        Stored::Beside(_, rendition) => {
+            reference = rendition.encode();
+            (CONTENT_BODY, reference.as_slice())
+        }
+    };
     let length = u32::try_from(facts.len()).map_err(|_| KemError)?;
     let mut copy =
         Vec::with_capacity(HEAD_BYTES + INSIDE_HEAD_BYTES + facts.len() + octets.len() + TAG_BYTES);
@@ -74,7 +95,7 @@ pub fn seal(
     copy.extend_from_slice(key.key_id().as_bytes());
     copy.extend_from_slice(&ciphertext);
     let head = copy.clone();
-    copy.push(CONTENT_OCTETS);
+    copy.push(kind);
     copy.extend_from_slice(&length.to_be_bytes());
     copy.extend_from_slice(&facts);
     copy.extend_from_slice(octets);
@@ -110,9 +131,14 @@ pub fn open(keys: &[PrivateKey], sealed: &[u8]) -> Result<Opened, OpenError> {
 
 fn read(inside: Bytes) -> Result<Opened, OpenError> {
     let (head, rest) = inside.split_at_checked(INSIDE_HEAD_BYTES).ok_or(OpenError::Altered)?;
-    let Some((&CONTENT_OCTETS, length)) = head.split_first() else { return Err(OpenError::Newer) };
+    let Some((&kind, length)) = head.split_first() else { return Err(OpenError::Newer) };
     let length = u32::from_be_bytes(length.try_into().map_err(|_| OpenError::Altered)?) as usize;
     let (facts, octets) = rest.split_at_checked(length).ok_or(OpenError::Altered)?;
     let facts = serde_json::from_slice(facts).map_err(|_| OpenError::Newer)?;
-    Ok(Opened { facts, octets: inside.slice_ref(octets) })
+    let content = match kind {
+        CONTENT_OCTETS => Content::Octets(inside.slice_ref(octets)),
+        CONTENT_BODY => Content::Body(Rendition::decode(octets).ok_or(OpenError::Newer)?),
+        _ => return Err(OpenError::Newer),
+    };
+    Ok(Opened { facts, content })
 }

@@ -1,10 +1,12 @@
+use dccp::body::BodySealer;
 use policies::{ArchiveRule, ArchiveRules};
 use zeroize::Zeroizing;
 
 use super::key::PrivateKey;
-use super::seal::{OpenError, open};
+use super::seal::{Content, OpenError, Opened, open};
 use super::*;
-use crate::spool::KeptHold;
+use crate::flows::bodies::Edit;
+use crate::spool::{KeptHold, LargeBody};
 
 fn vault() -> Arc<Vault> {
     Arc::new(Vault::new(Zeroizing::new([7; 32])))
@@ -31,7 +33,12 @@ fn asked(octets: &[u8]) -> Candidate<'_> {
         message_id: Some("1@acme.test".to_owned()),
         ..Facts::default()
     };
-    Candidate { id: RowId::fresh(), facts, ways: vec![Way::Out, Way::Inside], octets }
+    Candidate {
+        id: RowId::fresh(),
+        facts,
+        ways: vec![Way::Out, Way::Inside],
+        octets: Stored::Whole(octets.into()),
+    }
 }
 
 fn hold(addresses: &[&str]) -> KeptHold {
@@ -60,10 +67,32 @@ fn a_copy_opens_with_the_officers_key_only_and_gives_every_octet_back() {
     }
     let other = PrivateKey::generate(&mut rand::rng());
     assert_eq!(open(&[other], &copy.sealed).err(), Some(OpenError::OtherKey(key.key_id())));
-    let opened = open(&[key], &copy.sealed).unwrap();
-    assert_eq!(&opened.octets[..], octets);
-    assert_eq!(opened.facts.to, ["bob@globex.test", "Carol@acme.test"]);
-    assert_eq!((opened.facts.way.as_str(), opened.facts.days), ("out", 30));
+    let Opened { facts, content } = open(&[key], &copy.sealed).unwrap();
+    assert!(content == Content::Octets(Bytes::from_static(octets)));
+    assert_eq!(facts.to, ["bob@globex.test", "Carol@acme.test"]);
+    assert_eq!((facts.way.as_str(), facts.days), ("out", 30));
+}
+
+#[test]
+fn a_copy_of_a_large_mail_has_the_key_of_its_body_and_none_of_its_octets() {
+    let octets = Bytes::from(b"the takeover of Initech ".repeat(20_000));
+    let mut sealer = BodySealer::new(octets.len() as u64, &mut rand::rng()).unwrap();
+    let mut rest = octets.clone();
+    let mut chunks = Vec::new();
+    while let Some(chunk) = sealer.chunk(&mut rest).unwrap() {
+        chunks.push(chunk);
+    }
+    let (body, large) = (sealer.finish().unwrap(), LargeBody::fresh());
+    let key_of_body = body.to_bytes()[..32].to_vec();
+    let stored = Edit::none(&octets).undone(&octets, &dccp::mail::Content::Body(body), Some(large));
+    let (archivist, key) = archivist(vec![rule(30)], vec![]);
+    let copy = archivist.copy(Candidate { octets: stored, ..asked(b"") }).unwrap().unwrap().copy;
+    assert!(copy.large == Some(large) && copy.sealed.len() < 3_000);
+    assert!(!copy.sealed.windows(32).any(|window| window == key_of_body));
+    let Content::Body(rendition) = open(&[key], &copy.sealed).unwrap().content else { panic!("a body") };
+    let mut rendering = rendition.begin().unwrap();
+    let read: Vec<u8> = chunks.iter().flat_map(|chunk| rendering.chunk(chunk).unwrap()).collect();
+    assert!(read == octets && rendering.wants().is_none());
 }
 
 #[test]

@@ -96,13 +96,15 @@ impl Relay {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut alarm = Alarm::outside(self.spool.clone(), self.clock);
+        let mut aside = self.bodies.aside();
         loop {
-            let room = tasks.len() < AT_ONCE_MAX;
+            let room = aside.room(tasks.len(), AT_ONCE_MAX);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = tasks.join_next() => {}
-                () = alarm.rings(), if room => {
-                    for due in self.collect(AT_ONCE_MAX - tasks.len()).await {
+                () = aside.changed() => {}
+                () = alarm.rings(), if room > 0 => {
+                    for due in self.collect(room).await {
                         tasks.spawn(self.clone().carry(due));
                     }
                 }

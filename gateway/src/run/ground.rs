@@ -301,7 +301,7 @@ impl Ground {
             custody: self.custody.clone(),
             spool: self.spool.clone(),
             archivist: self.archivist(),
-            bodies: self.bodies.clone(),
+            bodies: self.bodies.apart(),
             pool: smtp::client::Pool::new(mail_server::target(&self.config)?),
             agents: self.agents.clone(),
             receipts,

@@ -32,7 +32,7 @@ impl Ground {
         Ok(Relay {
             spool: self.spool.clone(),
             custody: self.custody.clone(),
-            bodies: self.bodies.clone(),
+            bodies: self.bodies.apart(),
             knowledge: self.knowledge.clone(),
             exchange: Arc::new(exchange),
             marking: Marking::new(&self.config.policies.must_encrypt),

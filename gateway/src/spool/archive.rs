@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use super::config::{MOVE_BYTES, SWEEP_ROWS_MAX};
 use super::desk::Desk;
-use super::row::stored_as;
+use super::stored::stored_as;
 use super::writer::Demand;
-use super::{Order, RowId, Spool, SpoolError, UnixMillis, time};
+use super::{LargeBody, Order, RowId, Spool, SpoolError, UnixMillis, time};
 
 stored_as! {
     /// Which way an archived mail went, as people who keep records see it.
@@ -45,6 +45,8 @@ pub struct NewCopy {
     pub people: Vec<[u8; 16]>,
     /// Envelope, facts and octets, sealed to the archive key.
     pub sealed: Bytes,
+    /// The large body that has the octets, where `sealed` has only its key.
+    pub large: Option<LargeBody>,
 }
 
 /// What the spool knows of a copy.
@@ -66,8 +68,10 @@ pub struct Copy {
     pub keep_until: UnixMillis,
     /// The archive key that opens it.
     pub key_id: [u8; 16],
-    /// Bytes that rest for it.
+    /// Bytes that rest for it, those of its large body among them.
     pub bytes: u64,
+    /// The large body that has the octets.
+    pub large: Option<LargeBody>,
     /// The legal holds that keep it.
     pub holds: Vec<String>,
 }
@@ -246,12 +250,13 @@ impl Spool {
 impl Desk<'_> {
     /// Keeps a copy, unless it is kept already.
     pub(super) fn archive(&self, copy: &NewCopy, bytes_max: u64) -> Result<(), SpoolError> {
-        let bytes = copy.sealed.len() as u64;
+        let beside = copy.large.map(|body| self.keep_body(body)).transpose()?.unwrap_or(0);
+        let bytes = copy.sealed.len() as u64 + beside;
         let inserted = self
             .conn
             .prepare_cached(
-                "INSERT INTO archive (id, queue_id, way, at, rule, keep_until, key_id, message_id_tag, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+                "INSERT INTO archive (id, queue_id, way, at, rule, keep_until, key_id, message_id_tag, bytes, large)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
             )?
             .execute(params![
                 copy.id,
@@ -263,6 +268,7 @@ impl Desk<'_> {
                 copy.key_id,
                 copy.message_id_tag,
                 time::count_to_sql(bytes),
+                copy.large,
             ])?;
         if inserted == 0 {
             return Ok(());
@@ -338,7 +344,7 @@ fn copies(conn: &Connection, query: &CopyQuery, after: i64, limit: usize) -> rus
     let (narrow, mut values) = query.narrow(after);
     values.push(Box::new(time::len_to_sql(limit)));
     let sql = format!(
-        "SELECT a.seq, a.id, a.queue_id, a.way, a.at, a.rule, a.keep_until, a.key_id, a.bytes FROM archive a
+        "SELECT a.seq, a.id, a.queue_id, a.way, a.at, a.rule, a.keep_until, a.key_id, a.bytes, a.large FROM archive a
          WHERE {narrow} ORDER BY a.seq LIMIT ?{}",
         values.len()
     );
@@ -356,6 +362,7 @@ fn copies(conn: &Connection, query: &CopyQuery, after: i64, limit: usize) -> rus
             keep_until: time::from_sql(row.get(6)?),
             key_id: row.get(7)?,
             bytes: time::count_from_sql(row.get(8)?),
+            large: row.get(9)?,
             holds: holds.query_map([seq], |row| row.get(0))?.collect::<Result<_, _>>()?,
         })
     })?;

@@ -108,7 +108,7 @@ fn claimed_key(row: &rusqlite::Row<'_>) -> rusqlite::Result<ClaimedKey> {
 }
 
 /// Deletes with `secure_delete=ON`. Not set for good: it would also zero every page of every sealed body.
-fn wiping<T>(
+pub(super) fn wiping<T>(
     conn: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, SpoolError>,
 ) -> Result<T, SpoolError> {

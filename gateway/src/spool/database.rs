@@ -29,6 +29,7 @@ pub(super) const LADDER: &[&str] = &[
     include_str!("schema_agents.sql"),
     include_str!("schema_approval.sql"),
     include_str!("schema_archive.sql"),
+    include_str!("schema_shared.sql"),
 ];
 
 /// Opens (and if needed creates and upgrades) the database for the writer.

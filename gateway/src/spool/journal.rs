@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::config::REASON_CHARS_MAX;
-use super::{RowId, SpoolError, UnixMillis, row::stored_as, time};
+use super::{RowId, SpoolError, UnixMillis, stored::stored_as, time};
 
 stored_as! {
     /// A step in the life of a message.

@@ -7,6 +7,9 @@
 //!   from a partner, ahead of its message                └── nobody came for it: sweep ─────────┘
 //! ```
 //!
+//! What refers to a body is a row of a mail, a copy in the archive, or a mail in an agent's inbox; which of them ends last, and how, is
+//! the schema's business (`schema_shared.sql`): the last reference that goes leaves the body over.
+//!
 //! Nobody ever has a whole body in one transaction or, on this side of the door, in memory. A body is seen by nobody before
 //! a row refers to it, and that row is kept only if the body is whole. What a crash leaves between the chunks and the row
 //! is swept: of ours at the next start, because drafts live in memory as leases do; of partners' after a time.
@@ -23,8 +26,9 @@ use dccp::body::{BodyOutline, Tally};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::desk::Desk;
-use super::row::uuid_name;
+use super::claim::{Wipe, wiping};
+use super::desk::{Desk, Standing};
+use super::stored::uuid_name;
 use super::{Count, Spool, SpoolError, time};
 
 pub use draft::Draft;
@@ -48,7 +52,7 @@ pub enum Large {
 pub struct LargeCounts {
     /// On their way in; no row refers to them yet.
     pub coming: Count,
-    /// Rows refer to them.
+    /// Rows, copies or inboxes refer to them.
     pub kept: Count,
     /// Ended, not swept yet.
     pub over: Count,
@@ -121,27 +125,51 @@ impl Desk<'_> {
             Large::Kept(body) => Some(body),
             Large::Arrived(outline) => self.arrived(partner, outline)?,
         };
-        let kept = self
-            .conn
-            .prepare_cached("UPDATE large_bodies SET standing = 1 WHERE id = ?1 AND standing < 2")?
-            .execute([body])?;
-        if kept == 0 {
-            return Err(SpoolError::BodyMissing);
-        }
+        self.keep_body(body.ok_or(SpoolError::BodyMissing)?)?;
         self.conn.prepare_cached("UPDATE rows SET large = ?2 WHERE seq = ?1")?.execute(params![seq, body])?;
         Ok(())
     }
 
-    /// The row has ended; if it was the last one that referred to the body, that is over too.
-    pub(super) fn leave(&self, seq: i64, body: LargeBody) -> Result<(), SpoolError> {
-        self.conn.prepare_cached("UPDATE rows SET large = NULL WHERE seq = ?1")?.execute([seq])?;
+    /// Somebody is about to refer to the body. Says how many bytes rest for it.
+    pub(super) fn keep_body(&self, body: LargeBody) -> Result<u64, SpoolError> {
         self.conn
             .prepare_cached(
-                "UPDATE large_bodies SET standing = 2, partner = NULL, digest = NULL
-                 WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM rows WHERE large = ?1)",
+                "UPDATE large_bodies SET standing = 1 WHERE id = ?1 AND standing < 2 RETURNING bytes",
             )?
-            .execute([body])?;
-        Ok(())
+            .query_row([body], |row| row.get(0).map(time::count_from_sql))
+            .optional()?
+            .ok_or(SpoolError::BodyMissing)
+    }
+
+    /// The row has ended and has no body any more, neither its own nor a large one.
+    pub(super) fn leave(&mut self, row: &Standing) -> Result<(), SpoolError> {
+        self.forgetting(row.large, |conn| {
+            conn.prepare_cached("DELETE FROM bodies WHERE row = ?1")?.execute([row.seq])?;
+            conn.prepare_cached("UPDATE rows SET large = NULL WHERE seq = ?1 AND large IS NOT NULL")?
+                .execute([row.seq])?;
+            Ok(())
+        })
+    }
+
+    /// Does work after which the row has the key of the large body no more. If the archive keeps that body, only its copy may have
+    /// the key from now on: what the row had is wiped from the file and from the log, or a thief of both who comes years later
+    /// would read the archive.
+    pub(super) fn forgetting(
+        &mut self,
+        body: Option<LargeBody>,
+        work: impl FnOnce(&Connection) -> Result<(), SpoolError>,
+    ) -> Result<(), SpoolError> {
+        let archived = match body {
+            Some(body) => {
+                self.conn.prepare_cached("SELECT 1 FROM archive WHERE large = ?1")?.exists([body])?
+            }
+            None => false,
+        };
+        if !archived {
+            return work(self.conn);
+        }
+        self.effects.demand(Wipe::Soon);
+        wiping(self.conn, work)
     }
 
     /// The body that the partner's gateway brought under this name, if all of it is here.

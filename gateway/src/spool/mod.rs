@@ -20,7 +20,8 @@
 //! - An `Ok` is durable: after it, no crash loses or undoes what was asked.
 //! - All of a job is kept, or nothing of it. A failing job does not touch the jobs beside it.
 //! - A row that has not ended has a body; a row that has ended has none, and never moves again.
-//! - A row that names a large body is kept only with all of it; the body stays until the last such row has ended.
+//! - A row that names a large body is kept only with all of it; the body stays until the last row has ended, the last copy in the
+//!   archive is over and the last agent has it.
 //! - A row is in at most one worker's hands. Leases live in memory: after a crash every row is simply due again.
 //! - Nothing clear rests: the spool stores what others sealed, private keys among them, and opens none of it.
 //! - A copy in the archive is durable with what promises it, never changes, and goes when its time is over and no legal
@@ -48,11 +49,13 @@ mod look;
 mod moves;
 mod orders;
 mod purge;
+mod queues;
 mod readers;
 mod release;
 mod row;
 mod settle;
 mod stats;
+mod stored;
 mod time;
 mod turns;
 mod writer;

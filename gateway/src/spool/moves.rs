@@ -180,9 +180,10 @@ impl Desk<'_> {
         if changed == 0 {
             return Err(SpoolError::Refused("only a queued draft can be sealed".to_owned()));
         }
-        self.conn
-            .prepare_cached("UPDATE bodies SET body = ?2 WHERE row = ?1")?
-            .execute(params![row.seq, body.as_ref()])?;
+        self.forgetting(row.large, |conn| {
+            let mut reseal = conn.prepare_cached("UPDATE bodies SET body = ?2 WHERE row = ?1")?;
+            Ok(reseal.execute(params![row.seq, body.as_ref()]).map(drop)?)
+        })?;
         journal::append(self.conn, row.seq, notes)?;
         self.count_bytes(row, bytes - row.body_bytes);
         Ok(Moved::Done)

@@ -62,7 +62,6 @@ impl Desk<'_> {
                  WHERE seq = ?1",
             )?
             .execute(params![row.seq, end.state, moment(&end.notes)])?;
-        self.conn.prepare_cached("DELETE FROM bodies WHERE row = ?1")?.execute([row.seq])?;
         if row.direction == Direction::In {
             self.destroy_claimed(row.seq)?;
         }
@@ -78,9 +77,7 @@ impl Desk<'_> {
         }
         self.owe(end.receipt.as_ref())?;
         self.beget(end.id, &end.new_rows)?;
-        if let Some(body) = row.large {
-            self.leave(row.seq, body)?; // after what was begotten, which may refer to it
-        }
+        self.leave(&row)?; // after what was begotten, which may refer to its large body
         self.finish_move(end.id, &row, end.state, &end.notes)
     }
 

@@ -11,7 +11,7 @@ const DAY_MS: u64 = 86_400_000;
 const ALICE: [u8; 16] = [1; 16];
 const BOB: [u8; 16] = [2; 16];
 
-fn copy(people: &[[u8; 16]], at: UnixMillis, days: u64) -> NewCopy {
+pub(crate) fn copy(people: &[[u8; 16]], at: UnixMillis, days: u64) -> NewCopy {
     NewCopy {
         id: RowId::fresh(),
         queue_id: "Q1".to_owned(),
@@ -23,10 +23,11 @@ fn copy(people: &[[u8; 16]], at: UnixMillis, days: u64) -> NewCopy {
         message_id_tag: Some([8; 16]),
         people: people.to_vec(),
         sealed: Bytes::from(vec![0xCD; 10_000]),
+        large: None,
     }
 }
 
-fn order(at: UnixMillis) -> Order {
+pub(crate) fn order(at: UnixMillis) -> Order {
     Order { act: "archive-test", by: "a test".to_owned(), at, why: b"sealed".to_vec() }
 }
 

@@ -110,13 +110,13 @@ async fn two_processes_never_let_two_rows_claim_one_key() {
 }
 
 /// Every byte of the database and of its log.
-fn octets(house: &House) -> Vec<u8> {
+pub(crate) fn octets(house: &House) -> Vec<u8> {
     let log = house.path().with_extension("db-wal");
     [fs::read(house.path()).unwrap(), fs::read(log).unwrap_or_default()].concat()
 }
 
 /// How often something of this kind is there.
-fn count(octets: &[u8], needle: &[u8]) -> usize {
+pub(crate) fn count(octets: &[u8], needle: &[u8]) -> usize {
     octets.windows(needle.len()).filter(|window| *window == needle).count()
 }
 
@@ -138,13 +138,18 @@ async fn a_key_that_was_used_is_found_in_no_byte_of_the_file_and_its_log() {
     for id in &rows {
         house.spool.settle(Settlement::plain(*id, State::Delivered, vec![])).await.unwrap();
     }
+    is_wiped(&house, mark).await;
+}
+
+/// Nothing of this kind is left in the file and its log, at once or soon.
+pub(crate) async fn is_wiped(house: &House, mark: &[u8]) {
     let end = Instant::now() + 10 * WIPE_DELAY;
     loop {
-        let left = count(&octets(&house), mark);
+        let left = count(&octets(house), mark);
         if left == 0 {
             break;
         }
-        assert!(Instant::now() < end, "{left} keys are left in the file or its log");
+        assert!(Instant::now() < end, "{left} of them are left in the file or its log");
         // What the gateway's housekeeping does each second.
         house.spool.data_version().await.unwrap();
         tokio::time::sleep(WIPE_DELAY / 4).await;

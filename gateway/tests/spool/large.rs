@@ -21,22 +21,22 @@ fn chunk(n: u8, last: bool) -> Bytes {
 }
 
 /// The chunks of a body.
-fn body(chunks: u8) -> Vec<Bytes> {
+pub(crate) fn body(chunks: u8) -> Vec<Bytes> {
     (0..chunks).map(|n| chunk(n, n + 1 == chunks)).collect()
 }
 
-fn outline(chunks: &[Bytes]) -> BodyOutline {
+pub(crate) fn outline(chunks: &[Bytes]) -> BodyOutline {
     let mut tally = Tally::default();
     chunks.iter().for_each(|chunk| tally.add(chunk).unwrap());
     tally.finish()
 }
 
-fn size(chunks: &[Bytes]) -> u64 {
+pub(crate) fn size(chunks: &[Bytes]) -> u64 {
     chunks.iter().map(|chunk| chunk.len() as u64).sum()
 }
 
 /// A body of ours, whole and without a row.
-async fn written(house: &House, chunks: &[Bytes]) -> (Draft, LargeBody) {
+pub(crate) async fn written(house: &House, chunks: &[Bytes]) -> (Draft, LargeBody) {
     let mut draft = house.spool.draft();
     for chunk in chunks {
         draft.put(chunk.clone()).await.unwrap();
@@ -45,15 +45,20 @@ async fn written(house: &House, chunks: &[Bytes]) -> (Draft, LargeBody) {
     (draft, body)
 }
 
-fn referring(body: LargeBody) -> NewRow {
+pub(crate) fn referring(body: LargeBody) -> NewRow {
     NewRow { large: Some(Large::Kept(body)), ..mail() }
 }
 
-fn bringing(outline: BodyOutline) -> NewRow {
+pub(crate) fn bringing(outline: BodyOutline) -> NewRow {
     NewRow { large: Some(Large::Arrived(outline)), ..arrival() }
 }
 
-async fn stage(house: &House, partner: &str, chunks: &[Bytes], which: impl IntoIterator<Item = usize>) {
+pub(crate) async fn stage(
+    house: &House,
+    partner: &str,
+    chunks: &[Bytes],
+    which: impl IntoIterator<Item = usize>,
+) {
     let digest = outline(chunks).digest;
     for n in which {
         let staged = house
@@ -64,7 +69,7 @@ async fn stage(house: &House, partner: &str, chunks: &[Bytes], which: impl IntoI
     }
 }
 
-async fn read(house: &House, body: LargeBody) -> Vec<Bytes> {
+pub(crate) async fn read(house: &House, body: LargeBody) -> Vec<Bytes> {
     let mut chunks = Vec::new();
     while let Some(chunk) = house.spool.chunk(body, u32::try_from(chunks.len()).unwrap()).await.unwrap() {
         chunks.push(chunk);
@@ -72,18 +77,18 @@ async fn read(house: &House, body: LargeBody) -> Vec<Bytes> {
     chunks
 }
 
-async fn counts(house: &House) -> [(u64, u64); 3] {
+pub(crate) async fn counts(house: &House) -> [(u64, u64); 3] {
     let LargeCounts { coming, kept, over } = house.spool.large_counts().await.unwrap();
     [coming, kept, over].map(|Count { rows, bytes }| (rows, bytes))
 }
 
 const NOTHING: [(u64, u64); 3] = [(0, 0); 3];
 
-async fn end(house: &House, id: RowId) {
+pub(crate) async fn end(house: &House, id: RowId) {
     house.spool.settle(Settlement::plain(id, State::Delivered, vec![])).await.unwrap();
 }
 
-async fn nothing_is_left(house: &House) {
+pub(crate) async fn nothing_is_left(house: &House) {
     assert_eq!(counts(house).await, NOTHING);
     let chunks =
         house.spool.read(|conn| conn.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))).await;

@@ -15,3 +15,4 @@ mod orders;
 mod outside;
 mod receipts;
 mod release;
+mod shared;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::refusal::Refusal;
 use super::{Desk, RFC822};
-use crate::agents::inbox::Waiting;
+use crate::agents::inbox::{Content, Waiting};
 use crate::agents::{Agent, Facts};
 
 /// How long a question may wait for mail. Longer than many a proxy lets a connection be silent makes no sense.
@@ -88,15 +89,23 @@ pub(super) async fn list(
     Ok(Json(Page { messages: found.into_iter().map(Told::from).collect() }))
 }
 
-/// One mail, octet for octet.
+/// One mail, octet for octet; a large one chunk by chunk, as the agent reads it.
 pub(super) async fn octets(
     State(desk): State<Arc<Desk>>,
     Extension(agent): Extension<Agent>,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<impl IntoResponse, Refusal> {
     let Path(id) = id?;
-    let octets = desk.door.agents.octets(agent.id, id).await?.ok_or_else(no_such_mail)?;
-    Ok(([(header::CONTENT_TYPE, RFC822)], octets.to_vec()))
+    let agents = &desk.door.agents;
+    let (size, body) = match agents.content(agent.id, id).await?.ok_or_else(no_such_mail)? {
+        Content::Octets(octets) => (octets.len() as u64, Body::from(octets.to_vec())),
+        Content::Body(large, rendition) => {
+            let size = rendition.size();
+            (size, Body::from_stream(agents.rendered(large, rendition)?))
+        }
+    };
+    // With the length said, an answer that breaks off is no mail.
+    Ok(([(header::CONTENT_TYPE, RFC822.to_owned()), (header::CONTENT_LENGTH, size.to_string())], body))
 }
 
 /// The mail is in the agent's hands.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dccp::UnixMillis;
-use dccp::keys::KeyId;
 
+use super::folder::{Beside, Folder};
 use super::key::KeyArgs;
-use super::manifest::{self, Export, Folder, Line, said};
+use super::manifest::{self, Export, Line, said};
 use super::{Days, Order};
 use crate::archive::key::PrivateKey;
 use crate::archive::tag_of;
@@ -21,7 +21,7 @@ use crate::cli::{Failure, block_on};
 use crate::config::Config;
 use crate::custody::{Custody, Vault};
 use crate::flows::records::purpose;
-use crate::spool::{self, Copy, CopyQuery, Spool, SpoolConfig};
+use crate::spool::{self, CopyQuery, Spool, SpoolConfig};
 
 /// Copies that are looked up at once; they are read and opened one by one.
 const COPIES_AT_ONCE: usize = 200;
@@ -110,7 +110,8 @@ async fn taken_out(
         for copy in found {
             // Its time may have been over in between.
             if let Some(sealed) = spool.sealed_copy(copy.seq).await.map_err(Failure::said)? {
-                folder.add(line_of(copy), &sealed, keys)?;
+                let beside = Beside::of(spool, copy.large);
+                folder.add(Line::of(copy), &sealed, beside, keys).await?;
             }
         }
     }
@@ -125,14 +126,16 @@ pub(super) fn open(args: &OpenArgs) -> Result<String, Failure> {
     let (export, lines) = manifest::read(&args.sealed)?;
     let mut folder = Folder::new(&args.out)?;
     folder.head(&export)?;
-    for line in lines {
-        // The manifest travelled: of what it calls a file only the name counts.
-        let name = Path::new(&line.file).file_name().unwrap_or_default();
-        let path = args.sealed.join(name);
-        let sealed = std::fs::read(&path).map_err(|error| said(&path, &error))?;
-        folder.add(line, &sealed, &keys)?;
-    }
-    folder.finish()
+    block_on(async {
+        for line in lines {
+            // The manifest travelled: of what it calls a file only the name counts.
+            let name = Path::new(&line.file).file_name().unwrap_or_default();
+            let path = args.sealed.join(name);
+            let sealed = std::fs::read(&path).map_err(|error| said(&path, &error))?;
+            folder.add(line, &sealed, Beside::next_to(&path), &keys).await?;
+        }
+        folder.finish()
+    })
 }
 
 impl ExportArgs {
@@ -142,23 +145,5 @@ impl ExportArgs {
         let from = self.time.from.map(|at| format!(" from {}", utc(at))).unwrap_or_default();
         let until = self.time.to.map(|at| format!(" before {}", utc(at))).unwrap_or_default();
         format!("{whom}{from}{until}")
-    }
-}
-
-fn line_of(copy: Copy) -> Line {
-    Line {
-        id: copy.id.to_string(),
-        queue_id: copy.queue_id,
-        direction: copy.way.to_string(),
-        at_ms: copy.at.0,
-        rule: copy.rule,
-        keep_until_ms: copy.keep_until.0,
-        holds: copy.holds,
-        key: KeyId(copy.key_id).to_string(),
-        file: String::new(),
-        bytes: copy.bytes,
-        sha256: String::new(),
-        mail: None,
-        fault: None,
     }
 }

@@ -1,20 +1,17 @@
 //! The manifest of an export: JSON lines, the first about the export, then one for each copy.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use keystore::durable;
+use control::ArchiveCopyView;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Facts;
-use crate::archive::key::PrivateKey;
-use crate::archive::seal;
 use crate::cli::Failure;
-use crate::flows::records::sha256;
+use crate::spool::Copy;
 
-const FILE: &str = "manifest.jsonl";
+pub(super) const FILE: &str = "manifest.jsonl";
 
 /// Who took what out, and where the audit stood then.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,18 +34,14 @@ pub(super) struct Export {
 /// One copy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Line {
-    pub(super) id: String,
-    pub(super) queue_id: String,
-    pub(super) direction: String,
-    pub(super) at_ms: u64,
-    pub(super) rule: String,
-    pub(super) keep_until_ms: u64,
-    pub(super) holds: Vec<String>,
-    /// The archive key that opens it.
-    pub(super) key: String,
+    /// What the gateway that cannot open it knows of it; `bytes` are those of the file.
+    #[serde(flatten)]
+    pub(super) copy: ArchiveCopyView,
     /// In the folder of the manifest: `.eml` opened, `.sealed` not.
     pub(super) file: String,
-    pub(super) bytes: u64,
+    /// The sealed large body of the mail, of which `file` has the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<String>,
     /// Of the file, in hex.
     pub(super) sha256: String,
     /// Envelope and trace, once it is opened.
@@ -59,71 +52,17 @@ pub(super) struct Line {
     pub(super) fault: Option<String>,
 }
 
-/// What an export writes into.
-pub(super) struct Folder {
-    path: PathBuf,
-    lines: Vec<String>,
-    opened: u64,
-    sealed: u64,
-}
-
-impl Folder {
-    /// A folder, made if it is missing, in which no manifest stands yet.
-    pub(super) fn new(path: &Path) -> Result<Folder, Failure> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| said(path, &error))?;
-        match path.join(FILE).exists() {
-            true => Err(Failure::Said(format!(
-                "{} has a manifest already; choose another folder",
-                path.display()
-            ))),
-            false => Ok(Folder { path: path.to_owned(), lines: Vec::new(), opened: 0, sealed: 0 }),
-        }
+impl Line {
+    /// About a copy of which nothing is written yet.
+    pub(super) fn of(copy: Copy) -> Self {
+        let [file, sha256] = [(); 2].map(|()| String::new());
+        Self { copy: copy.into(), file, body: None, sha256, mail: None, fault: None }
     }
 
-    pub(super) fn head(&mut self, export: &Export) -> Result<(), Failure> {
-        self.lines.push(serde_json::to_string(export).map_err(Failure::said)?);
-        Ok(())
-    }
-
-    /// One copy: opened with one of the keys, or as it is.
-    pub(super) fn add(&mut self, mut line: Line, sealed: &[u8], keys: &[PrivateKey]) -> Result<(), Failure> {
-        let opened = if keys.is_empty() { None } else { Some(seal::open(keys, sealed)) };
-        let stem = format!("{}-{}", line.queue_id, &line.id);
-        match opened {
-            Some(Ok(opened)) => {
-                self.write(&mut line, format!("{stem}.eml"), &opened.octets)?;
-                line.mail = Some(opened.facts);
-                self.opened += 1;
-            }
-            refused => {
-                self.write(&mut line, format!("{stem}.sealed"), sealed)?;
-                line.fault = refused.and_then(Result::err).map(|error| error.to_string());
-                self.sealed += 1;
-            }
-        }
-        self.lines.push(serde_json::to_string(&line).map_err(Failure::said)?);
-        Ok(())
-    }
-
-    /// The manifest comes last: a folder without one is not a whole export.
-    pub(super) fn finish(self) -> Result<String, Failure> {
-        let path = self.path.join(FILE);
-        let text = self.lines.join("\n") + "\n";
-        durable::write_new(&path, text.as_bytes(), 0o600).map_err(|error| said(&path, &error))?;
-        Ok(format!(
-            "{} copies opened, {} sealed, in {}; {FILE} has their envelopes, times and SHA-256.\n",
-            self.opened,
-            self.sealed,
-            self.path.display()
-        ))
-    }
-
-    fn write(&self, line: &mut Line, name: String, octets: &[u8]) -> Result<(), Failure> {
-        let path = self.path.join(&name);
-        durable::write_new(&path, octets, 0o600).map_err(|error| said(&path, &error))?;
-        line.sha256 = data_encoding::HEXLOWER.encode(&sha256(&[octets]));
-        (line.file, line.bytes) = (name, octets.len() as u64);
-        Ok(())
+    /// What its files are called, but for the ending. A manifest may have travelled: nothing in it leads out of a folder.
+    pub(super) fn stem(&self) -> String {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+        format!("{}-{}", self.copy.queue_id, self.copy.id).chars().map(plain).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `archive …`: the key of the archive, what rests in it, legal holds, and the way out for those who hold the key.
 
 mod export;
+mod folder;
 mod key;
 mod manifest;
 

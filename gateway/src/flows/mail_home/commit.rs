@@ -12,7 +12,7 @@ use smtp::server::RcptTo;
 
 use super::{MailHome, Transaction, authentic, keep};
 use crate::archive::Leg;
-use crate::flows::bodies::PutAway;
+use crate::flows::bodies::{Edit, PutAway};
 use crate::flows::records::{Slip, queue_id_of};
 use crate::flows::{envelope, forgeries, replies};
 use crate::spool::{NewRow, Note, RowId, Stage, State};
@@ -35,7 +35,8 @@ impl MailHome {
     /// Keeps the mail, and says under which name: after this it is ours.
     pub(super) async fn commit(&self, tx: &Transaction, letter: &Letter<'_>) -> Result<String, Reply> {
         let queue_id = queue_id_of(RowId::fresh());
-        let put_away = self.bodies.put_away(self.opened(tx, letter, &queue_id)).await.map_err(|error| {
+        let edit = self.opening(tx, letter, &queue_id);
+        let put_away = self.bodies.put_away(edit.pieces(&letter.octets)).await.map_err(|error| {
             tracing::warn!(%error, queue_id, "the octets of a mail could not be kept; the client was told to try again");
             self.turn_away("spool", replies::not_put_away(&error))
         })?;
@@ -44,7 +45,8 @@ impl MailHome {
         }
         let kept = tx.recipients.chunks(FORWARD_PATHS_MAX);
         let kept: Vec<_> = kept.map(|to| self.row(tx, letter, (&queue_id, &put_away), to)).collect();
-        let archived = self.copy(tx, letter, &queue_id, self.leg(tx, letter))?;
+        let stored = edit.undone(&letter.octets, &put_away.content, put_away.large);
+        let archived = self.copy(tx, letter, stored, &queue_id, self.leg(tx, letter))?;
         let (copy, copied) = archived.map(|archived| (archived.copy, archived.note)).unzip();
         let (mut rows, mut notes) = (Vec::new(), Vec::new());
         for (row, said) in kept {
@@ -116,15 +118,13 @@ impl MailHome {
         self.reporter.expanded(&slip, &tx.expanded, letter.arrived)
     }
 
-    /// The octets as our mail server will get them: what we found out, our seal of it, and where the mail came from in front (RFC
-    /// 8601 §4, RFC 8617, RFC 5321 §4.4), without what only we may say; the rest as it came. Nothing of it is copied.
-    fn opened(&self, tx: &Transaction, letter: &Letter<'_>, queue_id: &str) -> Vec<Bytes> {
+    /// What our mail server will get: what we found out, our seal of it, and where the mail came from in front (RFC 8601 §4, RFC
+    /// 8617, RFC 5321 §4.4), without what only we may say; the rest as it came.
+    fn opening(&self, tx: &Transaction, letter: &Letter<'_>, queue_id: &str) -> Edit {
         let Letter { octets, verdicts, arrived, .. } = letter;
         let results = verdicts.authentication_results(&self.authserv_id);
         let link = self.chain.as_ref().map(|chain| chain.link(octets, verdicts, &self.authserv_id, *arrived));
         let received = tx.received(&self.hostname, queue_id, *arrived);
-        let mut segments = vec![(results + &link.unwrap_or_default()).into(), received.into()];
-        segments.extend(forgeries::left_out(octets, &self.authserv_id));
-        segments
+        forgeries::left_out(octets, &self.authserv_id).behind(results + &link.unwrap_or_default() + &received)
     }
 }

@@ -6,6 +6,7 @@ use smtp::reply::Reply;
 use super::commit::Letter;
 use super::{MailHome, Transaction};
 use crate::archive::{Archived, Candidate, Facts, Leg, client_words};
+use crate::flows::bodies::Stored;
 use crate::flows::replies;
 use crate::spool::RowId;
 
@@ -15,6 +16,7 @@ impl MailHome {
         &self,
         tx: &Transaction,
         letter: &Letter<'_>,
+        octets: Stored<'_>,
         queue_id: &str,
         leg: Leg,
     ) -> Result<Option<Archived>, Reply> {
@@ -30,7 +32,7 @@ impl MailHome {
             legs: vec![leg],
             ..Facts::default()
         };
-        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets: &letter.octets };
+        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets };
         self.archivist.copy(candidate).map_err(|error| {
             tracing::error!(%error, "a mail that must be archived could not be; the client was told to try again");
             self.turn_away("archive", replies::not_ready())

@@ -1,6 +1,5 @@
 //! The recipients of a mail that are agents: their copy goes into their inboxes instead of to our mail server.
 
-use bytes::Bytes;
 use dccp::message::Message;
 use smtp::message::values;
 use uuid::Uuid;
@@ -9,6 +8,7 @@ use super::MailIn;
 use super::attempt::Attempt;
 use crate::agents::{Facts, Incoming, Protection, Put};
 use crate::flows::agent_out::ANSWERS_FIELD;
+use crate::flows::bodies::Edit;
 use crate::flows::records::{Done, purpose};
 use crate::partners::Partner;
 use crate::spool::{DueRow, Note, SpoolError, Stage, State};
@@ -76,12 +76,12 @@ fn names<'a>(octets: &'a [u8], field: &'a str) -> impl Iterator<Item = String> +
 }
 
 impl MailIn {
-    /// Gives the agents among those who are still to be served their copy, in front of which stand `segments`, and takes
-    /// them out of the attempt. Those whose inbox cannot take it now are given back.
+    /// Gives the agents among those who are still to be served their copy, the mail after the `edit`, and takes them out of the
+    /// attempt. Those whose inbox cannot take it now are given back.
     pub(super) async fn hand_to_agents(
         &self,
         origin: Origin,
-        segments: &[Bytes],
+        edit: &Edit,
         work: &mut Attempt,
     ) -> Vec<String> {
         let pending = std::mem::take(&mut work.progress.pending);
@@ -92,9 +92,9 @@ impl MailIn {
             return agents;
         }
         let now = (self.clock)();
-        let octets = segments.concat();
-        let facts = origin.facts(&octets, &work.mail.envelope.reverse_path);
-        let incoming = Incoming { id: work.leg.id, facts, octets: &octets, now };
+        let facts = origin.facts(&work.octets, &work.mail.envelope.reverse_path);
+        let octets = edit.done(&work.octets, &work.mail.content, work.octets.large());
+        let incoming = Incoming { id: work.leg.id, facts, octets, now };
         match self.agents.put(incoming, agents.clone()).await {
             Ok(put) => put.into_iter().filter_map(|(agent, put)| self.note_put(agent, put, work)).collect(),
             Err(error) => {
@@ -135,8 +135,8 @@ impl MailIn {
     /// The spool's only.
     pub(super) async fn report_to_agent(&self, due: DueRow, work: Attempt) -> Result<(), SpoolError> {
         let mut work = work;
-        let segments = [Bytes::clone(&work.octets)];
-        let again = self.hand_to_agents(Origin::clear(due.row.id.0), &segments, &mut work).await;
+        let edit = Edit::none(&work.octets);
+        let again = self.hand_to_agents(Origin::clear(due.row.id.0), &edit, &mut work).await;
         let (id, now) = (due.row.id, (self.clock)());
         if !again.is_empty() && now < due.row.expires_at {
             let next = self.schedule.next(due.row.attempts + 1, now, due.row.expires_at, rand::random());

@@ -6,6 +6,7 @@ use policies::Way;
 use super::MailIn;
 use super::attempt::Attempt;
 use crate::archive::{Candidate, Facts, Leg};
+use crate::flows::bodies::Edit;
 use crate::flows::records::queue_id_of;
 use crate::partners::Partner;
 use crate::spool::Stage;
@@ -13,7 +14,7 @@ use crate::spool::Stage;
 impl MailIn {
     /// Whether the mail may be handed over: what the archive must keep of it is kept. Each further attempt finds the copy of
     /// the first by the name of the row.
-    pub(super) async fn archived(&self, work: &mut Attempt, partner: &Partner, octets: &[u8]) -> bool {
+    pub(super) async fn archived(&self, work: &mut Attempt, partner: &Partner) -> bool {
         if !self.archivist.is_on() {
             return true;
         }
@@ -33,6 +34,8 @@ impl MailIn {
             ..Facts::default()
         };
         let ways = vec![Way::In; facts.to.len()];
+        // A partner's mail is kept as it came: with its trace, without ours.
+        let octets = Edit::none(&work.octets).undone(&work.octets, &work.mail.content, work.octets.large());
         let candidate = Candidate { id: work.leg.id, facts, ways, octets };
         let kept = match self.archivist.copy(candidate) {
             Ok(None) => return true,

@@ -1,7 +1,6 @@
 //! Mail that came by SMTP for our own people, on the rest of its way to our mail server: the same steps as for a partner's,
 //! without a seal of somebody else's and without a receipt.
 
-use bytes::Bytes;
 use dccp::UnixMillis;
 use policies::Verdict;
 
@@ -9,6 +8,7 @@ use super::MailIn;
 use super::agents::Origin;
 use super::ask::{decide_foreign_mail, decide_foreign_recipient};
 use super::attempt::{Attempt, Leg};
+use crate::flows::bodies::Edit;
 use crate::flows::words;
 use crate::spool::{DueRow, Note, Partly, SpoolError, Stage, State, Waiting};
 
@@ -37,9 +37,9 @@ impl MailIn {
             match decision.verdict {
                 // The trace was prepended when it came in, while it was known where from.
                 Verdict::Allow(permit) => {
-                    let segments = vec![Bytes::clone(&work.octets)];
+                    let edit = Edit::none(&work.octets);
                     let origin = Origin::clear(work.leg.id.0);
-                    self.hand_over(permit, origin, segments, &mut work).await;
+                    self.hand_over(permit, origin, &edit, &mut work).await;
                 }
                 Verdict::Hold => return self.hold(work, None).await,
                 Verdict::Refuse(refusal) => work.fail_pending(&refusal.enhanced, &refusal.text),

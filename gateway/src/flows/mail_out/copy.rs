@@ -9,6 +9,7 @@ use super::place::Place;
 use super::rows::Kept;
 use super::transaction::Transaction;
 use crate::archive::{Archived, Candidate, Facts, Leg, client_words};
+use crate::flows::bodies::PutAway;
 use crate::flows::replies;
 use crate::spool::RowId;
 
@@ -37,8 +38,10 @@ impl MailOut {
             legs: kept.iter().map(leg).collect(),
             ..Facts::default()
         };
+        let PutAway { content, large, .. } = &letter.octets;
+        let octets = letter.edit.undone(&letter.verbatim, content, *large);
         let ways = tx.recipients.iter().map(|recipient| way(&recipient.place)).collect();
-        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets: &letter.verbatim };
+        let candidate = Candidate { id: RowId::fresh(), facts, ways, octets };
         self.archivist.copy(candidate).map_err(|error| {
             tracing::error!(%error, "a mail that must be archived could not be; the client was told to try again");
             self.turn_away("archive", replies::not_ready())

@@ -9,7 +9,7 @@ use smtp::server::{MailFrom, RcptTo, Role};
 use super::MailOut;
 use super::transaction::Transaction;
 use crate::clock::system_time;
-use crate::flows::bodies::{PutAway, PutAwayError};
+use crate::flows::bodies::{Edit, PutAway, PutAwayError};
 use crate::flows::records::{Slip, queue_id_of};
 use crate::flows::{envelope, forgeries};
 use crate::spool::RowId;
@@ -22,6 +22,8 @@ pub(super) struct Letter {
     pub(super) expires: UnixMillis,
     /// As they came, without our trace header.
     pub(super) verbatim: Bytes,
+    /// Our trace header in front, and what the client may not say left out.
+    pub(super) edit: Edit,
     /// Our trace header and the octets: put away once, however many organisations it goes to.
     pub(super) octets: PutAway,
     /// Octets as they came.
@@ -46,19 +48,20 @@ impl Letter {
         let queue_id = queue_id_of(RowId::fresh());
         let received = received(tx, &house.hostname, &queue_id, arrived);
         let (size, slip_headers) = (octets.len() as u64, Slip::headers_of(&octets, facts.header_len));
-        let mut segments = vec![received.into()];
-        match tx.client.role {
+        let edit = match tx.client.role {
             // Our own people can write to each other: what only we may say must not be theirs to say either.
-            Role::Submission => segments.extend(forgeries::left_out(&octets, &house.authserv_id)),
+            Role::Submission => forgeries::left_out(&octets, &house.authserv_id),
             // Our mail server may pass on what we found out when the mail came.
-            _ => segments.push(octets.clone()),
-        }
-        let put_away = house.bodies.put_away(segments).await?;
+            _ => Edit::none(&octets),
+        };
+        let edit = edit.behind(received);
+        let put_away = house.bodies.put_away(edit.pieces(&octets)).await?;
         Ok(Self {
             queue_id,
             arrived,
             expires,
             verbatim: octets,
+            edit,
             octets: put_away,
             size,
             slip_headers,

@@ -4,34 +4,41 @@
 //! ```text
 //! put_away  octets as they came ─ 256 KiB ─► sealed ─► spool, chunk by chunk ─► a reference for every row of the mail
 //! fetch     spool, chunk by chunk ─► opened ─► one buffer of exactly the size, within a budget for all
+//! Stored    the reference and what the gateway changed ─► the archive, agents' inboxes; read again chunk by chunk
 //! ```
 //!
 //! Whoever has octets here has them once: nothing else copies them.
 
+mod budget;
+mod edit;
+mod rendition;
+
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use dccp::body::{BodyError, BodyOpener, BodyRef, BodySealer};
 use dccp::limits::INLINE_BYTES_MAX;
 use dccp::mail::{Content, Mail};
+use futures::Stream;
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::custody::Vault;
 use crate::flows::records::purpose;
 use crate::spool::{Draft, DueRow, LargeBody, Spool, SpoolError};
 
-/// Octets of large bodies that are open at one time, for all deliveries together: more than the largest mail has. Twenty that come
-/// at once wait for each other, in the spool, where they cost nothing.
-const OPEN_BYTES_MAX: usize = 128 * 1024 * 1024;
+use budget::{Budget, OPEN_BYTES_MAX};
+
+pub use budget::Aside;
+pub use edit::{Edit, Stored};
+pub use rendition::{Rendering, Rendition};
 
 /// The way of octets into the spool and out of it. Clones share one budget.
 #[derive(Clone)]
 pub struct Bodies {
     spool: Spool,
-    open: Arc<Semaphore>,
+    budget: Budget,
 }
 
 /// A mail's octets, put away.
@@ -47,6 +54,7 @@ pub struct PutAway {
 /// The octets of a mail in memory, with their share of the budget.
 pub struct Octets {
     octets: Bytes,
+    large: Option<LargeBody>,
     _open: Option<OwnedSemaphorePermit>,
 }
 
@@ -64,7 +72,18 @@ pub enum PutAwayError {
 impl Bodies {
     /// Large bodies rest in `spool`.
     pub fn new(spool: Spool) -> Self {
-        Self { spool, open: Arc::new(Semaphore::new(OPEN_BYTES_MAX)) }
+        Self { spool, budget: Budget::new() }
+    }
+
+    /// The same budget for another worker, whose tasks stand aside by themselves.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { spool: self.spool.clone(), budget: self.budget.apart() }
+    }
+
+    /// Who of this worker's tasks stands aside.
+    pub fn aside(&self) -> Aside {
+        self.budget.aside()
     }
 
     /// Puts the octets of a mail away, once for all its rows; `segments` are read as one.
@@ -97,7 +116,9 @@ impl Bodies {
         large: Option<LargeBody>,
     ) -> Result<Result<Octets, BodyError>, SpoolError> {
         match (content, large) {
-            (Content::Inline(octets), _) => Ok(Ok(Octets { octets: octets.clone(), _open: None })),
+            (Content::Inline(octets), _) => {
+                Ok(Ok(Octets { octets: octets.clone(), large: None, _open: None }))
+            }
             (Content::Body(body), Some(large)) => self.open(body, large).await,
             (Content::Body(_), None) => Ok(Err(BodyError::Missing(0))),
         }
@@ -116,9 +137,7 @@ impl Bodies {
     async fn open(&self, body: &BodyRef, large: LargeBody) -> Result<Result<Octets, BodyError>, SpoolError> {
         // With the padding: the buffer must not grow, for then it would be two.
         let room = usize::try_from(body.outline().sealed_bytes).unwrap_or(OPEN_BYTES_MAX);
-        let share = u32::try_from(room.min(OPEN_BYTES_MAX)).unwrap_or(u32::MAX);
-        // The semaphore is never closed; without a share no harm would come of it.
-        let open = Arc::clone(&self.open).acquire_many_owned(share).await.ok();
+        let open = self.budget.share(room).await;
         let mut opener = match BodyOpener::new(body) {
             Ok(opener) => opener,
             Err(error) => return Ok(Err(error)),
@@ -132,7 +151,7 @@ impl Bodies {
                 return Ok(Err(error));
             }
         }
-        Ok(opener.finish().map(|()| Octets { octets: clear.into(), _open: open }))
+        Ok(opener.finish().map(|()| Octets { octets: clear.into(), large: Some(large), _open: open }))
     }
 }
 
@@ -152,6 +171,44 @@ pub fn chunks(spool: Spool, body: LargeBody) -> BoxStream<'static, Result<Bytes,
         }
     };
     stream::try_unfold(0, next).boxed()
+}
+
+/// Why the octets of a mail that is read from a large body break off.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The spool could not give a chunk.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The chunks are gone, or are not what the mail's maker kept.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+}
+
+/// The octets of a mail that is read from a large body, a chunk in memory at a time.
+///
+/// # Errors
+/// [`BodyError::Encryption`].
+pub fn rendered(
+    spool: Spool,
+    large: LargeBody,
+    rendition: Rendition,
+) -> Result<impl Stream<Item = Result<Bytes, RenderError>> + use<>, BodyError> {
+    Ok(stream::try_unfold(rendition.begin()?, move |mut rendering| {
+        let spool = spool.clone();
+        async move {
+            let Some(n) = rendering.wants() else { return Ok(None) };
+            let sealed = spool.chunk(large, n).await?.ok_or(BodyError::Missing(n))?;
+            let octets = Bytes::from(rendering.chunk(&sealed)?);
+            Ok(Some((octets, rendering)))
+        }
+    }))
+}
+
+impl Octets {
+    /// The large body that they were read from.
+    pub fn large(&self) -> Option<LargeBody> {
+        self.large
+    }
 }
 
 impl Deref for Octets {
