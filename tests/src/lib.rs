@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod bench;
 pub mod mallory;
+pub mod office;
 pub mod peers;
 pub mod site;
 pub mod submit;

@@ -2,15 +2,14 @@
 //! and nobody else ever reads it.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use gateway::archive::key::{PrivateKey, PublicKey};
-use gateway::spool::{Order, Spool, SpoolConfig, UnixMillis};
 use keystore::keyfile::{self, Kind};
 use keystore::{MasterKey, MasterSource};
-use serde_json::Value;
 use tempfile::TempDir;
+use tests::office::{
+    exported, manifest_in, purged_in_a_hundred_years, refused, said, text, two_shares, with_officers, words,
+};
 use tests::peers::{SmtpSink, free_port};
 use tests::site::{PATIENCE, Site, TwoSites, eventually};
 use tests::submit::{letter, submit, submitted};
@@ -34,68 +33,6 @@ impl Scene {
             [(&sites.acme, acme), (&sites.globex, globex)].map(|(site, words)| with_officers(site, words));
         Self { sites, globex_mail, acme_office, globex_office }
     }
-}
-
-/// Shares made elsewhere; only the public half comes to the gateway.
-fn with_officers(site: &Site, words: &str) -> TempDir {
-    let office = tempfile::tempdir().expect("a folder");
-    said(
-        site,
-        &["archive", "key", "create", "--shares", "3", "--threshold", "2", "--out", text(office.path())],
-    );
-    fs::copy(office.path().join("archive.pub"), site.folder().join("archive.pub")).expect("the public half");
-    let config = fs::OpenOptions::new().append(true).open(site.config());
-    writeln!(config.expect("the configuration"), "\narchive:\n  key: archive.pub{words}")
-        .expect("it is writable");
-    office
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a printable path")
-}
-
-/// What the command says; it must succeed.
-fn said(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
-
-/// What the command complains of; it must fail.
-fn refused(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert!(!done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stdout));
-    String::from_utf8_lossy(&done.stderr).into_owned()
-}
-
-/// `--share A --share B` for two of the three shares of an office.
-fn two_shares(office: &TempDir) -> Vec<String> {
-    let mut shares: Vec<PathBuf> = fs::read_dir(office.path())
-        .expect("the office")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    shares.retain(|path| text(path).contains("-share-"));
-    shares.sort();
-    assert_eq!(shares.len(), 3);
-    shares[1..].iter().flat_map(|share| ["--share".to_owned(), text(share).to_owned()]).collect()
-}
-
-/// The manifest of an export: about the export, then each copy.
-fn exported(site: &Site, words: &[&str]) -> (TempDir, Vec<Value>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let out = ["archive", "export", "--reason", "claim 7", "--by", "carol", "--out", text(folder.path())];
-    said(site, &[&out, words].concat());
-    let manifest = manifest_in(folder.path());
-    (folder, manifest)
-}
-
-fn manifest_in(folder: &Path) -> Vec<Value> {
-    let manifest = fs::read_to_string(folder.join("manifest.jsonl")).expect("a manifest");
-    manifest.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-fn words(shares: &[String]) -> Vec<&str> {
-    shares.iter().map(String::as_str).collect()
 }
 
 /// A mail with octets that a careless copy would change.
@@ -240,20 +177,6 @@ fn a_hold_archives_what_no_rule_asks_for_and_outlives_every_purge_until_it_is_li
     }
     assert!(acme.terminate().success());
     assert_eq!(purged_in_a_hundred_years(acme), 1);
-}
-
-/// What the housekeeping would forget by then.
-fn purged_in_a_hundred_years(site: &Site) -> u64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let (spool, guard) =
-            Spool::open(site.data().join("gateway.db"), SpoolConfig::default()).expect("the spool");
-        let at = UnixMillis(4_900_000_000_000);
-        let order = Order { act: "archive-purge", by: "a test".to_owned(), at, why: vec![] };
-        let gone = spool.purge_archive(order).await.expect("a purge");
-        guard.close().await;
-        gone
-    })
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! Large mail: 50 MB cross two gateways byte for byte, rest once however many organisations they go to, and cost each gateway
-//! one buffer of memory.
+//! one buffer of memory; archived, for an agent, or many at once.
+
+mod large {
+    mod agents;
+    mod archived;
+    mod many;
+}
 
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,12 +67,12 @@ impl Memory {
     fn of(site: &Site) -> Self {
         let pid = site.pid();
         fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the peak is reset (proc(5), clear_refs)");
-        Self { pid, before: status(pid, "VmRSS:") }
+        Self { pid, before: status(pid, "VmRSS:").expect("a process") }
     }
 
     /// The most since then, beyond what it had.
     fn peak(&self) -> u64 {
-        status(self.pid, "VmHWM:").saturating_sub(self.before)
+        status(self.pid, "VmHWM:").expect("a process").saturating_sub(self.before)
     }
 
     fn is_within_the_promise(&self, stage: &str) {
@@ -76,11 +82,12 @@ impl Memory {
     }
 }
 
-fn status(pid: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
-    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
-    kib * 1024
+/// A field of `/proc/PID/status`, in octets; none of a process that has ended.
+fn status(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 /// The large bodies in the spool of a site, from beside it.
