@@ -2,9 +2,10 @@
 //! everybody who asks sees the same tree or can tell that they do not.
 //!
 //! ```text
-//! bind, unbind ─► Binding ── salted hash ─► leaf ─► tree ─► TreeHead ─► SignedTreeHead (kept, published)
+//! bind, unbind ─► Binding ── salted hash ─► leaf ─► tree ─► TreeHead ─► SignedTreeHead (kept by who signed it)
 //!                                                              │
-//!            answers and messages carry the head ◄─────────────┘
+//!            answers and messages carry the head ◄─────────────┤
+//!            did::Head publishes it to everybody ◄─────────────┘
 //!            Question { old, new } ─► Answer { proof }: the new tree begins with the old one
 //! ```
 //!
@@ -82,8 +83,8 @@ impl Binding<'_> {
     }
 }
 
-/// A head of an organisation's tree, signed by one of its devices. It counts for ever: what was once said about a tree
-/// cannot be unsaid.
+/// A head of an organisation's tree, signed by one of its devices, as the organisation keeps it of each size that it ever
+/// had. It counts for ever: what was once said about a tree cannot be unsaid. What is published is in [`crate::did::Head`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedTreeHead {
     /// The tree.
