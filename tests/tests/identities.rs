@@ -6,6 +6,7 @@ mod identities {
     pub(crate) mod network;
     mod renewal;
     mod strangers;
+    mod suites;
     mod theft;
     mod thief;
 }

@@ -9,9 +9,13 @@ use fn_dsa::{
     CryptoRng, DOMAIN_NONE, FN_DSA_LOGN_512, HASH_ID_RAW, KeyPairGenerator as _, KeyPairGenerator512,
     RngCore, RngError, SigningKey as _, SigningKey512, VerifyingKey as _, VerifyingKey512,
 };
+use shake::{ExtendableOutput as _, Shake256, Update as _, XofReader};
 use zeroize::Zeroizing;
 
 use super::{ALGORITHM_FN_DSA_512, BadKey, BadSignature, KeyId};
+
+/// Separates what is derived for FN-DSA from every other use of a hybrid key's seed.
+const DEVICE_LABEL: &[u8] = b"DCCP-FN-DSA-DEVICE-v1\0";
 
 /// A private key, encoded.
 pub const SIGNING_KEY_BYTES: usize = fn_dsa::sign_key_size(FN_DSA_LOGN_512);
@@ -28,11 +32,23 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// A fresh key (some milliseconds).
-    #[expect(clippy::expect_used, reason = "a key that the library just made is one that it reads")]
     pub fn generate(rng: &mut impl rand::CryptoRng) -> Self {
+        Self::made_with(&mut Adapted(rng))
+    }
+
+    /// The key that a device has beside its hybrid key: the same each time, so that no second secret has to be kept.
+    /// The library makes a key from 32 octets of randomness, which here are SHAKE256 of the hybrid key's seed; another
+    /// version of the library may make another key of them.
+    pub fn beside(hybrid: &super::SigningKey) -> Self {
+        let derived = Shake256::default().chain(DEVICE_LABEL).chain(hybrid.seed().as_slice()).finalize_xof();
+        Self::made_with(&mut Derived(derived))
+    }
+
+    #[expect(clippy::expect_used, reason = "a key that the library just made is one that it reads")]
+    fn made_with(rng: &mut (impl RngCore + CryptoRng)) -> Self {
         let mut bytes = Zeroizing::new(vec![0; SIGNING_KEY_BYTES]);
         let mut public = [0; VERIFYING_KEY_BYTES];
-        KeyPairGenerator512::default().keygen(FN_DSA_LOGN_512, &mut Adapted(rng), &mut bytes, &mut public);
+        KeyPairGenerator512::default().keygen(FN_DSA_LOGN_512, rng, &mut bytes, &mut public);
         let verifying = VerifyingKey::from_bytes(&public).expect("a public key we just made");
         Self { bytes, verifying }
     }
@@ -157,6 +173,34 @@ impl<R: rand::CryptoRng> RngCore for Adapted<'_, R> {
 
 impl<R: rand::CryptoRng> CryptoRng for Adapted<'_, R> {}
 
+/// Octets that follow from a seed alone.
+struct Derived<X: XofReader>(X);
+
+impl<X: XofReader> RngCore for Derived<X> {
+    fn next_u32(&mut self) -> u32 {
+        let mut octets = [0; 4];
+        self.fill_bytes(&mut octets);
+        u32::from_le_bytes(octets)
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        let mut octets = [0; 8];
+        self.fill_bytes(&mut octets);
+        u64::from_le_bytes(octets)
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        self.0.read(dest);
+    }
+
+    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), RngError> {
+        self.fill_bytes(dest);
+        Ok(())
+    }
+}
+
+impl<X: XofReader> CryptoRng for Derived<X> {}
+
 /// The generator that also hedges ML-DSA.
 struct System(SystemRandom);
 
@@ -230,6 +274,17 @@ mod tests {
         for length in [0, 1, SIGNATURE_BYTES - 1] {
             assert_eq!(key.verifying_key().verify(b"a message", &signature[..length]), Err(BadSignature));
         }
+    }
+
+    #[test]
+    fn the_key_beside_a_hybrid_key_is_the_same_each_time_and_of_no_other() {
+        let hybrid = |seed| crate::keys::SigningKey::from_seed(&[seed; 64]);
+        let beside = SigningKey::beside(&hybrid(1));
+        // Recorded: a manifest names this key, so a library that makes another one of the same seed must be noticed.
+        assert_eq!(beside.verifying_key().key_id().to_string(), "aaa5aeeb56b63c5b53eab3afb021325a");
+        assert_ne!(beside.verifying_key(), SigningKey::beside(&hybrid(2)).verifying_key());
+        let signature = beside.sign(b"a message");
+        assert_eq!(SigningKey::beside(&hybrid(1)).verifying_key().verify(b"a message", &signature), Ok(()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::succession::{SuccessionCommand, succession};
 use super::trace::utc;
 use super::{Failure, ask, read_bounded};
 use crate::config::Config;
-use crate::custody::{Custody, DEVICE_LIFETIME_MS, Identity, identity_paths};
+use crate::custody::{Custody, CustodyError, DEVICE_LIFETIME_MS, Identity, identity_paths};
 
 /// A partner file is the largest thing that is read here.
 const FILE_BYTES_MAX: u64 = dccp::limits::PARTNER_TEXT_BYTES_MAX as u64;
@@ -111,9 +111,15 @@ fn records(file: Option<&Path>, config: &Path, now: UnixMillis) -> Result<Record
     match file {
         Some(file) => read_records(file, now),
         None => {
-            let identity =
-                Identity::load(&identity_paths(&Config::read(config)?), now).map_err(Failure::said)?;
-            Ok(Records { log: identity.log, document: identity.document, devices: Some(identity.devices) })
+            let paths = identity_paths(&Config::read(config)?);
+            match Identity::load(&paths, now) {
+                Ok(Identity { log, document, devices, .. }) => {
+                    Ok(Records { log, document, devices: Some(devices) })
+                }
+                // Nothing counts of it but its log, and that is still worth a look.
+                Err(CustodyError::Ended(_)) => read_records(&paths.log, now),
+                Err(error) => Err(Failure::said(error)),
+            }
         }
     }
 }
@@ -154,6 +160,9 @@ fn show(records: &Records, json: bool, now: UnixMillis) -> String {
     if !document.domains().is_empty() {
         let _ = writeln!(page, "  Domains      {}", document.domains().join(", "));
     }
+    if document.is_deactivated() {
+        return page;
+    }
     let recovery = document.recovery_commitments();
     let _ = writeln!(
         page,
@@ -181,11 +190,14 @@ fn log(records: &Records) -> String {
 
 fn verify(file: &Path, now: UnixMillis) -> Result<String, Failure> {
     let records = read_records(file, now)?;
-    let what = if records.devices.is_some() { "log and records" } else { "log" };
+    // Of an ended identity nothing but the log is looked at.
+    let is_log_alone = records.devices.is_none() || records.document.is_deactivated();
+    let what = if is_log_alone { "log" } else { "log and records" };
     Ok(format!("Every signature holds: {what}.\n\n{}", show(&records, false, now)))
 }
 
 fn resolve(config: &Config, did: &str, json: bool) -> Result<String, Failure> {
+    did.parse::<Did>().map_err(|_| Failure::Said(format!("{did} is not a did:dccp.")))?;
     let view: IdentityView = ask::get(config, "identities", did)?;
     if json {
         return Ok(format!("{:#}\n", view.document));
@@ -235,11 +247,11 @@ fn devices(command: DevicesCommand, config: &Config, now: UnixMillis) -> Result<
     match command {
         DevicesCommand::List => Ok(heading(identity.document.did()) + &device_lines(&identity.devices, now)),
         DevicesCommand::Revoke { id } => {
-            change_devices(config, identity.devices.suites(), now, |device, own| {
+            change_devices(config, identity.devices.suites(), now, |device, ours| {
                 if device.id != id {
                     return Ok(false);
                 }
-                if own {
+                if ours.is_some() {
                     let why = "this gateway signs and opens with that device; revoke it from another gateway";
                     return Err(Failure::Said(why.to_owned()));
                 }
@@ -247,28 +259,32 @@ fn devices(command: DevicesCommand, config: &Config, now: UnixMillis) -> Result<
                 Ok(true)
             })
         }
-        DevicesCommand::Renew => change_devices(config, &config.suites.accepted(), now, |device, own| {
-            if own {
-                device.expires = now.saturating_add_ms(DEVICE_LIFETIME_MS);
-            }
-            Ok(own)
-        }),
+        DevicesCommand::Renew => {
+            let suites = config.suites.accepted();
+            change_devices(config, &suites, now, |device, ours| {
+                if let Some(custody) = ours {
+                    device.expires = now.saturating_add_ms(DEVICE_LIFETIME_MS);
+                    device.signing = custody.public_keys_for(&suites);
+                }
+                Ok(ours.is_some())
+            })
+        }
     }
 }
 
-/// Signs a manifest of the next epoch in which `change` said yes to a device; the flag tells whether it is ours.
+/// Signs a manifest of the next epoch in which `change` said yes to a device; with ours it gets our keys.
 fn change_devices(
     config: &Config,
     suites: &[Suite],
     now: UnixMillis,
-    mut change: impl FnMut(&mut Device, bool) -> Result<bool, Failure>,
+    mut change: impl FnMut(&mut Device, Option<&Custody>) -> Result<bool, Failure>,
 ) -> Result<String, Failure> {
     let custody = Custody::open(config, now).map_err(Failure::said)?;
     let mut devices: Vec<Device> = custody.devices().iter().cloned().collect();
     let mut changed = false;
     for device in &mut devices {
-        let own = device.id == custody.own_device().id;
-        changed |= change(device, own)?;
+        let is_ours = device.id == custody.own_device().id;
+        changed |= change(device, is_ours.then_some(&custody))?;
     }
     if !changed {
         return Err(Failure::Said("no device has this id; see `did devices list`".to_owned()));

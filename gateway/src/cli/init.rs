@@ -35,7 +35,7 @@ pub struct InitArgs {
     /// The organisation's main mail domain.
     #[arg(long, value_name = "DOMAIN")]
     domain: String,
-    /// Further mail domains; the DID names them, and they cannot be added later. May be repeated.
+    /// Further mail domains; the DID names them, and `did update` adds others later. May be repeated.
     #[arg(long, value_name = "DOMAIN")]
     also: Vec<String>,
     /// Folder to write to.
@@ -209,8 +209,9 @@ fn write_identity(
     now: UnixMillis,
 ) -> Result<Did, Failure> {
     let keys = KeySet::generate(&mut rand::rng());
-    let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
-    let founded = Identity::found(config.domains(), recovery, &keys.operator, device, now);
+    let device = (&keys.device, keys.device_kem.encapsulation_key());
+    let suites = config.suites.accepted();
+    let founded = Identity::found(config.domains(), recovery, &keys.operator, device, &suites, now);
     let (log, manifest) = founded.map_err(Failure::said)?;
     keys.write(config, master).map_err(Failure::said)?;
     Identity::write(&identity_paths(config), &log, &manifest).map_err(Failure::said)?;

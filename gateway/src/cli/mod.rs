@@ -225,6 +225,13 @@ fn check(path: &Path) -> Result<String, Failure> {
              them. Set it and run `dccp-gateway keys seal`."
         );
     }
+    if !custody.takes_part_in(&config.suites.accepted()) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: partners go by the signed manifest, and it does not list the suites of suites.accept: run \
+             `dccp-gateway did devices renew` and restart the gateway."
+        );
+    }
     Ok(format!("{} is in order: {}, {}\n", path.display(), config.domains().join(", "), custody.did()))
 }
 

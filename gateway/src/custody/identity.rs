@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dccp::did::{Commitment, Device, Devices, DidDocument, Founding, HeldBy, Log, Manifest, found};
-use dccp::keys::{SigningKey, VerifyingKey};
+use dccp::keys::{DeviceVerifier, SigningKey, VerifyingKey, falcon};
 use dccp::limits::{DID_LOG_BYTES_MAX, MANIFEST_BYTES_MAX};
 use dccp::xwing::{DecapsulationKey, EncapsulationKey};
 use dccp::{Suite, UnixMillis};
@@ -43,7 +43,8 @@ pub struct IdentityPaths {
 }
 
 impl Identity {
-    /// Founds an organisation: its genesis and its first manifest with one device, this gateway.
+    /// Founds an organisation: its genesis and its first manifest with one device, this gateway, which accepts
+    /// `suites`.
     ///
     /// # Errors
     /// [`CustodyError::Identity`] when the domains are not ones a DID can name.
@@ -51,7 +52,8 @@ impl Identity {
         domains: Vec<String>,
         recovery: Commitment,
         operator: &SigningKey,
-        device: (&VerifyingKey, &EncapsulationKey),
+        device: (&SigningKey, &EncapsulationKey),
+        suites: &[Suite],
         now: UnixMillis,
     ) -> Result<(Log, Manifest), CustodyError> {
         let not_before = now.saturating_sub_ms(BACKDATED_MS);
@@ -60,14 +62,14 @@ impl Identity {
         let log = found(&founding, &[operator]).map_err(|error| CustodyError::Identity(error.to_string()))?;
         let device = Device {
             id: DEVICE_ID.into(),
-            signing: device.0.clone().into(),
+            signing: public_keys(device.0, suites),
             kem: device.1.clone(),
             held_by: HeldBy::Gateway,
             not_before,
             expires: now.saturating_add_ms(DEVICE_LIFETIME_MS),
             revoked: None,
         };
-        let manifest = Manifest::sign(&log.did(), 1, &[device], &[Suite::X0001], &[operator])
+        let manifest = Manifest::sign(&log.did(), 1, &[device], suites, &[operator])
             .map_err(|error| CustodyError::Identity(error.to_string()))?;
         Ok((log, manifest))
     }
@@ -135,7 +137,7 @@ impl Identity {
             ours.not_before = now.saturating_sub_ms(BACKDATED_MS);
             ours.expires = now.saturating_add_ms(DEVICE_LIFETIME_MS);
             if let Some((signing, kem)) = device {
-                ours.signing = signing.verifying_key().clone().into();
+                ours.signing = public_keys(signing, self.devices.suites());
                 ours.kem = kem.encapsulation_key().clone();
             }
         }
@@ -188,6 +190,13 @@ impl Identity {
     pub fn device(&self, signing: &VerifyingKey) -> Option<&Device> {
         self.devices.iter().find(|device| device.signing.hybrid() == signing)
     }
+}
+
+/// What a manifest says of our device's signing keys. FN-DSA is experimental: its key is listed where a suite asks for it,
+/// and nowhere else.
+pub(super) fn public_keys(device: &SigningKey, suites: &[Suite]) -> DeviceVerifier {
+    let falcon = suites.contains(&Suite::X0102).then(|| falcon::SigningKey::beside(device));
+    DeviceVerifier::new(device.verifying_key().clone(), falcon.map(|key| key.verifying_key().clone()))
 }
 
 fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CustodyError> {

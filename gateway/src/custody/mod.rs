@@ -34,11 +34,11 @@ use std::sync::{Arc, RwLock};
 
 use dccp::did::{Device, Devices, DidDocument, Log, Manifest};
 use dccp::kem::DecapsulationKey;
-use dccp::keys::{DeviceSigner, SigningKey};
+use dccp::keys::{DeviceSigner, DeviceVerifier, SigningKey, falcon};
 use dccp::node::NodeRecord;
 use dccp::session::OpenCache;
 use dccp::suite::KemAlgorithm;
-use dccp::{Did, UnixMillis, xwing};
+use dccp::{Did, Suite, UnixMillis, xwing};
 use keystore::keyfile::{self, KeyFileError, Kind};
 use keystore::{MasterError, MasterKey};
 use zeroize::Zeroizing;
@@ -163,7 +163,7 @@ impl Custody {
         let vault = Arc::new(Vault::new(keys.storage));
         Ok(Custody {
             operator: keys.operator,
-            device: keys.device.into(),
+            device: signer(keys.device, &identity),
             device_kem: Arc::new(keys.device_kem.into()),
             node_seed: keys.node_seed,
             day: DayFile::beside(&config.keys.storage, vault.clone()),
@@ -202,7 +202,7 @@ impl Custody {
 
     /// This gateway among them.
     pub fn own_device(&self) -> &Device {
-        let own = self.identity.devices.iter().find(|device| device.signing == *self.device.verifying_key());
+        let own = self.identity.device(self.device.hybrid().verifying_key());
         #[expect(clippy::expect_used, reason = "`open` has checked that the manifest names the device key")]
         own.expect("a manifest that names us")
     }
@@ -215,6 +215,19 @@ impl Custody {
     /// Signs messages.
     pub fn device(&self) -> &DeviceSigner {
         &self.device
+    }
+
+    /// What a manifest that lists these suites says of this gateway's signing keys.
+    pub fn public_keys_for(&self, suites: &[Suite]) -> DeviceVerifier {
+        identity::public_keys(self.device.hybrid(), suites)
+    }
+
+    /// Whether our manifest lists exactly these suites, and our device can sign for all of them. It does not after a
+    /// change of `suites.accept`, until `did devices renew` has signed another one.
+    pub fn takes_part_in(&self, suites: &[Suite]) -> bool {
+        let listed = self.devices().suites();
+        listed.len() == suites.len()
+            && suites.iter().all(|suite| listed.contains(suite) && self.device.signs_for(*suite))
     }
 
     /// The seed of the overlay node's key.
@@ -297,6 +310,15 @@ impl KeySet {
         keyfile::write(&keys.storage, Kind::Storage, self.storage.as_slice(), master)?;
         Ok(())
     }
+}
+
+/// Our device, with the FN-DSA key that the manifest lists for it. A key that this version's library does not make any
+/// more signs nothing that anybody would believe.
+fn signer(hybrid: SigningKey, identity: &Identity) -> DeviceSigner {
+    let listed = identity.device(hybrid.verifying_key()).and_then(|device| device.signing.falcon());
+    let ours = listed.map(|listed| (falcon::SigningKey::beside(&hybrid), listed));
+    let falcon = ours.filter(|(key, listed)| key.verifying_key() == *listed).map(|(key, _)| key);
+    DeviceSigner::new(hybrid, falcon)
 }
 
 /// The master key that `config` names, if it names one. May ask a person.

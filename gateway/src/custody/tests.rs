@@ -22,12 +22,13 @@ pub(super) fn house() -> (TempDir, Config) {
     let config = configured(&folder, "also: [acme.example]");
     let keys = KeySet::generate(&mut rand::rng());
     let recovery = SigningKey::generate(&mut rand::rng());
-    let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
+    let device = (&keys.device, keys.device_kem.encapsulation_key());
     let (log, manifest) = Identity::found(
         config.domains(),
         Commitment::of(recovery.verifying_key()),
         &keys.operator,
         device,
+        &config.suites.accepted(),
         NOON,
     )
     .unwrap();
@@ -164,6 +165,38 @@ fn keys_of_another_organisation_are_refused_by_name() {
         fs::write(ours, kept).unwrap();
     }
     assert!(Custody::open(&config, NOON).is_ok());
+}
+
+#[test]
+fn a_device_has_an_fn_dsa_key_where_its_suites_ask_for_one_and_only_there() {
+    for (suites, signs) in [(&Suite::ALL[..], true), (&[Suite::X0001, Suite::X0002][..], false)] {
+        let (_folder, config) = house();
+        let custody = Custody::open(&config, NOON).unwrap();
+        let ours = Device { signing: custody.public_keys_for(suites), ..custody.own_device().clone() };
+        let manifest = Manifest::sign(custody.did(), 2, &[ours], suites, &[custody.operator()]).unwrap();
+        Identity::replace(&identity_paths(&config), custody.log(), &manifest).unwrap();
+
+        let custody = Custody::open(&config, NOON).unwrap();
+        assert_eq!(custody.device().signs_for(Suite::X0102), signs);
+        assert_eq!(custody.own_device().signing, *custody.device().verifying_key());
+        assert!(custody.takes_part_in(suites) && !custody.takes_part_in(&[Suite::X0101]));
+    }
+}
+
+#[test]
+fn an_fn_dsa_key_that_is_listed_and_not_ours_signs_nothing() {
+    let (_folder, config) = house();
+    let custody = Custody::open(&config, NOON).unwrap();
+    let of_another_version = falcon::SigningKey::generate(&mut rand::rng()).verifying_key().clone();
+    let hybrid = custody.device().hybrid().verifying_key().clone();
+    let signing = DeviceVerifier::new(hybrid, Some(of_another_version));
+    let listed = Device { signing, ..custody.own_device().clone() };
+    let manifest = Manifest::sign(custody.did(), 2, &[listed], &Suite::ALL, &[custody.operator()]).unwrap();
+    Identity::replace(&identity_paths(&config), custody.log(), &manifest).unwrap();
+
+    let custody = Custody::open(&config, NOON).unwrap();
+    assert!(!custody.device().signs_for(Suite::X0102) && !custody.takes_part_in(&Suite::ALL));
+    assert!(custody.own_device().signing.signs_for(Suite::X0102), "it is still in the manifest");
 }
 
 #[test]

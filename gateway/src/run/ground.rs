@@ -106,7 +106,7 @@ impl Ground {
         let knowledge = Knowledge::new(directory, seen.clone(), aliases, rules, standing.subscribe());
         let agents = agents(&config, &spool, &custody);
         let metrics = Metrics::new(registry);
-        let (suites, shelf) = (suites(&config), Shelf::default());
+        let (suites, shelf) = (suites(&config, &custody), Shelf::default());
         let (gossip, heard) = Gossip::new(clock);
         let sealer = Sealer::new(custody.clone(), suites.clone(), shelf.clone(), gossip.clone(), clock)
             .map_err(|source| Error::Io { what: "cannot start the thread that signs".to_owned(), source })?;
@@ -426,9 +426,15 @@ fn law(config: &Config) -> Result<Option<Arc<Law>>, Error> {
     Ok(Some(Arc::new(Law { key, rules: archive.rules()? })))
 }
 
-/// What we accept from partners is also what we seal with.
-fn suites(config: &Config) -> Suites {
-    let ours = config.suites.accept.iter().copied().map(crate::suites::of_name).collect();
+/// What we accept from partners is also what we seal with, if our device has the key to sign for it.
+fn suites(config: &Config, custody: &Custody) -> Suites {
+    let accepted = config.suites.accepted();
+    if !custody.takes_part_in(&accepted) {
+        tracing::warn!(
+            "our signed manifest does not list the suites of suites.accept, and partners go by the manifest: run `dccp-gateway did devices renew` and restart"
+        );
+    }
+    let ours = accepted.into_iter().filter(|suite| custody.device().signs_for(*suite)).collect();
     Suites { ours, minimum: crate::suites::of_name(config.suites.minimum) }
 }
 

@@ -1,5 +1,6 @@
 use std::fs;
 
+use dccp::Suite;
 use dccp::did::{Change, Comparison};
 use tempfile::TempDir;
 
@@ -24,10 +25,10 @@ fn house() -> House {
     let config = Config::of_text(text, &folder.path().join("dccp-config.yaml")).unwrap();
     let keys = KeySet::generate(&mut rand::rng());
     let recovery = SigningKey::generate(&mut rand::rng());
-    let device = (keys.device.verifying_key(), keys.device_kem.encapsulation_key());
+    let device = (&keys.device, keys.device_kem.encapsulation_key());
     let commitment = Commitment::of(recovery.verifying_key());
     let (log, manifest) =
-        Identity::found(config.domains(), commitment, &keys.operator, device, NOON).unwrap();
+        Identity::found(config.domains(), commitment, &keys.operator, device, &Suite::ALL, NOON).unwrap();
     keys.write(&config, None).unwrap();
     Identity::write(&identity_paths(&config), &log, &manifest).unwrap();
     House { _folder: folder, config, recovery }
