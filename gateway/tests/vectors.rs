@@ -219,3 +219,39 @@ fn the_keys_and_ciphertexts_that_everybody_must_accept_and_refuse() {
         }
     }
 }
+
+/// The chunks of a body whose octet i is i mod 251, made by the command's own cipher as the document says.
+fn chunks_of(vector: &Value) -> Vec<Value> {
+    const CHUNK_BYTES: usize = 262_144;
+    let number = |field: &str| vector[field].as_u64().expect("a number") as usize;
+    let count = list(&vector["chunks"]).len();
+    let mut clear: Vec<u8> = (0..number("size")).map(|at| (at % 251) as u8).collect();
+    clear.resize(number("sealed_bytes") - count * 16, 0);
+    let seal = |(index, chunk): (usize, &[u8])| {
+        let nonce =
+            format!("{}{index:08x}{:02x}", octets(&vector["nonce_prefix"]), u8::from(index + 1 == count));
+        json!({"op": "aes-256-gcm.seal", "key": octets(&vector["cipher_key"]), "nonce": nonce, "aad": "", "plaintext": hex(chunk)})
+    };
+    let sealed = answers(clear.chunks(CHUNK_BYTES).enumerate().map(seal).collect());
+    sealed.into_iter().map(|answer| answer["ok"]["ciphertext"].clone()).collect()
+}
+
+#[test]
+fn the_bodies_that_everybody_must_accept_and_refuse() {
+    let bodies = file("vectors/bodies.json");
+    let (valid, invalid) = (list(&bodies["valid"]), list(&bodies["invalid"]));
+    let open =
+        |mail: &Value, chunks: Vec<Value>| json!({"op": "body.open", "mail": octets(mail), "chunks": chunks});
+    let opened = answers(valid.iter().map(|vector| open(&vector["mail"], chunks_of(vector))).collect());
+    for (vector, answer) in valid.iter().zip(opened) {
+        let size = vector["size"].as_u64().expect("a number") as usize;
+        let clear: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        assert!(answer["ok"]["octets"] == hex(clear), "{size}: {}", answer["error"]);
+    }
+    let chunks = |vector: &Value| list(&vector["chunks"]).iter().map(|chunk| octets(chunk).into()).collect();
+    let refused = answers(invalid.iter().map(|vector| open(&vector["mail"], chunks(vector))).collect());
+    assert!(invalid.len() >= 15, "only {}", invalid.len());
+    for (vector, answer) in invalid.iter().zip(refused) {
+        assert_eq!(answer["error"], vector["error"], "{}", vector["name"]);
+    }
+}

@@ -30,10 +30,10 @@ pub(crate) fn beside(writer: &Writer<'_>) -> Vec<Spoiled> {
             shown(outline(&digest, 1039)),
         ),
         spoiled(
-            "a body of 257 chunks",
-            "256 at most",
+            "a body of 385 chunks",
+            "384 at most",
             OUT_OF_BOUNDS,
-            shown(outline(&digest, 257 * (262_144 + 16))),
+            shown(outline(&digest, 385 * (262_144 + 16))),
         ),
         spoiled("a body put on", "the outline is authenticated", DECRYPTION, shown(good.clone())),
         spoiled("a body taken off", "the outline is authenticated", DECRYPTION, {

@@ -1,5 +1,7 @@
 //! `bodies.json`: sealing a body is deterministic once its key is drawn, so a second writer makes every chunk anew.
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -10,7 +12,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::envelope::{decode, get, get_number};
+use super::envelope::{Field, Fields, decode, encode, get, get_number, with};
 use super::{array, base64, items, octets, read, text, write};
 
 /// One of each kind: padded within its chunk, exactly one chunk, an octet more, several with a shorter end.
@@ -71,15 +73,20 @@ fn sealed_by_hand(okm: &[u8; 39], size: usize) -> Vec<Vec<u8>> {
     let mut whole = clear(size).to_vec();
     whole.resize(padded, 0);
     let count = padded.div_ceil(262_144);
-    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &okm[..32]).unwrap());
     let seal = |(index, chunk): (usize, &[u8])| {
-        let nonce = [&okm[32..], &(index as u32).to_be_bytes(), &[u8::from(index + 1 == count)]].concat();
-        let nonce = Nonce::try_assume_unique_for_key(&nonce).unwrap();
-        let mut chunk = chunk.to_vec();
-        cipher.seal_in_place_append_tag(nonce, Aad::empty(), &mut chunk).unwrap();
-        chunk
+        chunk_by_hand(okm, index as u32, u8::from(index + 1 == count), chunk)
     };
     whole.chunks(262_144).enumerate().map(seal).collect()
+}
+
+/// §8.4: `last` is 1 for the last chunk, else 0.
+fn chunk_by_hand(okm: &[u8; 39], index: u32, last: u8, clear: &[u8]) -> Vec<u8> {
+    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &okm[..32]).unwrap());
+    let nonce = [&okm[32..], &index.to_be_bytes(), &[last]].concat();
+    let nonce = Nonce::try_assume_unique_for_key(&nonce).unwrap();
+    let mut chunk = clear.to_vec();
+    cipher.seal_in_place_append_tag(nonce, Aad::empty(), &mut chunk).unwrap();
+    chunk
 }
 
 fn digest_by_hand(chunks: &[Vec<u8>]) -> Vec<u8> {
@@ -120,6 +127,147 @@ fn a_second_writer_makes_the_chunks_of_every_vector_and_they_open() {
     }
 }
 
+/// A mail and chunks that do not belong together, and why. Everything is right but for one thing.
+struct Spoiled {
+    name: &'static str,
+    why: &'static str,
+    error: &'static str,
+    mail: Vec<u8>,
+    chunks: Vec<Vec<u8>>,
+}
+
+/// The first body of the valid ones, of one chunk, spoiled in every way that has an error.
+fn spoiled() -> Vec<Spoiled> {
+    const SIZE: usize = SIZES[0];
+    let mail = decode(&large(SIZE).0);
+    let reference = decode(&get(&mail, 16).unwrap());
+    let key = get(&reference, 1).unwrap();
+    let okm = cipher_key_and_prefix(&key);
+    let good = sealed_by_hand(&okm, SIZE).remove(0);
+    let mut padded = clear(SIZE).to_vec();
+    padded.resize(1024, 0);
+    let mut covert = padded.clone();
+    covert[1023] = 1;
+    let mut other = padded.clone();
+    other[0] = 1;
+    let mut altered = good.clone();
+    altered[500] ^= 1;
+
+    let with_reference = |field: u64, value: Field| {
+        encode(&with(&mail, 16, Some(field_of(&with(&reference, field, Some(value))))))
+    };
+    let of_size = |size: u64| with_reference(3, Field::Number(size));
+    let chunks = |name, why, error, chunks| Spoiled { name, why, error, mail: encode(&mail), chunks };
+    let mails = |name, why, error, mail| Spoiled { name, why, error, mail, chunks: vec![good.clone()] };
+    vec![
+        chunks("no chunk", "there is one", "Missing(0)", vec![]),
+        chunks("a chunk behind the last", "there is one", "Surplus(1)", vec![good.clone(), good.clone()]),
+        chunks("an octet less", "1024 + 16", "Length(0)", vec![good[1..].to_vec()]),
+        chunks("an octet more", "1024 + 16", "Length(0)", vec![[good.as_slice(), &[0]].concat()]),
+        chunks("an altered chunk", "one bit of it", "NotAuthentic(0)", vec![altered]),
+        chunks(
+            "not the last",
+            "its nonce says that more follow",
+            "NotAuthentic(0)",
+            vec![chunk_by_hand(&okm, 0, 0, &padded)],
+        ),
+        chunks(
+            "in another place",
+            "its nonce says that it is chunk 1",
+            "NotAuthentic(0)",
+            vec![chunk_by_hand(&okm, 1, 1, &padded)],
+        ),
+        chunks("a covert octet", "padding is zeros", "Padding", vec![chunk_by_hand(&okm, 0, 1, &covert)]),
+        chunks(
+            "other octets under the key",
+            "the digest is another one",
+            "Digest",
+            vec![chunk_by_hand(&okm, 0, 1, &other)],
+        ),
+        mails(
+            "another key",
+            "one bit of it",
+            "NotAuthentic(0)",
+            with_reference(
+                1,
+                octets_of({
+                    let mut key = key.clone();
+                    key[0] ^= 1;
+                    key
+                }),
+            ),
+        ),
+        mails(
+            "another digest",
+            "one that was not computed",
+            "Digest",
+            with_reference(2, octets_of(vec![9; 32])),
+        ),
+        mails(
+            "an octet less in the reference",
+            "what is left of it is no padding",
+            "Padding",
+            of_size(SIZE as u64 - 1),
+        ),
+        mails("a larger class in the reference", "2048 + 16", "Length(0)", of_size(1025)),
+        mails(
+            "no size",
+            "1 octet at least",
+            "Body",
+            encode(&with(&mail, 16, Some(field_of(&with(&reference, 3, None))))),
+        ),
+        mails("96 MiB and an octet", "96 MiB at most", "Body", of_size(100_663_297)),
+        mails("a key of 31 octets", "32", "Body", with_reference(1, octets_of(vec![1; 31]))),
+        mails("a digest of 33 octets", "32", "Body", with_reference(2, octets_of(vec![1; 33]))),
+        mails(
+            "octets beside the body",
+            "either or",
+            "Body",
+            encode(&with(&mail, 15, Some(octets_of(b"x".to_vec())))),
+        ),
+    ]
+}
+
+fn field_of(fields: &Fields) -> Field {
+    octets_of(encode(fields))
+}
+
+fn octets_of(octets: Vec<u8>) -> Field {
+    Field::Octets(octets)
+}
+
+/// What opening gives; the name of the error otherwise.
+fn opened(mail: Vec<u8>, chunks: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    let content = Mail::decode(mail.into()).map_err(|error| format!("{error:?}"))?.content;
+    let Content::Body(body) = content else { panic!("no body") };
+    let (mut opener, mut clear) = (BodyOpener::new(&body).unwrap(), Vec::new());
+    let done =
+        chunks.iter().try_for_each(|chunk| opener.chunk(chunk, &mut clear)).and_then(|()| opener.finish());
+    done.map(|()| clear).map_err(|error| format!("{error:?}"))
+}
+
+#[test]
+fn every_invalid_body_is_refused_for_the_reason_that_its_vector_gives() {
+    let file = read("bodies");
+    let mut reasons = BTreeSet::new();
+    for vector in items(&file, "invalid") {
+        let chunks: Vec<_> = items(vector, "chunks").iter().map(octets).collect();
+        let error = opened(octets(&vector["mail"]), &chunks).unwrap_err();
+        assert_eq!(error, text(&vector["error"]), "{}", vector["name"]);
+        reasons.insert(error.split('(').next().unwrap().to_owned());
+    }
+    // Each reason that a receiver can have.
+    let all = ["Body", "Digest", "Length", "Missing", "NotAuthentic", "Padding", "Surplus"];
+    assert_eq!(reasons.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn the_recorded_vectors_are_those_that_are_made() {
+    let file = read("bodies");
+    let names: Vec<_> = items(&file, "invalid").iter().map(|vector| text(&vector["name"])).collect();
+    assert_eq!(names, spoiled().iter().map(|spoiled| spoiled.name).collect::<Vec<_>>());
+}
+
 #[test]
 #[ignore = "writes the vectors anew"]
 fn record_the_vectors() {
@@ -138,5 +286,10 @@ fn record_the_vectors() {
         })
     };
     let valid: Vec<Value> = SIZES.map(vector).into();
-    write("bodies", &json!({ "clear": "octet i is i mod 251", "valid": valid }));
+    let invalid = spoiled().into_iter().map(|Spoiled { name, why, error, mail, chunks }| {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| base64(chunk)).collect();
+        json!({ "name": name, "why": why, "error": error, "mail": base64(&mail), "chunks": chunks })
+    });
+    let invalid: Vec<Value> = invalid.collect();
+    write("bodies", &json!({ "clear": "octet i is i mod 251", "valid": valid, "invalid": invalid }));
 }

@@ -11,6 +11,7 @@
 //! The command reads no configuration and no key of an organisation, keeps nothing and logs nothing: it is for keys of
 //! tests, which stand on its input and output.
 
+mod bodies;
 mod fields;
 mod messages;
 mod primitives;
@@ -93,9 +94,13 @@ fn answer(line: &[u8]) -> Value {
 fn perform(request: &Map<String, Value>) -> Outcome {
     let fields = Fields::of(request);
     let name = fields.text("op")?;
-    let known = primitives::OPERATIONS.iter().chain(&messages::OPERATIONS).find(|(known, _)| *known == name);
+    let known = operations().find(|(known, _)| *known == name);
     let (_, operation) = known.ok_or(BadRequest::UnknownOperation)?;
     operation(&fields)
+}
+
+fn operations() -> impl Iterator<Item = &'static Operation> {
+    primitives::OPERATIONS.iter().chain(&messages::OPERATIONS).chain(&bodies::OPERATIONS)
 }
 
 fn refused(id: &Value, refusal: Refusal) -> Value {

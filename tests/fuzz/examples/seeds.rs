@@ -227,6 +227,9 @@ fn messages(corpus: &Corpus, acme: &Acme) {
     };
     corpus.put("mail_payload", "two_paths", mail.encode());
     let large = Mail { content: Content::Body(body(&mut rng)), ..mail.clone() };
+    for (seed, padding) in [("one_chunk", 0), ("refused-covert", 1)] {
+        corpus.put("body", seed, [&1000_u16.to_be_bytes()[..], &[7; 1000], &[padding; 24]].concat());
+    }
     corpus.put("mail_payload", "large", large.encode());
     let message = acme.message(Suite::X0001, mail::CONTENT_TYPE, large.encode());
     let to = acme.recipient_key(Suite::X0001);

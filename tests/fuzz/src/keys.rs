@@ -246,7 +246,8 @@ fn read_varint(octets: &[u8]) -> (usize, &[u8]) {
     (number, &octets[last + 1..])
 }
 
-struct Length(usize);
+/// So many octets of key material.
+pub struct Length(pub usize);
 
 impl KeyType for Length {
     fn len(&self) -> usize {

@@ -21,6 +21,7 @@
 pub mod keys;
 pub mod questions;
 
+mod bodies;
 mod finding;
 mod frames;
 mod identity;
@@ -39,6 +40,7 @@ pub fn all() -> &'static [Target] {
     &[
         ("address_answer", questions::address_answer),
         ("agent_message", messages::agent_message),
+        ("body", bodies::body),
         ("bundle", identity::bundle),
         ("claimed_proof", trees::claimed_proof),
         ("config", people::config),

@@ -56,8 +56,13 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn octets(&self, name: &'static str) -> Result<Zeroizing<Vec<u8>>, BadRequest> {
-        let octets = HEXLOWER_PERMISSIVE.decode(self.text(name)?.as_bytes());
-        octets.map(Zeroizing::new).map_err(|_| BadRequest::Wrong(name))
+        unhex(self.value(name)?, name)
+    }
+
+    /// Octets of each element of a list.
+    pub(super) fn octets_of_each(&self, name: &'static str) -> Result<Vec<Zeroizing<Vec<u8>>>, BadRequest> {
+        let list = self.value(name)?.as_array().ok_or(BadRequest::Wrong(name))?;
+        list.iter().map(|element| unhex(element, name)).collect()
     }
 
     /// Exactly so many octets.
@@ -74,4 +79,9 @@ impl<'a> Fields<'a> {
     fn value(&self, name: &'static str) -> Result<&'a Value, BadRequest> {
         self.0.get(name).ok_or(BadRequest::Missing(name))
     }
+}
+
+fn unhex(value: &Value, name: &'static str) -> Result<Zeroizing<Vec<u8>>, BadRequest> {
+    let octets = value.as_str().and_then(|text| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok());
+    octets.map(Zeroizing::new).ok_or(BadRequest::Wrong(name))
 }

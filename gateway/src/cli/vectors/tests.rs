@@ -66,9 +66,20 @@ fn a_line_that_is_too_long_is_read_away() {
 #[test]
 fn no_refusal_repeats_what_it_was_asked() {
     let secret = "5ec2e7".repeat(12);
-    for op in primitives::OPERATIONS.iter().chain(&messages::OPERATIONS).map(|(name, _)| *name) {
-        let fields =
-            ["seed", "private", "key", "signing_seed", "recipient_seed", "message", "nonce", "log", "sealed"];
+    for op in operations().map(|(name, _)| *name) {
+        let fields = [
+            "seed",
+            "private",
+            "key",
+            "signing_seed",
+            "recipient_seed",
+            "message",
+            "nonce",
+            "log",
+            "sealed",
+            "mail",
+            "octets",
+        ];
         let mut request = json!({"op": op, "suite": 1, "id": 1});
         fields.into_iter().for_each(|field| request[field] = secret.clone().into());
         let answer = ask(request.clone());
@@ -150,4 +161,26 @@ fn a_message_of_every_suite_opens() {
         let stranger = format!("did:dccp:1{}", "a".repeat(52));
         assert_eq!(ask(with(open, "recipient", stranger))["error"], "NotForUs");
     }
+}
+
+#[test]
+fn a_large_body_opens_whole_or_not_at_all() {
+    let octets = "5a".repeat(300_000);
+    let sealed = done(json!({"op": "body.seal", "octets": octets, "forward_path": "bob@globex.test"}));
+    let open = json!({"op": "body.open", "mail": sealed["mail"], "chunks": sealed["chunks"]});
+    assert_eq!(done(open.clone())["octets"], octets);
+    let [first, second] = [0, 1].map(|at| sealed["chunks"][at].clone());
+    assert_eq!(ask(with(open.clone(), "chunks", vec![first.clone()]))["error"], "Missing(1)");
+    assert_eq!(ask(with(open.clone(), "chunks", vec![second, first]))["error"], "Length(0)");
+    assert_eq!(ask(with(open.clone(), "chunks", "00"))["error"], "Wrong(\"chunks\")");
+    let small = hex_of_a_small_mail();
+    assert_eq!(ask(with(open, "mail", small))["error"], "NoBody");
+}
+
+/// A mail that carries its octets itself.
+fn hex_of_a_small_mail() -> String {
+    use dccp::mail::{Content, Mail, MailEnvelope};
+    let forward_paths = vec!["bob@globex.test".to_owned()];
+    let envelope = MailEnvelope { forward_paths, ..MailEnvelope::default() };
+    primitives::hex(Mail { envelope, content: Content::Inline(b"small".to_vec().into()) }.encode())
 }
