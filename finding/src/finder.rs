@@ -252,8 +252,8 @@ impl Place {
     }
 }
 
-/// Whether a multiaddr begins with an address inside private networks.
-fn is_inside(multiaddr: &str) -> bool {
+/// Whether a multiaddr begins with an address inside private networks. Names are not looked into.
+pub fn is_inside(multiaddr: &str) -> bool {
     let mut parts = multiaddr.split('/').skip(1);
     let (protocol, value) = (parts.next(), parts.next().unwrap_or_default());
     matches!(protocol, Some("ip4" | "ip6")) && !value.parse::<IpAddr>().is_ok_and(is_public)

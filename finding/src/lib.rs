@@ -52,7 +52,7 @@ mod well_known;
 pub use address::is_public;
 pub use domain::{BadDomain, DomainName};
 pub use error::{DiscoverError, PageError};
-pub use finder::{Discovered, Finder, FoundSuccession, HttpsFinding};
+pub use finder::{Discovered, Finder, FoundSuccession, HttpsFinding, is_inside};
 pub use https::{FetchError, Given, Https};
 pub use mail::{DnsMx, DnsTlsa, Looked, MailFinder, in_a_labels, trusted_roots};
 pub use mirror::{BadMirror, Mirror};

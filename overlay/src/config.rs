@@ -83,6 +83,15 @@ pub struct Limits {
     pub heads_max: usize,
 }
 
+/// Claims to be a partner that are looked into at one time: each holds an answer of up to 3 MiB.
+const UNPROVEN_MAX: usize = 16;
+
+/// Claims that one network may make: a partner's nodes that come back, and then one in a while.
+const UNPROVEN_RATE: Rate = Rate { burst: 4, interval: Duration::from_secs(10) };
+
+/// Claims of all networks together: each costs the verification of a log, some 60 ms at the longest.
+const UNPROVEN_RATE_OF_ALL: Rate = Rate { burst: 32, interval: Duration::from_secs(1) };
+
 /// The ends of questions and answers. Strangers and partners have separate means, so that
 /// strangers cannot keep partners from being answered.
 #[derive(Clone, Debug)]
@@ -123,6 +132,19 @@ pub struct Rate {
     pub burst: u32,
     /// How long it takes to earn one more.
     pub interval: Duration,
+}
+
+impl AskLimits {
+    /// For callers who say that they are partners, and do not prove it by the keys that we know.
+    pub(crate) fn unproven() -> Self {
+        AskLimits {
+            per_asker_max: 1,
+            strangers_max: UNPROVEN_MAX,
+            stranger_rate: UNPROVEN_RATE,
+            strangers_rate: UNPROVEN_RATE_OF_ALL,
+            ..AskLimits::default()
+        }
+    }
 }
 
 impl Default for AskLimits {

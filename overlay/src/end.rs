@@ -52,8 +52,8 @@ pub(crate) enum Fault {
     Unknown(Did),
     #[error("its node record names {found}, but {expected} was expected")]
     WrongPartner { expected: Did, found: Did },
-    #[error("its node record does not verify: {0}")]
-    RecordForged(String),
+    #[error("its node record does not verify: {why}")]
+    RecordForged { claimed: Did, why: String },
     #[error("its node record belongs to another node")]
     NotItsRecord,
     #[error("a frame of {length} bytes is larger than the {max} allowed here")]
@@ -123,7 +123,7 @@ impl Fault {
             Fault::RecordUnreadable(_) => "record_unreadable",
             Fault::Unknown(_) => "unknown_partner",
             Fault::WrongPartner { .. } => "wrong_partner",
-            Fault::RecordForged(_) => "record_forged",
+            Fault::RecordForged { .. } => "record_forged",
             Fault::NotItsRecord => "record_of_another_node",
             Fault::FrameTooLarge { .. } => "frame_too_large",
             Fault::Malformed(_) => "malformed_frame",
@@ -140,7 +140,7 @@ impl Fault {
         match self {
             Fault::Version(_) => GoodbyeCode::Version,
             Fault::Unknown(_) | Fault::WrongPartner { .. } => GoodbyeCode::UnknownPeer,
-            Fault::RecordUnreadable(_) | Fault::RecordForged(_) | Fault::NotItsRecord => {
+            Fault::RecordUnreadable(_) | Fault::RecordForged { .. } | Fault::NotItsRecord => {
                 GoodbyeCode::Unverified
             }
             _ => GoodbyeCode::Protocol,
@@ -157,7 +157,7 @@ impl Fault {
                 | Fault::RecordUnreadable(_)
                 | Fault::Unknown(_)
                 | Fault::WrongPartner { .. }
-                | Fault::RecordForged(_)
+                | Fault::RecordForged { .. }
                 | Fault::NotItsRecord
         )
     }

@@ -96,14 +96,6 @@ impl Hello {
     }
 }
 
-/// Whom a Hello claims to come from, and the head it brings. A partner whose operator keys were replaced while we were
-/// away cannot prove itself before we have its newer log; its head says where that is.
-pub(crate) fn claim(frame: &Frame) -> Option<(Did, Bytes)> {
-    let Frame::Hello { node_record, head, .. } = frame else { return None };
-    let did = NodeRecord::claimed_did(node_record).ok()?;
-    (!head.is_empty()).then(|| (did, head.clone()))
-}
-
 /// Verifies a Hello that came over a connection with `peer`.
 pub(crate) fn recognise(frame: Frame, peer: &PeerId, book: &Book, now: UnixMillis) -> Result<Caller, Fault> {
     let Frame::Hello { version, node_record, prekeys, head } = frame else {
@@ -118,7 +110,7 @@ pub(crate) fn recognise(frame: Frame, peer: &PeerId, book: &Book, now: UnixMilli
         return Err(Fault::Unknown(claimed));
     };
     let record = NodeRecord::verify(&node_record, &known.document, now)
-        .map_err(|e| Fault::RecordForged(e.to_string()))?;
+        .map_err(|error| Fault::RecordForged { claimed, why: error.to_string() })?;
     if record.peer_id != peer.to_bytes() {
         return Err(Fault::NotItsRecord);
     }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
+use crate::desk::Desk;
 use crate::directory::Judged;
 use crate::end::End;
 use crate::error::SendError;
@@ -31,6 +32,8 @@ pub(crate) struct Ground<H> {
     pub(crate) draining: CancellationToken,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) book: RwLock<Arc<Book>>,
+    /// Whose claims to be a partner are looked into, although the record does not prove them.
+    pub(crate) unproven: Arc<Desk>,
     /// Which connections have proved to be a partner's.
     pub(crate) recognised: Mutex<HashMap<ConnectionId, Recognition>>,
 }

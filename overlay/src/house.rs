@@ -47,6 +47,12 @@ pub trait House: Send + Sync + 'static {
         question: Bytes,
     ) -> impl Future<Output = Option<Bytes>> + Send;
 
+    /// Somebody called who says that he is this partner, and cannot prove it by the keys that we know: they may have been
+    /// replaced. While this future lives the connection stays, and `node` can be asked on it for what proves the claim
+    /// ([`Whom::Node`](crate::Whom::Node)), and nobody else on the caller's word. Called within limits for each network; the future is
+    /// dropped after the time for a Hello.
+    fn unproven(&self, claimed: &Did, node: Vec<u8>) -> impl Future<Output = ()> + Send;
+
     /// Judges a head record that a node wants us to keep for others to find. Must verify it, and
     /// that it is newer than `stored`, the record that it would replace, and does not contradict it. Called once at a time for
     /// one name.

@@ -5,7 +5,7 @@ mod asking;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dccp::did::DidDocument;
 use dccp::node::NodeRecord;
@@ -22,7 +22,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, keypair_of, parse_multiaddr, parse_node_address};
+use crate::config::{AskLimits, Config, keypair_of, parse_multiaddr, parse_node_address};
+use crate::desk::Desk;
 use crate::error::{SendError, StartError};
 use crate::greeting::Hello;
 use crate::ground::{Ground, Lanes};
@@ -114,6 +115,7 @@ pub async fn start<H: House>(
         draining: CancellationToken::new(),
         reports,
         book: RwLock::default(),
+        unproven: Desk::new(AskLimits::unproven(), Instant::now()),
         recognised: Mutex::default(),
     });
     let (states, links) = watch::channel(BTreeMap::new());

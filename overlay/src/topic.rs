@@ -62,6 +62,8 @@ impl Topic {
 pub enum Whom {
     /// Any node of this partner; one that we are connected with first.
     Partner(Did),
+    /// The node with this PeerId, as the bytes of its multihash, if we are connected with it now: it is not dialled.
+    Node(Vec<u8>),
     /// A stranger's nodes: multiaddrs with `/p2p/<peer id>`, tried in this order.
     Addresses(Vec<String>),
 }

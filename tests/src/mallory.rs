@@ -322,6 +322,8 @@ impl House for Lair {
 
     fn presented_head(&self, _: &Did, _: Vec<u8>) {}
 
+    async fn unproven(&self, _: &Did, _: Vec<u8>) {}
+
     async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
         None
     }

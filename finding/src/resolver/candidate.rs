@@ -115,7 +115,7 @@ pub(crate) async fn gather(
 }
 
 /// A log of 2 MiB takes tens of milliseconds to verify: not on the threads that serve connections.
-async fn verify_apart(bytes: Vec<u8>, did: Did, now: UnixMillis) -> Result<Candidate, Refusal> {
+pub(crate) async fn verify_apart(bytes: Vec<u8>, did: Did, now: UnixMillis) -> Result<Candidate, Refusal> {
     let verified = tokio::task::spawn_blocking(move || Candidate::offered(bytes, &did, now)).await;
     verified.unwrap_or_else(|error| Err(SourceError::Unreachable(error.to_string()).into()))
 }

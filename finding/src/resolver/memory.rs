@@ -45,6 +45,11 @@ impl Memory {
         Some(entry.answer.clone())
     }
 
+    /// Forgets all answers.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Shelf::default();
+    }
+
     /// Keeps an answer of so many octets from now on for `for_ms`.
     pub(super) fn keep(&self, did: &Did, answer: Answer, bytes: usize, now: UnixMillis, for_ms: u64) {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,6 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dccp::did::Comparison;
 use dccp::partner::{PartnerFile, VerifiedPartner};
 use dccp::{Did, UnixMillis};
 use tokio::sync::Mutex;
@@ -24,7 +25,7 @@ pub use cache::{Cache, CacheError, Cached, Frozen};
 pub use candidate::Refusal;
 pub use source::{BUNDLE_BYTES_MAX, HttpsMirror, MirrorOf, Source, SourceError};
 
-pub(crate) use candidate::{Candidate, gather};
+pub(crate) use candidate::{Candidate, Offers, gather, verify_apart};
 pub(crate) use reconcile::{Reconciled, reconcile};
 
 use memory::Memory;
@@ -182,6 +183,38 @@ impl Resolver {
         self.ask(did, kept, nodes, now).await
     }
 
+    /// What a bundle changes that somebody brought without being asked by us: another log is weighed against the one that
+    /// we know like the answer of a source. The log that we know, or a part of it, is no news from him, and makes nothing
+    /// fresh. `name` says who brought it.
+    ///
+    /// # Errors
+    /// Any [`ResolveError`]; [`ResolveError::Invalid`] when it is no news or of a DID that we do not know.
+    pub async fn weigh(
+        &self,
+        did: &Did,
+        name: &'static str,
+        bundle: Vec<u8>,
+        now: UnixMillis,
+    ) -> Result<Resolution, ResolveError> {
+        let offer = verify_apart(bundle, did.clone(), now).await;
+        let _turn = self.turn(did).lock().await;
+        let kept = self.cache.load(did).await?;
+        let held = kept.as_ref().and_then(|kept| held(kept, did, now));
+        let offer = offer.and_then(|offer| match &held {
+            Some(held) if is_news(held, &offer) => Ok(offer),
+            _ => Err(Refusal::Stale),
+        });
+        match offer {
+            Ok(offer) => self.settle(did, kept, held, vec![(name, Ok(offer))], now).await,
+            Err(refusal) => Err(ResolveError::Invalid(vec![(name, refusal)])),
+        }
+    }
+
+    /// Forgets what is in memory, so that the cache is read again: somebody else has written to it.
+    pub fn forget(&self) {
+        self.memory.clear();
+    }
+
     fn turn(&self, did: &Did) -> &Mutex<()> {
         let seat = self.seat_of.hash_one(did) as usize % TURNS;
         #[expect(clippy::indexing_slicing, reason = "reduced by the length of the array")]
@@ -205,9 +238,19 @@ impl Resolver {
         now: UnixMillis,
     ) -> Result<Resolution, ResolveError> {
         let offers = gather(&self.sources, did, nodes, SOURCE_WAIT, now).await;
-        let held = kept
-            .as_ref()
-            .and_then(|kept| Candidate::kept(kept.bundle.clone(), kept.manifest_epoch, did, now));
+        let held = kept.as_ref().and_then(|kept| held(kept, did, now));
+        self.settle(did, kept, held, offers, now).await
+    }
+
+    /// Keeps what is best of what is known and what was offered.
+    async fn settle(
+        &self,
+        did: &Did,
+        kept: Option<Cached>,
+        held: Option<Candidate>,
+        offers: Offers,
+        now: UnixMillis,
+    ) -> Result<Resolution, ResolveError> {
         let mut outcome = reconcile(held, offers);
         if let Some(frozen) = kept.as_ref().and_then(|kept| kept.frozen.as_ref()) {
             outcome.keep_frozen(frozen, did, now);
@@ -245,6 +288,17 @@ impl Reconciled {
             self.rival = Some(Rival { candidate, at_seq: frozen.at_seq });
         }
     }
+}
+
+fn held(kept: &Cached, did: &Did, now: UnixMillis) -> Option<Candidate> {
+    Candidate::kept(kept.bundle.clone(), kept.manifest_epoch, did, now)
+}
+
+/// Whether an offer tells operations that we do not know.
+fn is_news(held: &Candidate, offer: &Candidate) -> bool {
+    use Comparison::{Duplicity, Newer, Superseded};
+    let comparison = held.bundle.log.compare(&offer.bundle.log);
+    matches!(comparison, Newer | Superseded { .. } | Duplicity { .. })
 }
 
 /// What is kept may be given without asking anybody: it is not frozen, from the last hour, and still verifies.

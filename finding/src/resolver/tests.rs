@@ -8,6 +8,8 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::fixture::{DAY_MS, NOW, Organisation};
 
+mod brought;
+
 /// A source that answers what the test says, and counts how often it was asked.
 struct Told {
     name: &'static str,

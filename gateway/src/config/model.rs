@@ -234,8 +234,8 @@ pub struct Finding {
     /// Certificates in PEM that are trusted for HTTPS besides those of the system: an internal CA.
     #[schemars(with = "Option<text::File>")]
     pub extra_roots: Option<PathBuf>,
-    /// Let names of partners lead to private and loopback addresses. For laboratories: on the open network it lets
-    /// strangers make us connect to machines inside.
+    /// Let names of partners, and records in the hash table, lead to private and loopback addresses. For laboratories: on
+    /// the open network it lets strangers make us connect to machines inside.
     pub allow_private_addresses: bool,
     /// The HTTPS port that is asked at other organisations. Anything but 443 is for laboratories.
     #[schemars(range(min = 1, max = 65_535))]

@@ -52,6 +52,9 @@ pub trait Questions: Send + Sync {
 
     /// A partner presented this head record; not verified yet.
     fn presented_head(&self, from: &Did, head: Vec<u8>);
+
+    /// A node that is connected now says that it is a partner's, and cannot prove it by the keys that we know.
+    async fn unproven(&self, claimed: &Did, node: Vec<u8>);
 }
 
 /// Takes in what arrives.
@@ -93,6 +96,10 @@ impl overlay::House for House {
 
     fn presented_head(&self, from: &Did, head: Vec<u8>) {
         self.questions.presented_head(from, head);
+    }
+
+    async fn unproven(&self, claimed: &Did, node: Vec<u8>) {
+        self.questions.unproven(claimed, node).await;
     }
 
     async fn answer(&self, from: Asker, topic: Topic, question: Bytes) -> Option<Bytes> {

@@ -1,16 +1,17 @@
 //! What other nodes ask us, and the head records that they want us to keep for others.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dccp::did::Head;
 use dccp::{Did, RecordError, UnixMillis};
 use finding::Resolver;
-use overlay::{Asker, HeadVerdict, Topic};
+use overlay::{Asker, HeadVerdict, Topic, Whom};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::{Gossip, HeadSeen, Own};
+use super::{Gossip, Own, Road, Seen};
+use crate::allowance::{Allowance, Bucket};
 use crate::clock::Clock;
 use crate::flows::arrival::Questions;
 use crate::forward::Prekeys;
@@ -21,6 +22,13 @@ use crate::spool::Spool;
 
 /// Head records of strangers that are judged at the same time: each may make us fetch a log.
 const JUDGED_AT_ONCE_MAX: usize = 4;
+
+/// DIDs of which nothing is known and that head records of others make us look up: each look-up dials a few addresses
+/// that a stranger chose. Who is turned away publishes again, and the hash table is never the only way to a DID.
+const NEWCOMERS: Allowance = Allowance { burst: 16, per_minute: 6 };
+
+/// Who brings records with a claim that they should prove.
+const CALLER: &str = "caller";
 
 /// A DID as text.
 const DID_BYTES_MAX: usize = 128;
@@ -33,10 +41,12 @@ pub struct Introductions {
     registry: Arc<Registry>,
     prekeys: Prekeys,
     resolver: Arc<Resolver>,
-    seen: mpsc::Sender<HeadSeen>,
+    road: Road,
+    seen: mpsc::Sender<Seen>,
     partners: watch::Receiver<Arc<Partners>>,
     gossip: Gossip,
     judging: Semaphore,
+    newcomers: Mutex<Bucket>,
     clock: Clock,
 }
 
@@ -54,8 +64,10 @@ pub struct Parts {
     pub prekeys: Prekeys,
     /// Verifies what head records name.
     pub resolver: Arc<Resolver>,
-    /// Takes heads that partners presented.
-    pub seen: mpsc::Sender<HeadSeen>,
+    /// Asks whoever calls.
+    pub road: Road,
+    /// Takes heads that partners presented, and what came of claims.
+    pub seen: mpsc::Sender<Seen>,
     /// Whom we know.
     pub partners: watch::Receiver<Arc<Partners>>,
     /// Takes what partners publish of their trees.
@@ -67,9 +79,10 @@ pub struct Parts {
 impl Introductions {
     /// Ready to answer.
     pub fn new(parts: Parts) -> Introductions {
-        let Parts { own, spool, registrar, registry, prekeys, resolver, seen, partners, gossip, clock } =
+        let Parts { own, spool, registrar, registry, prekeys, resolver, road, seen, partners, gossip, clock } =
             parts;
         let judging = Semaphore::new(JUDGED_AT_ONCE_MAX);
+        let newcomers = Mutex::new(Bucket::full(NEWCOMERS, clock()));
         Introductions {
             own,
             spool,
@@ -77,10 +90,12 @@ impl Introductions {
             registry,
             prekeys,
             resolver,
+            road,
             seen,
             partners,
             gossip,
             judging,
+            newcomers,
             clock,
         }
     }
@@ -140,10 +155,20 @@ impl Introductions {
         }
     }
 
+    /// Whether a look-up of this DID, on the word of whoever brought a head record, is within the allowance. Those that we
+    /// know cost nothing, because where to look for them is known too.
+    async fn may_be_looked_up(&self, did: &Did, now: UnixMillis) -> bool {
+        let known = partners::recall(&self.spool, did).await.ok().flatten().is_some();
+        known || self.newcomers.lock().unwrap_or_else(PoisonError::into_inner).take(NEWCOMERS, now)
+    }
+
     /// The head beside its log; the log is fetched (again) when the head says that there is more of it.
     async fn verified(&self, record: &[u8], did: &Did, now: UnixMillis) -> Option<Head> {
         if did == self.own.did() {
             return Head::verify(record, self.own.bundle().log.verify().ok().as_ref()?, now).ok();
+        }
+        if !self.may_be_looked_up(did, now).await {
+            return None;
         }
         let known = self.resolver.resolve(did, now).await.ok()?;
         match Head::verify(record, &known.records.partner.document, now) {
@@ -176,7 +201,15 @@ impl Questions for Introductions {
 
     fn presented_head(&self, from: &Did, head: Vec<u8>) {
         // No room: it is presented again with the next stream, and silent partners are looked after anyway.
-        _ = self.seen.try_send(HeadSeen { did: from.clone(), head });
+        _ = self.seen.try_send(Seen::Head { did: from.clone(), head });
+    }
+
+    async fn unproven(&self, claimed: &Did, node: Vec<u8>) {
+        let question = Bytes::copy_from_slice(claimed.as_str().as_bytes());
+        let Ok(bundle) = self.road.ask(&Whom::Node(node), Topic::Did, question).await else { return };
+        let outcome = self.resolver.weigh(claimed, CALLER, bundle.to_vec(), (self.clock)()).await;
+        // No room: the caller calls again.
+        _ = self.seen.try_send(Seen::Weighed { did: claimed.clone(), outcome: outcome.map(drop) });
     }
 }
 

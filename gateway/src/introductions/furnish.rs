@@ -8,8 +8,8 @@ use finding::{Finder, HttpsMirror, Mirror, Resolver, SetupError, Source};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    AskRoad, Board, Gateway, Gossip, HeadSeen, Identify, Identities, Introductions, LookUp, Own, Parts,
-    Publishing, Recheck, Renewal, Road, SEEN_MAX, Whereabouts,
+    AskRoad, Board, Gateway, Gossip, Identify, Identities, Introductions, LookUp, Own, Parts, Publishing,
+    Recheck, Renewal, Road, SEEN_MAX, Seen, Whereabouts,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -71,7 +71,7 @@ pub struct Room {
     source: Arc<AskRoad>,
     sources: Vec<&'static str>,
     finder: Arc<Finder>,
-    seen: mpsc::Receiver<HeadSeen>,
+    seen: mpsc::Receiver<Seen>,
     spool: Spool,
     partners: watch::Receiver<Arc<Partners>>,
     domains: Vec<String>,
@@ -102,7 +102,8 @@ impl Room {
         } = needs;
         let finder = Arc::new(Finder::new(finding.settings())?);
         let road = Road::default();
-        let source = Arc::new(AskRoad { road: road.clone(), partners: partners.clone() });
+        let allow_private = finding.settings().allow_private_addresses;
+        let source = Arc::new(AskRoad { road: road.clone(), partners: partners.clone(), allow_private });
         let mirror = HttpsMirror::new(finder.https(), mirror_of(partners.clone()));
         let sources: Vec<Arc<dyn Source>> = vec![source.clone(), Arc::new(mirror)];
         let names = sources.iter().map(|source| source.name()).collect();
@@ -119,6 +120,7 @@ impl Room {
             registry: registry.clone(),
             prekeys,
             resolver: resolver.clone(),
+            road: road.clone(),
             seen: seen_in,
             partners: partners.clone(),
             gossip: gossip.clone(),

@@ -19,6 +19,7 @@
 //! Invariants:
 //! - Nothing is believed because of who said it: the resolver verifies whole logs, the database keeps verified ones.
 //! - A question of a stranger costs us a bounded look-up; what may cost more (judging a head record) is counted.
+//! - Nobody is dialled on the word of a caller: who cannot prove to be a partner is asked on the connection that he made.
 //! - A look-up that fails changes nothing: a partner stays what it was, mail waits.
 //!
 //! Deliberately absent: which of two histories counts (`dccp`, `finding`), who may be pinned ([`crate::partners`]).
@@ -46,7 +47,7 @@ pub use identify::Identify;
 pub use own::Own;
 pub use publish::Publishing;
 pub use recheck::Recheck;
-pub use renewal::{HeadSeen, Renewal, SEEN_MAX};
+pub use renewal::{Renewal, SEEN_MAX, Seen};
 pub use road::{AskRoad, Road};
 pub use seek::Seeker;
 pub use whereabouts::{Gateway, LookUp, Whereabouts};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use dccp::did::Head;
 use dccp::{Did, RecordError, UnixMillis};
 use finding::{ResolveError, Resolver};
+use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -32,18 +33,28 @@ const LOOKED_AFTER_AT_ONCE: usize = 16;
 /// How soon the same partner's heads may make us fetch again.
 const REFRESH_PAUSE_MS: u64 = 10_000;
 
-/// A head that a partner presented on a stream: not verified yet.
-pub struct HeadSeen {
-    /// Who presented it.
-    pub did: Did,
-    /// The record.
-    pub head: Vec<u8>,
+/// What may be news of a partner.
+pub enum Seen {
+    /// A partner presented a head on a stream: not verified yet.
+    Head {
+        /// Who presented it.
+        did: Did,
+        /// The record.
+        head: Vec<u8>,
+    },
+    /// Somebody who could not prove to be a partner brought records that should, and they were weighed.
+    Weighed {
+        /// Who he says he is.
+        did: Did,
+        /// What came of it.
+        outcome: Result<(), ResolveError>,
+    },
 }
 
 /// The task that keeps records current.
 pub struct Renewal {
     /// What partners presented.
-    pub seen: mpsc::Receiver<HeadSeen>,
+    pub seen: mpsc::Receiver<Seen>,
     /// Whom we know.
     pub partners: watch::Receiver<Arc<Partners>>,
     /// Who is connected.
@@ -67,26 +78,34 @@ impl Renewal {
         let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked: HashMap<Did, UnixMillis> = HashMap::new();
-        let mut unmet: BTreeMap<Did, HeadSeen> = BTreeMap::new();
+        let mut unmet: BTreeMap<Did, Vec<u8>> = BTreeMap::new();
         let mut turn = 0;
+        let mut generation = self.partners.borrow().generation();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(seen) = self.seen.recv() => {
-                    if self.says_more(&seen) {
-                        self.refresh(&seen.did, &nodes_in(&seen.head), &mut asked).await;
-                        unmet.insert(seen.did.clone(), seen);
+                Some(seen) = self.seen.recv() => match seen {
+                    Seen::Head { did, head } if self.says_more(&did, &head) => {
+                        self.refresh(vec![(did.clone(), nodes_in(&head))], &mut asked).await;
+                        unmet.insert(did, head);
+                    }
+                    Seen::Head { .. } => {}
+                    Seen::Weighed { did, outcome } => self.learned(&did, outcome),
+                },
+                Ok(()) = self.partners.changed() => {
+                    // An administrator may have imported what the resolver has not seen.
+                    let newest = self.partners.borrow().generation();
+                    if std::mem::replace(&mut generation, newest) != newest {
+                        self.resolver.forget();
                     }
                 }
                 _ = looks.tick() => {
                     // A head is presented once for each stream: what it promised is asked for until it is there.
-                    unmet.retain(|_, seen| self.says_more(seen));
-                    for seen in unmet.values().take(LOOKED_AFTER_AT_ONCE) {
-                        self.refresh(&seen.did, &nodes_in(&seen.head), &mut asked).await;
-                    }
-                    for did in self.silent(&mut turn) {
-                        self.refresh(&did, &[], &mut asked).await;
-                    }
+                    unmet.retain(|did, head| self.says_more(did, head));
+                    let promised = unmet.iter().take(LOOKED_AFTER_AT_ONCE);
+                    let promised = promised.map(|(did, head)| (did.clone(), nodes_in(head)));
+                    let silent = self.silent(&mut turn).into_iter().map(|did| (did, Vec::new()));
+                    self.refresh(promised.chain(silent).collect(), &mut asked).await;
                     if self.recheck.look((self.clock)()).await {
                         self.tell();
                     }
@@ -97,17 +116,17 @@ impl Renewal {
 
     /// Whether a head is reason enough to fetch: it names operations, keys or devices that we do not know. What a head that
     /// counts says of the partner's tree is passed on.
-    fn says_more(&self, seen: &HeadSeen) -> bool {
+    fn says_more(&self, did: &Did, head: &[u8]) -> bool {
         let partners = self.partners.borrow();
-        let Some(partner) = partners.by_did(&seen.did) else { return false };
-        match Head::verify(&seen.head, partner.document(), (self.clock)()) {
+        let Some(partner) = partners.by_did(did) else { return false };
+        match Head::verify(head, partner.document(), (self.clock)()) {
             Ok(head) => {
                 self.gossip.hear_published(&head);
                 head.manifest_epoch > partner.devices().epoch()
             }
             Err(RecordError::Ahead | RecordError::BadSignature(_)) => true,
             Err(error) => {
-                tracing::debug!(%error, partner = %seen.did, "a presented head says nothing new");
+                tracing::debug!(%error, partner = %did, "a presented head says nothing new");
                 false
             }
         }
@@ -125,15 +144,23 @@ impl Renewal {
         silent.iter().cycle().skip(start).take(silent.len().min(LOOKED_AFTER_AT_ONCE)).cloned().collect()
     }
 
-    async fn refresh(&self, did: &Did, nodes: &[String], asked: &mut HashMap<Did, UnixMillis>) {
+    /// Asks about all of them at the same time, so that the slowest alone decides how long the others wait; at the
+    /// nodes that are named with each, too.
+    async fn refresh(&self, whom: Vec<(Did, Vec<String>)>, asked: &mut HashMap<Did, UnixMillis>) {
         let now = (self.clock)();
         asked.retain(|_, at| now < at.saturating_add_ms(REFRESH_PAUSE_MS));
-        if asked.contains_key(did) {
-            return;
-        }
-        asked.insert(did.clone(), now);
-        match self.resolver.refresh_at(did, nodes, now).await {
-            Ok(_) => self.tell(),
+        let mut due = whom;
+        due.retain(|(did, _)| !asked.contains_key(did) && asked.insert(did.clone(), now).is_none());
+        let looks = due.into_iter().map(|(did, nodes)| async move {
+            let outcome = self.resolver.refresh_at(&did, &nodes, now).await;
+            self.learned(&did, outcome.map(drop));
+        });
+        join_all(looks).await;
+    }
+
+    fn learned(&self, did: &Did, outcome: Result<(), ResolveError>) {
+        match outcome {
+            Ok(()) => self.tell(),
             Err(ResolveError::Duplicity { at_seq }) => {
                 tracing::error!(
                     partner = %did,

@@ -1,5 +1,6 @@
 //! The overlay as a source of records, and as the way of every other question.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dccp::Did;
 use dccp::did::{Head, HeadNode};
-use finding::{Source, SourceError};
+use finding::{Source, SourceError, is_inside};
 use overlay::{AskError, Overlay, Topic, Whom};
 use tokio::sync::watch;
 
@@ -20,6 +21,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(8);
 
 /// How long the hash table is searched.
 const SEARCH_WAIT: Duration = Duration::from_secs(5);
+
+/// Addresses that are tried on the word of head records that nobody has verified: two of each of four nodes.
+const UNVERIFIED_ADDRESSES_MAX: usize = 8;
 
 /// Partners that are asked for a DID of which nothing is known: one of them may be its organisation.
 const PARTNERS_ASKED_MAX: usize = 8;
@@ -61,6 +65,8 @@ pub struct AskRoad {
     pub road: Road,
     /// Whom we know.
     pub partners: watch::Receiver<Arc<Partners>>,
+    /// Whether strangers' records may lead us to addresses inside private networks: in laboratories.
+    pub allow_private: bool,
 }
 
 #[async_trait]
@@ -95,14 +101,31 @@ impl AskRoad {
             return known;
         }
         let heads = self.road.heads(did).await;
-        let mut named =
-            heads.iter().filter_map(|head| Head::claimed(head).ok()).filter(|head| head.did == *did);
-        if let Some(head) = named.next() {
-            return vec![Whom::Addresses(head.nodes.iter().flat_map(addresses_of).collect())];
+        let named = heads.iter().filter_map(|head| Head::claimed(head).ok()).filter(|head| head.did == *did);
+        let addresses = addresses_to_try(named, self.allow_private);
+        if !addresses.is_empty() {
+            return vec![Whom::Addresses(addresses)];
         }
         let partners = self.partners.borrow();
         partners.iter().take(PARTNERS_ASKED_MAX).map(|partner| Whom::Partner(partner.did().clone())).collect()
     }
+}
+
+/// Where unverified head records say that a DID is to be had. One of them may be honest and any may be a stranger's, who
+/// must not choose whom we dial: the first address of each node comes before the second of any, and few are tried.
+fn addresses_to_try(heads: impl Iterator<Item = Head>, allow_private: bool) -> Vec<String> {
+    let mut nodes: Vec<_> = heads
+        .flat_map(|head| head.nodes)
+        .map(|node| addresses_of(&node).into_iter().filter(|address| allow_private || !is_inside(address)))
+        .map(|addresses| addresses.collect::<VecDeque<_>>())
+        .collect();
+    let mut chosen: Vec<String> = Vec::new();
+    while chosen.len() < UNVERIFIED_ADDRESSES_MAX && nodes.iter().any(|addresses| !addresses.is_empty()) {
+        let round = nodes.iter_mut().filter_map(VecDeque::pop_front);
+        chosen.extend(round.filter(|address| !chosen.contains(address)).collect::<Vec<_>>());
+    }
+    chosen.truncate(UNVERIFIED_ADDRESSES_MAX);
+    chosen
 }
 
 /// A node of a head record as addresses that end in `/p2p/…`.
@@ -125,5 +148,53 @@ impl people::Ask for Road {
         let whom = Whom::Partner(partner.clone());
         let answer = Road::ask(self, &whom, Topic::Find, question.into()).await;
         answer.map(|answer| answer.to_vec()).map_err(|error| people::AskError::Unreachable(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dccp::UnixMillis;
+    use dccp::tree::TreeHead;
+
+    use super::*;
+
+    fn head(nodes: &[&[&str]]) -> Head {
+        let node = |(at, addresses): (usize, &&[&str])| HeadNode {
+            peer_id: overlay::peer_id_of(&[at as u8 + 1; 32]).to_bytes(),
+            addresses: addresses.iter().map(|address| (*address).to_owned()).collect(),
+        };
+        Head {
+            did: format!("did:dccp:1{}", "a".repeat(52)).parse().unwrap(),
+            rotations: 0,
+            seq: 0,
+            hash: [0; 32],
+            manifest_epoch: 1,
+            tree: TreeHead::EMPTY,
+            nodes: nodes.iter().enumerate().map(node).collect(),
+            not_before: UnixMillis(0),
+            expires: UnixMillis(1),
+        }
+    }
+
+    fn tried(heads: Vec<Head>, allow_private: bool) -> Vec<String> {
+        let chosen = addresses_to_try(heads.into_iter(), allow_private);
+        chosen.iter().map(|address| address.split("/p2p/").next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn an_honest_record_has_its_turn_beside_a_liars() {
+        let many: Vec<String> = (1..=16).map(|port| format!("/ip4/9.9.9.9/tcp/{port}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let heads = vec![head(&[&many]), head(&[&["/ip4/1.1.1.1/tcp/4001"]])];
+        let tried = tried(heads, false);
+        assert_eq!(tried.len(), UNVERIFIED_ADDRESSES_MAX);
+        assert_eq!(tried[..2], ["/ip4/9.9.9.9/tcp/1", "/ip4/1.1.1.1/tcp/4001"]);
+    }
+
+    #[test]
+    fn a_strangers_record_leads_nowhere_inside_except_in_a_laboratory() {
+        let inside = || vec![head(&[&["/ip4/10.0.0.1/tcp/22", "/ip6/::1/tcp/22", "/ip4/9.9.9.9/tcp/1"]])];
+        assert_eq!(tried(inside(), false), ["/ip4/9.9.9.9/tcp/1"]);
+        assert_eq!(tried(inside(), true).len(), 3);
     }
 }

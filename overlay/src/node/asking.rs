@@ -102,7 +102,13 @@ impl Overlay {
 fn goal_of(whom: &Whom, topic: Topic) -> Result<Goal, AskError> {
     let addresses = match whom {
         Whom::Partner(did) => return Ok(Goal::Partner(did.clone())),
-        Whom::Addresses(_) if !topic.is_open_to_strangers() => return Err(AskError::PartnersOnly),
+        Whom::Node(_) | Whom::Addresses(_) if !topic.is_open_to_strangers() => {
+            return Err(AskError::PartnersOnly);
+        }
+        Whom::Node(peer) => {
+            let peer = PeerId::from_bytes(peer).map_err(|error| AskError::Address(error.to_string()))?;
+            return Ok(Goal::Connected(peer));
+        }
         Whom::Addresses(addresses) => addresses,
     };
     let mut nodes: VecDeque<(PeerId, Vec<Multiaddr>)> = VecDeque::new();

@@ -29,6 +29,8 @@ pub(crate) struct Asking {
 /// Where a question may go.
 pub(crate) enum Goal {
     Partner(Did),
+    /// A node, on a connection that there is.
+    Connected(PeerId),
     /// Nodes and their addresses, in the order to try them.
     Nodes(VecDeque<(PeerId, Vec<Multiaddr>)>),
 }
@@ -91,6 +93,10 @@ impl<H: House> Road<H> {
             Pursuit { topic, introduction: None, left: VecDeque::new(), ready, failures: Vec::new() };
         match whom {
             Goal::Nodes(nodes) => pursuit.left = nodes,
+            Goal::Connected(peer) => match self.newest_connection(|node| *node == peer) {
+                Some(connection) => return self.stand_in_line(connection, pursuit),
+                None => pursuit.failures.push("the node is not connected any more".to_owned()),
+            },
             Goal::Partner(did) => {
                 let Some(link) = self.links.get_mut(&did) else {
                     return pursuit.fail(AskError::UnknownPartner);
@@ -133,8 +139,7 @@ impl<H: House> Road<H> {
 
     /// Takes a connection with any of the nodes, or dials one after the other.
     fn reach(&mut self, mut pursuit: Pursuit) {
-        let newest = self.connections.iter().filter(|(_, c)| pursuit.left.iter().any(|(p, _)| *p == c.peer));
-        if let Some(connection) = newest.map(|(id, _)| *id).max() {
+        if let Some(connection) = self.newest_connection(|node| pursuit.left.iter().any(|(p, _)| p == node)) {
             return self.stand_in_line(connection, pursuit);
         }
         while let Some((peer, addresses)) = pursuit.left.pop_front() {
@@ -155,6 +160,10 @@ impl<H: House> Road<H> {
             }
         }
         pursuit.give_up();
+    }
+
+    fn newest_connection(&self, with: impl Fn(&PeerId) -> bool) -> Option<ConnectionId> {
+        self.connections.iter().filter(|(_, connection)| with(&connection.peer)).map(|(id, _)| *id).max()
     }
 
     /// The dialling is over, one way or the other.

@@ -11,6 +11,7 @@ use libp2p::{PeerId, identify, mdns, ping};
 
 use super::asking::Counter;
 use super::{Connection, Road};
+use crate::acceptor::Visitor;
 use crate::end::End;
 use crate::ground::Report;
 use crate::house::House;
@@ -101,7 +102,12 @@ impl<H: House> Road<H> {
                 self.link_down(&did, attempt, &words)
             }
             FromHandler::Accepted(stream, place) => {
-                let task = acceptor::run(stream, peer, connection, place, Arc::clone(&self.ground));
+                // Dropping the stream of a connection that has just ended loses nothing.
+                let Some(address) = self.connections.get(&connection).map(|c| c.address.clone()) else {
+                    return;
+                };
+                let visitor = Visitor { peer, connection, address };
+                let task = acceptor::run(stream, visitor, place, Arc::clone(&self.ground));
                 self.streams.spawn(self.until_stopped(task));
             }
             FromHandler::Asked(topic, stream, place) => self.asked(peer, connection, topic, stream, place),

@@ -1,13 +1,15 @@
 //! Head records: presented by partners, published, found through others, and never believed.
 
-use std::time::Duration;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dccp::Did;
-use overlay::{Kad, PublishError};
+use overlay::{AskError, Kad, PublishError, Topic, Whom};
 
 use crate::fixture::hostile::{Mallory, RawStream};
-use crate::fixture::{Node, Org, QUIC, TCP, head, two_nodes, within};
+use crate::fixture::{Node, Org, QUIC, TCP, head, quick, two_nodes, within};
+use crate::hostile::{acme_with, hello_of, still_serves};
 
 const KAD: &str = "/dccp/kad/1.0.0";
 const SOON: Duration = Duration::from_secs(10);
@@ -111,13 +113,45 @@ async fn whoever_proved_itself_by_replaced_operator_keys_has_to_prove_itself_ane
 }
 
 #[tokio::test]
-async fn the_head_of_a_caller_whose_keys_are_not_known_yet_is_shown_to_the_house() {
+async fn a_caller_whose_keys_are_not_known_yet_is_asked_where_it_stands() {
     let (acme, globex) = two_nodes(TCP).await;
-    let mut hello = Org::taken_back("acme", 1).hello(&[]);
-    hello.head = b"where the news is".to_vec();
-    acme.overlay.set_hello(hello);
-    assert_eq!(globex.head().await, (acme.org.did.clone(), b"where the news is".to_vec()));
+    globex.house.shut();
+    acme.overlay.set_hello(Org::taken_back("acme", 1).hello(&[]));
+    let (claimed, node) = globex.claim().await;
+    assert_eq!(claimed, acme.org.did);
+    let question = Bytes::from_static(b"who?");
+    let answer = globex.overlay.ask(&Whom::Node(node), Topic::Did, question.clone(), SOON).await;
+    assert_eq!(answer, Ok(question));
+    globex.house.open();
     acme.link_down(&globex.org.did).await;
+}
+
+#[tokio::test]
+async fn who_claims_to_be_a_partner_again_and_again_is_heard_a_few_times() {
+    const CLAIMS: usize = 12;
+    let started = Instant::now();
+    let globex = Org::found("globex", 2);
+    let acme = acme_with(quick(), &globex).await;
+    for _ in 0..CLAIMS {
+        let mut mallory = Mallory::connect([66; 32], &acme).await;
+        mallory.open().await.say(&hello_of(&Org::taken_back("globex", 2))).await;
+        mallory.disconnected().await;
+    }
+    assert_eq!(acme.metric("dccp_overlay_peers_refused_total{reason=\"record_forged\"}"), CLAIMS as f64);
+    let (heard, earned) = (acme.house.claims(), started.elapsed().as_secs() as usize / 10);
+    assert!((4..=4 + earned).contains(&heard), "{heard}");
+    still_serves(&acme, &globex).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_connected_is_not_dialled_for_a_question_to_it() {
+    let (acme, globex) = (
+        Node::start(Org::found("acme", 1), &[TCP], quick()).await,
+        Node::start(Org::found("globex", 2), &[TCP], quick()).await,
+    );
+    let peer = libp2p::PeerId::from_str(&globex.overlay.peer_id()).expect("a PeerId").to_bytes();
+    let asked = acme.overlay.ask(&Whom::Node(peer), Topic::Did, Bytes::from_static(b"who?"), SOON).await;
+    assert!(matches!(asked, Err(AskError::Unreachable(_))), "{asked:?}");
 }
 
 /// A hub and a raw node that speaks Kademlia to it.
