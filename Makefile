@@ -24,6 +24,7 @@ bench: ## throughput and latency against a Postfix pair, in one run on this mach
 	$(CARGO) run --release --locked --quiet -p dccp --example speed
 	$(CARGO) run --release --locked --quiet -p smtp --example reading
 	$(CARGO) run --release --locked --quiet -p finding --example hit
+	$(CARGO) run --release --locked --quiet -p gateway --example people
 	$(CARGO) run --release --locked --quiet -p policies --example cost
 	$(CARGO) run --release --locked --quiet -p smtp --example idle
 	$(CARGO) run --release --locked -p tests --bin bench

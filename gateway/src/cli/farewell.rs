@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use dccp::UnixMillis;
 use dccp::partner::PartnerFile;
 use keystore::durable;
@@ -14,12 +14,13 @@ use crate::custody::{Identity, identity_paths};
 use crate::spool::Spool;
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("recovery key").required(true)))]
 pub(super) struct DeactivateArgs {
     /// A share file; as many as are needed.
-    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    #[arg(long, value_name = "FILE", group = "recovery key")]
     share: Vec<PathBuf>,
     /// An undivided recovery key (recovery.key), instead of shares.
-    #[arg(long, value_name = "FILE", conflicts_with = "share")]
+    #[arg(long, value_name = "FILE", group = "recovery key")]
     key: Option<PathBuf>,
     /// The whole DID, to be sure: nothing brings it back.
     #[arg(long, value_name = "DID")]

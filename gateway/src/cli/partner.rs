@@ -105,13 +105,18 @@ pub(super) fn imported_page(imported: Imported) -> Result<String, Failure> {
         Imported::Added { did, domains } => Ok(format!(
             "Pinned {} as a partner.\n\n{}\nCompare the fingerprint with the partner by voice; if it differs: dccp-gateway partner remove {}\n",
             domains.join(", "),
-            identity_lines(&did.to_string()),
+            identity_lines(did.as_str()),
             domains.first().map_or("", String::as_str),
         )),
         Imported::Refreshed { did, domains } => Ok(format!(
-            "Refreshed {}: same identity, newer records.\n\n{}",
+            "Refreshed {}: the same identity, with the records that came now.\n\n{}",
             domains.join(", "),
-            identity_lines(&did.to_string())
+            identity_lines(did.as_str())
+        )),
+        Imported::Ended { did, domains } => Ok(format!(
+            "ENDED: {} has given up its identity for ever. Mail to and from it is held from now on.\n\n{}",
+            domains.join(", "),
+            identity_lines(did.as_str())
         )),
         Imported::Contradiction { did, at_seq } => Err(Failure::Conflict(contradiction_page(&did, at_seq))),
         Imported::Conflict { candidate, clashes } => {

@@ -29,12 +29,18 @@ pub(super) struct AddArgs {
 pub(super) fn add(config: &Config, args: &AddArgs, now: UnixMillis) -> Result<String, Failure> {
     let identity = Identity::load(&identity_paths(config), now).map_err(Failure::said)?;
     let ourselves = Ourselves { did: identity.document.did().clone(), domains: config.domains() };
+    if ourselves.domains.contains(&args.domain.to_ascii_lowercase()) {
+        return Err(Failure::Said(format!(
+            "{} is our own domain; nobody is a partner of itself",
+            args.domain
+        )));
+    }
     let finder = Finder::new(config.finding.settings()).map_err(Failure::said)?;
     let overlay: Arc<dyn Source> = Arc::new(RunningGateway(config.clone()));
     let found = block_on(async {
         finder.discover(&args.domain, Some(overlay), now).await.map_err(|why| {
             Failure::Said(format!(
-                "{why}\nNothing was changed. Mail to {} is refused as before.",
+                "{why}\nNothing was changed: mail to {} goes the way it went before.",
                 args.domain
             ))
         })

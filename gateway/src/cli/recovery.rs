@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use dccp::UnixMillis;
 use dccp::did::{Commitment, Log};
 use dccp::keys::SigningKey;
@@ -52,18 +52,19 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("recovery key").required(true)), group(ArgGroup::new("next key").required(true)))]
 pub(super) struct UseArgs {
     /// A share file; as many as are needed.
-    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    #[arg(long, value_name = "FILE", group = "recovery key")]
     share: Vec<PathBuf>,
     /// An undivided recovery key (recovery.key), instead of shares.
-    #[arg(long, value_name = "FILE", conflicts_with = "share")]
+    #[arg(long, value_name = "FILE", group = "recovery key")]
     key: Option<PathBuf>,
     /// The commitment to the next recovery key, made on an offline machine by `recovery create --next`.
-    #[arg(long, value_name = "HEX", required_unless_present = "out", conflicts_with = "out")]
+    #[arg(long, value_name = "HEX", group = "next key")]
     next_commitment: Option<CommitmentText>,
     /// Or: make the next recovery key here, and write its shares into this folder.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "next key")]
     out: Option<PathBuf>,
     #[command(flatten)]
     division: Division,
@@ -134,7 +135,7 @@ pub(super) fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<
         return finished(
             &config,
             now,
-            "Finished the recovery that was interrupted; the shares were not used.",
+            "Finished the recovery that was interrupted; the shares were not used.\n",
         );
     }
     let recovery = match &args.key {
@@ -153,13 +154,13 @@ pub(super) fn take_over(args: &UseArgs, path: &Path, now: UnixMillis) -> Result<
         (None, Some(out)) => {
             prepare(Commitment::of(SigningKey::generate(&mut rand::rng()).verifying_key()))?;
             let made = Made::make(&args.division, out, false)?;
-            (prepare(made.commitment)?, made.page())
+            (prepare(made.commitment)?, format!("\n{}", made.page()))
         }
         (None, None) => return Err(Failure::Said("give --next-commitment or --out".into())),
     };
     takeover.stage(&config, master.as_ref()).map_err(Failure::said)?;
     takeover::finish(&config).map_err(Failure::said)?;
-    finished(&config, now, &format!("Took the identity back: the operator key is new.\n\n{shares}"))
+    finished(&config, now, &format!("Took the identity back: the operator key is new.\n{shares}"))
 }
 
 /// What is in force, read back from disk.

@@ -36,6 +36,13 @@ pub enum Imported {
         /// Its domains.
         domains: Vec<String>,
     },
+    /// A partner has ended its DID for ever: what is for it is held.
+    Ended {
+        /// Who it was.
+        did: Did,
+        /// Its domains.
+        domains: Vec<String>,
+    },
     /// The file tells another history of a DID that we know than the one we know. The partner is frozen: mail is held
     /// until its recovery key has settled which history counts.
     Contradiction {
@@ -77,6 +84,9 @@ pub enum ImportError {
     /// Somebody claims a domain of ours.
     #[error("the file claims {0}, which is our own domain; ask whoever sent it")]
     OurDomain(String),
+    /// Nobody whom we know, and it is over.
+    #[error("this identity has ended for ever; nobody can be written to under it")]
+    Ended,
     /// It would take the partner back to an earlier state.
     #[error(
         "the file is older than what is known of this partner (operation {}, device manifest {}; known are {} and {}); ask for a new one",
@@ -295,6 +305,9 @@ impl Newcomer {
                 }
             }
         }
+        if rows.is_empty() && self.document.is_deactivated() {
+            return Ok(Err(ImportError::Ended));
+        }
         let clashes = self.clashes(database)?;
         if !clashes.is_empty() {
             self.stand_for(database, &clashes)?;
@@ -305,6 +318,7 @@ impl Newcomer {
         let (did, domains) = (did.clone(), self.document.domains().to_vec());
         Ok(Ok(match rows.is_empty() {
             true => Imported::Added { did, domains },
+            false if self.document.is_deactivated() => Imported::Ended { did, domains },
             false => Imported::Refreshed { did, domains },
         }))
     }

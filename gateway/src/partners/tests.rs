@@ -430,9 +430,15 @@ async fn an_ended_identity_is_taken_although_it_has_no_manifest_any_more() {
     let last = globex.file_with(5, vec![]);
     let mut ended = PartnerFile::from_text(&last).unwrap();
     ended.log = globex.log.deactivate(&[&globex.recovery]).unwrap();
-    desk.import(&ended.to_text()).await.unwrap();
+    assert!(matches!(desk.import(&ended.to_text()).await, Ok(Imported::Ended { .. })));
     assert!(desk.partners().await.by_domain("globex.test").unwrap().is_in_doubt());
     assert!(matches!(desk.import(&last).await, Err(ImportError::Older { .. })), "there is no way back");
+    let nobody = Desk::open();
+    assert!(
+        matches!(nobody.import(&ended.to_text()).await, Err(ImportError::Ended)),
+        "it is nobody's partner"
+    );
+    nobody.close().await;
     desk.close().await;
 }
 

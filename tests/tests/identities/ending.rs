@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use tests::peers::await_within;
+use tests::site::{Site, eventually};
 
 use super::theft::{A_MINUTE, House, shares_in};
 use crate::{done, refused, said, to_alice};
@@ -22,6 +23,9 @@ fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none(
 
     let farewell = done(&house.acme, &[&ended[..], &[did.as_str()]].concat());
     assert!(farewell.contains("has ended"), "{farewell}");
+    let shown = done(&house.acme, &["did", "show"]);
+    assert!(shown.contains("deactivated, for ever, operation 1") && !shown.contains("Manifest"), "{shown}");
+    assert!(done(&house.acme, &["did", "log"]).contains("1  deactivate"));
     house.acme.start_under(&[]);
     await_within(A_MINUTE, "globex knows of the end", || {
         (house.globex.partner("acme.test")["standing"] == "deactivated").then_some(())
@@ -39,4 +43,32 @@ fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none(
     house.acme.set("publication", "null");
     house.acme.start_under(&[]);
     assert!(!house.acme.await_end().success(), "a gateway that could tell nobody does not start");
+}
+
+#[test]
+fn an_end_that_a_partner_hears_of_by_a_file_counts_at_once() {
+    let [mut acme, mut globex] =
+        ["acme.test", "globex.test"].map(|domain| Site::found(domain, "lmtp:127.0.0.1:9"));
+    acme.introduce(&globex);
+    globex.introduce(&acme);
+    acme.start();
+    globex.start();
+    globex.await_links();
+    let did = acme.did();
+    let resolve = ["did", "resolve", did.as_str()];
+    assert!(done(&globex, &resolve).contains("active, operation 0"));
+
+    assert!(acme.terminate().success());
+    let key = acme.folder().join("recovery.key");
+    done(&acme, &["did", "deactivate", "--key", key.to_str().expect("a path"), "--for-ever", did.as_str()]);
+    let file = acme.data().join("identity/ended.partner");
+    let import = ["partner", "import", file.to_str().expect("a path")];
+    assert!(done(&globex, &import).contains("ENDED: acme.test has given up its identity"));
+    eventually("the gateway says so, too", || {
+        done(&globex, &resolve).contains("deactivated, for ever, operation 1").then_some(())
+    });
+
+    done(&globex, &["partner", "remove", "acme.test"]);
+    let again = refused(&globex, &import);
+    assert!(again.contains("has ended for ever"), "nobody new: {again}");
 }
