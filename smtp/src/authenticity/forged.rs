@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::message::{Field, Fields};
+use crate::message::{End, Field, Fields};
 
 /// The fields that this house writes for its own use begin with this.
 const OWN_PREFIX: &[u8] = b"X-DCCP-";
@@ -13,16 +13,19 @@ const COMMENT_DEPTH_MAX: usize = 16;
 /// What to leave out of a message from outside: `Authentication-Results` fields that bear our authserv-id, or one that
 /// cannot be read, and every `X-DCCP-*` field. Whole fields with their line ends, in order, none touching another's octets.
 ///
-/// The rest stays as it is, octet for octet, so that signatures hold.
+/// The rest stays as it is, octet for octet, so that signatures hold. A line that is no field hides nothing: some readers end
+/// the header section there, others go on to the empty line.
 #[must_use]
 pub fn forged_results(octets: &[u8], authserv_id: &str) -> Vec<Range<usize>> {
     let mut fields = Fields::new(octets);
     let mut forged = Vec::new();
     loop {
         let start = fields.position();
-        let Some(field) = fields.next() else { return forged };
-        if is_forged(&field, authserv_id) {
-            forged.push(start..fields.position());
+        match fields.next() {
+            Some(field) if is_forged(&field, authserv_id) => forged.push(start..fields.position()),
+            Some(_) => {}
+            None if fields.end() == End::Garbage => fields.skip_line(),
+            None => return forged,
         }
     }
 }

@@ -55,6 +55,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Goes on behind a line that is no field.
+    pub(crate) fn skip_line(&mut self) {
+        self.at = self.line_end(self.at);
+    }
+
     /// Where the line that begins at `from` ends, behind its LF.
     fn line_end(&self, from: usize) -> usize {
         let rest = self.octets.get(from..).unwrap_or_default();

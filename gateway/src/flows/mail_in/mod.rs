@@ -175,7 +175,8 @@ impl MailIn {
             match decision.verdict {
                 Verdict::Allow(permit) => {
                     if self.archived(&mut work, partner).await {
-                        let trace = self.received(&work, partner.domain()) + &status;
+                        // The trace stands last: an odd mail may begin with a line that continues whatever stands before it.
+                        let trace = status + &self.received(&work, partner.domain());
                         let edit = forgeries::left_out(&work.octets, &self.authserv_id).behind(trace);
                         let origin = Origin::sealed(&message, partner);
                         self.hand_over(permit, origin, &edit, &mut work).await;

@@ -36,6 +36,16 @@ fn a_claim_in_our_name_goes_however_it_is_written() {
 }
 
 #[test]
+fn a_line_that_is_no_field_hides_no_claim() {
+    let claim = "X-DCCP-Status: sealed\r\nAuthentication-Results: gw.acme.example; dmarc=pass\r\n";
+    for garbage in
+        ["no field\r\n", " folded behind nothing\r\n", ": no name\r\n", "na me: x\r\n", "\u{fc}: x\r\n"]
+    {
+        assert_eq!(left(&format!("{garbage}{claim}")), garbage, "{garbage:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_as_anybodys_claim_goes_too() {
     for unclear in ["", " ; spf=pass", " (open", " \"open", " gw.\"acme\".example; spf=pass", " é; spf=pass"]
     {
