@@ -57,7 +57,8 @@ impl Scene {
         fs::write(
             acme.folder().join("aliases.yaml"),
             format!(
-                "everybody@acme.test: [friends@acme.test, {CAROL}]\nfriends@acme.test: [{BOB}, {OLIVE}]\n"
+                "everybody@acme.test: [friends@acme.test, {CAROL}]\nfriends@acme.test: [{BOB}, {OLIVE}]\n\
+                 office@acme.test: [{ALICE}, {CAROL}]\n"
             ),
         )
         .expect("a file of aliases");
@@ -192,6 +193,25 @@ fn what_came_from_outside_and_is_passed_on_does_not_leave_under_our_signature() 
     let at_olive = String::from_utf8_lossy(&at_olive).into_owned();
     assert!(at_olive.contains("Pay this bill") && !at_olive.contains("DKIM-Signature"), "{at_olive}");
     scene.sites.settled();
+}
+
+#[test]
+fn a_partner_s_mail_to_an_alias_reaches_everybody_and_the_partner_hears_of_the_alias_only() {
+    let scene = Scene::start("opportunistic");
+    let asked = ("office@acme.test", "NOTIFY=SUCCESS,FAILURE");
+    let octets = letter("office@globex.test", "Hello");
+    let id = submitted_asking(scene.sites.globex.smtp, (BOB, ""), &[asked], &octets);
+    for member in ["alice", "carol"] {
+        scene.acme_mail.await_mail(member, 1, PATIENCE);
+    }
+    let report = scene.globex_mail.await_mail("bob", 1, PATIENCE).remove(0);
+    scene.sites.settled();
+    let report = String::from_utf8_lossy(&report).into_owned();
+    assert!(report.contains("Final-Recipient: rfc822; office@acme.test"), "{report}");
+    assert!(report.contains("Action: delivered") && !report.contains(CAROL), "{report}");
+    let trace = scene.sites.globex.trace(&id).expect("a trace").to_string();
+    assert!(!trace.contains(CAROL), "{trace}");
+    assert!(scene.acme_mail.mailbox("office").is_empty(), "the alias has no mailbox");
 }
 
 #[test]

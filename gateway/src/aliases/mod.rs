@@ -9,7 +9,7 @@
 //! proven when the file is read; a file with a mistake is not taken, neither in part.
 //!
 //! Deliberately absent: patterns, programs and files as members; who may write to an alias (a rule in `policies` says
-//! that); forwarding for mail from the Internet.
+//! that); forwarding for mail from the Internet and from partners.
 
 mod read;
 mod watch;

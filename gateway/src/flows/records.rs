@@ -205,6 +205,18 @@ pub struct Progress {
     pub done: Vec<Done>,
     /// Recipients that got a temporary answer.
     pub pending: Vec<String>,
+    /// Aliases that the envelope names, in whose place their members are served.
+    #[serde(default)]
+    pub expanded: Vec<Expanded>,
+}
+
+/// An alias, and those whom it came to when it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expanded {
+    /// The recipient as the envelope names it.
+    pub alias: String,
+    /// Forward-paths. None of them is named by the envelope as well.
+    pub members: Vec<String>,
 }
 
 /// The final outcome for one recipient, in the shape that rests (see [`Outcome`]).
@@ -238,9 +250,20 @@ impl Progress {
         open_json(vault, purpose::PROGRESS, sealed)
     }
 
-    /// The outcomes of a receipt.
+    /// The outcomes of a receipt once nobody is to be served any more.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        self.done.iter().map(Done::outcome).collect()
+        self.outcomes_with(Vec::new())
+    }
+
+    /// The outcomes of a receipt, with what is said of those who are `waiting`. A receipt speaks of the recipients of its
+    /// envelope: of aliases, not of their members.
+    pub fn outcomes_with(&self, waiting: Vec<Outcome>) -> Vec<Outcome> {
+        let all = self.done.iter().map(Done::outcome).chain(waiting);
+        let is_member =
+            |outcome: &Outcome| self.expanded.iter().any(|it| it.members.contains(&outcome.recipient));
+        let (of_members, mut named): (Vec<Outcome>, Vec<Outcome>) = all.partition(is_member);
+        named.extend(self.expanded.iter().map(|expanded| expanded.outcome(&of_members)));
+        named
     }
 
     /// The outcomes that nobody was told of yet.
@@ -261,6 +284,25 @@ impl Progress {
     /// Whether there is nothing left to tell about this recipient.
     pub fn was_told(&self, recipient: &str) -> bool {
         self.done.iter().any(|done| done.told && done.recipient == recipient)
+    }
+}
+
+impl Expanded {
+    /// What became of the mail for the alias: it waits while one member does, and fails if one does not get it. Its words name
+    /// none of them.
+    fn outcome(&self, of_members: &[Outcome]) -> Outcome {
+        let mine = || of_members.iter().filter(|outcome| self.members.contains(&outcome.recipient));
+        let with = |action: Action| mine().filter(move |outcome| outcome.action == action);
+        let (failed, number) = (with(Action::Failed).count(), self.members.len());
+        let (action, status, diagnostic) = match (with(Action::Delayed).next(), with(Action::Failed).next()) {
+            (Some(waits), _) => (Action::Delayed, waits.status.clone(), waits.diagnostic.clone()),
+            (None, Some(first)) => {
+                let words = format!("{failed} of {number} whom this alias is for cannot be reached");
+                (Action::Failed, first.status.clone(), words)
+            }
+            (None, None) => (Action::Delivered, "2.1.5".to_owned(), "everybody has it".to_owned()),
+        };
+        Outcome { recipient: self.alias.clone(), action, status, diagnostic }
     }
 }
 
@@ -359,6 +401,52 @@ mod tests {
         let headers = Slip::headers_of(&octets, octets.len());
         let slip = Slip::of(&MailEnvelope::default(), UnixMillis(0), headers);
         assert_eq!(slip.header_octets(), octets);
+    }
+
+    #[test]
+    fn a_receipt_speaks_of_an_alias_and_never_of_its_members() {
+        let done = |recipient: &str, delivered| Done {
+            delivered,
+            ..Done::failed(recipient.to_owned(), if delivered { "2.0.0" } else { "5.1.1" }, "said so")
+        };
+        let mut progress = Progress {
+            done: vec![
+                done("bob@acme.test", true),
+                done("eve@acme.test", true),
+                done("joe@acme.test", false),
+            ],
+            expanded: vec![
+                Expanded { alias: "team@acme.test".into(), members: vec!["eve@acme.test".into()] },
+                Expanded {
+                    alias: "all@acme.test".into(),
+                    members: vec!["eve@acme.test".into(), "joe@acme.test".into()],
+                },
+            ],
+            ..Progress::default()
+        };
+        let said = |outcomes: &[Outcome]| -> Vec<(String, Action, String)> {
+            outcomes.iter().map(|it| (it.recipient.clone(), it.action, it.status.clone())).collect()
+        };
+        let [bob, team] = ["bob@acme.test", "team@acme.test"].map(str::to_owned);
+        let all = "all@acme.test".to_owned();
+        let outcomes = progress.outcomes();
+        let wanted = [
+            (bob.clone(), Action::Delivered, "2.0.0".to_owned()),
+            (team.clone(), Action::Delivered, "2.1.5".to_owned()),
+            (all.clone(), Action::Failed, "5.1.1".to_owned()),
+        ];
+        assert_eq!(said(&outcomes), wanted);
+        assert!(outcomes[2].diagnostic.starts_with("1 of 2") && !outcomes[2].diagnostic.contains('@'));
+
+        let waits = Outcome {
+            recipient: progress.done.remove(1).recipient,
+            action: Action::Delayed,
+            status: "4.0.0".to_owned(),
+            diagnostic: "not yet".to_owned(),
+        };
+        let actions: Vec<Action> =
+            progress.outcomes_with(vec![waits]).into_iter().map(|outcome| outcome.action).collect();
+        assert_eq!(actions, [Action::Delivered, Action::Delayed, Action::Delayed]);
     }
 
     #[test]

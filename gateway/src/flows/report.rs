@@ -305,7 +305,8 @@ mod tests {
     #[test]
     fn nobody_is_told_twice() {
         let told = Done { told: true, ..Done::failed("bob@globex.test".into(), "5.1.1", "no such user") };
-        let progress = Progress { done: vec![told], pending: vec!["eve@globex.test".into()] };
+        let progress =
+            Progress { done: vec![told], pending: vec!["eve@globex.test".into()], ..Progress::default() };
         let about = |recipient: &str, action| {
             let told = super::about(&ours(recipient, action), (&slip(&[]), &progress), Kind::Relay, UNTIL);
             told.into_iter().map(|told| told.recipient).collect::<Vec<_>>()

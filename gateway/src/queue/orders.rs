@@ -169,7 +169,7 @@ impl Administration {
             Some(progress) => {
                 let pending = progress.pending.iter().cloned();
                 let given_up = pending.map(|recipient| Outcome { recipient, ..expired.clone() });
-                progress.outcomes().into_iter().chain(given_up).collect()
+                progress.outcomes_with(given_up.collect())
             }
         };
         let receipt = Receipt {

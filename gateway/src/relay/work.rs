@@ -25,7 +25,7 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn new(due: DueRow, mail: Mail, octets: Octets, earlier: Option<Progress>) -> Self {
-        let all = || Progress { done: Vec::new(), pending: mail.envelope.forward_paths.clone() };
+        let all = || Progress { pending: mail.envelope.forward_paths.clone(), ..Progress::default() };
         let progress = earlier.unwrap_or_else(all);
         Self { due, mail, octets, notes: Vec::new(), progress, last: None }
     }

@@ -109,7 +109,7 @@ impl Attempt {
             status: "4.0.0".to_owned(),
             diagnostic: "our mail server has not taken it yet".to_owned(),
         };
-        self.progress.outcomes().into_iter().chain(self.progress.pending.iter().map(waits)).collect()
+        self.progress.outcomes_with(self.progress.pending.iter().map(waits).collect())
     }
 
     pub(super) fn partly(&self, vault: &Vault) -> Partly {

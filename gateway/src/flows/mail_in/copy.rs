@@ -29,6 +29,7 @@ impl MailIn {
             at_ms: work.leg.arrived.0,
             from: envelope.reverse_path.clone(),
             to: envelope.forward_paths.clone(),
+            named: work.progress.expanded.iter().map(|expanded| expanded.alias.clone()).collect(),
             message_id: work.name(),
             legs: vec![leg],
             ..Facts::default()

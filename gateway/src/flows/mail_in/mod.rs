@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! read       unseal with our key, verify the partner's signature        (dccp)
-//! recognise  sender → partner, recipients → our people                  (partners, federation)
+//! recognise  sender → partner, recipients → aliases → our people        (partners, federation)
 //! decide     per recipient, then for the whole mail                     (policies)
 //! keep       the copy for the archive, if one must be: no copy, no hand-over   (archive, spool)
 //! act        hand over by SMTP or LMTP, octets untouched                (smtp::client)
@@ -15,6 +15,7 @@
 //! cannot be opened is never acknowledged as delivered.
 
 mod agents;
+mod aliases;
 mod arrived;
 mod ask;
 mod attempt;
@@ -150,6 +151,7 @@ impl MailIn {
         let mut work = Attempt::new(row.leg(), mail, octets);
         work.note((self.clock)(), Stage::Opened, protection(&row.sealed, message.fs_class));
         let learned = work.learned(id, self.custody.vault());
+        self.expand(&mut work, row.progress.as_deref(), snapshot);
         self.recall(&mut work, row.progress.as_deref(), |mail, recipient| {
             decide_recipient(snapshot, partner, mail, recipient)
         });
