@@ -10,6 +10,9 @@ const OWN_PREFIX: &[u8] = b"X-DCCP-";
 /// Comments may be nested (RFC 5322 §3.2.2); a field with more than this is nobody's honest work.
 const COMMENT_DEPTH_MAX: usize = 16;
 
+/// Forged fields that are told one by one. A header section of nothing else would cost more memory than the mail.
+const FORGED_MAX: usize = 1_000;
+
 /// What to leave out of a message from outside: `Authentication-Results` fields that bear our authserv-id, or one that
 /// cannot be read, and every `X-DCCP-*` field. Whole fields with their line ends, in order, none touching another's octets.
 ///
@@ -18,11 +21,18 @@ const COMMENT_DEPTH_MAX: usize = 16;
 #[must_use]
 pub fn forged_results(octets: &[u8], authserv_id: &str) -> Vec<Range<usize>> {
     let mut fields = Fields::new(octets);
-    let mut forged = Vec::new();
+    let mut forged: Vec<Range<usize>> = Vec::new();
     loop {
         let start = fields.position();
         match fields.next() {
-            Some(field) if is_forged(&field, authserv_id) => forged.push(start..fields.position()),
+            Some(field) if is_forged(&field, authserv_id) => {
+                let is_full = forged.len() >= FORGED_MAX;
+                match forged.last_mut() {
+                    // Nobody's honest work: what stands between goes too.
+                    Some(last) if is_full => last.end = fields.position(),
+                    _ => forged.push(start..fields.position()),
+                }
+            }
             Some(_) => {}
             None if fields.end() == End::Garbage => fields.skip_line(),
             None => return forged,
