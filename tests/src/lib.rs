@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod bench;
+pub mod door;
 pub mod mallory;
 pub mod office;
 pub mod peers;

@@ -12,7 +12,6 @@ mod identities {
 }
 
 use std::fs;
-use std::process::Output;
 
 use serde_json::Value;
 use tests::peers::Dovecot;
@@ -21,30 +20,11 @@ use tests::submit::{letter, submitted};
 
 const SECRET: &str = "The secret of the merger";
 
-/// Exit codes of the command line (gateway/src/cli/mod.rs).
-const REFUSED: Option<i32> = Some(1);
+/// Exit code of the command line (gateway/src/cli/mod.rs).
 const CONFLICT: Option<i32> = Some(4);
 
 fn lmtp(dovecot: &Dovecot) -> String {
     format!("lmtp:127.0.0.1:{}", dovecot.lmtp_port())
-}
-
-fn said(done: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
-}
-
-/// A command that must be done.
-fn done(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert!(done.status.success(), "{words:?} failed: {}", said(&done));
-    said(&done)
-}
-
-/// A command that must be refused, with what it says.
-fn refused(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert_eq!(done.status.code(), REFUSED, "{words:?} was not refused: {}", said(&done));
-    said(&done)
 }
 
 /// Alice writes to bob; the queue id at acme.

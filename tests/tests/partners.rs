@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use dccp::partner::PartnerFile;
 use serde_json::Value;
 use tests::peers::Dovecot;
-use tests::site::{Site, eventually, gateway_binary};
+use tests::site::{Site, eventually, gateway_binary, said};
 use tests::submit::{letter, submit, submitted};
 
 const NOWHERE: &str = "lmtp:127.0.0.1:9";
@@ -22,22 +22,11 @@ fn lmtp(dovecot: &Dovecot) -> String {
     format!("lmtp:127.0.0.1:{}", dovecot.lmtp_port())
 }
 
-fn said(done: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
-}
-
 /// `partner import` of a file with these octets.
 fn import(site: &Site, octets: &[u8]) -> Output {
     let file = site.folder().join("received.partner");
     fs::write(&file, octets).expect("a file");
     site.command(&["partner", "import", file.to_str().expect("a path")])
-}
-
-/// A command of the administrator that must be done.
-fn done(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert!(done.status.success(), "{words:?} failed: {}", said(&done));
-    said(&done)
 }
 
 /// The fingerprint in the readable head of a partner file.
@@ -86,7 +75,7 @@ fn a_partner_imported_while_running_is_noticed_and_mail_flows_without_restart() 
     let refused =
         submit(acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("early@acme.test", "Hello"));
     assert!(refused.starts_with("550 5.7.1") && refused.contains("no-gateway-known"), "{refused}");
-    assert!(done(&acme, &["partner", "list"]).contains("No partners yet"));
+    assert!(acme.done(&["partner", "list"]).contains("No partners yet"));
 
     globex.introduce(&acme);
     acme.introduce(&globex);
@@ -94,7 +83,7 @@ fn a_partner_imported_while_running_is_noticed_and_mail_flows_without_restart() 
     let queue_id = send(&acme, "now@acme.test");
     acme.await_state(&queue_id, "delivered");
     assert_eq!(dovecot.mailbox("bob").len(), 1);
-    let list = done(&acme, &["partner", "list"]);
+    let list = acme.done(&["partner", "list"]);
     assert!(list.contains("globex.test  pinned") && list.contains(&fingerprint(&globex.export())), "{list}");
     let again = import(&acme, &globex.export());
     assert!(again.status.success() && said(&again).contains("Refreshed globex.test"), "{}", said(&again));
@@ -149,7 +138,7 @@ impl Refounded {
         assert!(trace.to_string().contains("partner-in-conflict"), "{trace}");
         self.acme.await_metric("dccp_held_total", 1.0);
         nothing_clear_rests_at(&self.acme);
-        assert!(done(&self.acme, &["partner", "list"]).contains("CONFLICT, mail is held"));
+        assert!(self.acme.done(&["partner", "list"]).contains("CONFLICT, mail is held"));
         assert!(self.old_mail.mailbox("bob").is_empty() && self.new_mail.mailbox("bob").is_empty());
         queue_id
     }
@@ -165,7 +154,7 @@ impl Refounded {
 fn after_reject_what_was_held_goes_to_the_identity_that_was_pinned() {
     let house = Refounded::in_conflict();
     let queue_id = house.held();
-    assert!(done(&house.acme, &["partner", "reject", "globex.test"]).contains("globex.test stays pinned"));
+    assert!(house.acme.done(&["partner", "reject", "globex.test"]).contains("globex.test stays pinned"));
     let trace = house.acme.await_state(&queue_id, "delivered").to_string();
     assert!(trace.contains("\"released\"") && trace.contains("\"sealed\""), "{trace}");
     assert_eq!((house.old_mail.mailbox("bob").len(), house.new_mail.mailbox("bob").len()), (1, 0));
@@ -190,7 +179,9 @@ fn after_accept_what_was_held_goes_to_the_new_identity_and_not_to_the_old_one() 
 
     let right = fingerprint(&house.new.export());
     assert!(
-        done(&house.acme, &["partner", "accept", "globex.test", "--fingerprint", &right])
+        house
+            .acme
+            .done(&["partner", "accept", "globex.test", "--fingerprint", &right])
             .contains("Pinned globex.test anew")
     );
     house.acme.await_state(&queue_id, "delivered");
@@ -206,7 +197,7 @@ fn a_decision_taken_while_the_gateway_is_down_counts_when_it_is_back() {
     let queue_id = house.held();
     assert!(house.acme.terminate().success());
     let right = fingerprint(&house.new.export());
-    done(&house.acme, &["partner", "accept", "globex.test", "--fingerprint", &right]);
+    house.acme.done(&["partner", "accept", "globex.test", "--fingerprint", &right]);
     house.acme.start();
     house.acme.await_state(&queue_id, "delivered");
     assert_eq!((house.old_mail.mailbox("bob").len(), house.new_mail.mailbox("bob").len()), (0, 1));
@@ -217,7 +208,7 @@ fn a_decision_taken_while_the_gateway_is_down_counts_when_it_is_back() {
 fn a_removed_partner_gets_no_mail_and_the_sender_of_held_mail_is_told() {
     let house = Refounded::in_conflict();
     let queue_id = house.held();
-    assert!(done(&house.acme, &["partner", "remove", "globex.test"]).contains("Removed globex.test"));
+    assert!(house.acme.done(&["partner", "remove", "globex.test"]).contains("Removed globex.test"));
     house.acme.await_state(&queue_id, "failed");
     let report = eventually("alice has the report", || house.acme_mail.mailbox("alice").into_iter().next());
     let report = String::from_utf8_lossy(&report).into_owned();
@@ -225,7 +216,7 @@ fn a_removed_partner_gets_no_mail_and_the_sender_of_held_mail_is_told() {
     let refused =
         submit(house.acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter("late@acme.test", "Hello"));
     assert!(refused.starts_with("550 5.7.1") && refused.contains("no-gateway-known"), "{refused}");
-    assert!(done(&house.acme, &["partner", "list"]).contains("No partners yet"));
+    assert!(house.acme.done(&["partner", "list"]).contains("No partners yet"));
     let again = house.acme.command(&["partner", "remove", "globex.test"]);
     assert!(again.status.code() == REFUSED && said(&again).contains("no partner has the domain globex.test"));
     assert!(house.old_mail.mailbox("bob").is_empty() && house.new_mail.mailbox("bob").is_empty());
@@ -289,10 +280,7 @@ fn a_file_that_is_not_what_it_seems_is_refused_in_clear_words() {
         "{}",
         said(&missing)
     );
-    assert!(
-        done(&acme, &["partner", "list"]).contains("No partners yet"),
-        "nothing of all this left a trace"
-    );
+    assert!(acme.done(&["partner", "list"]).contains("No partners yet"), "nothing of all this left a trace");
 
     // What stands outside the armour is for people and decides nothing.
     let dressed_up =

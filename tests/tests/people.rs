@@ -1,35 +1,16 @@
 //! People as an administrator handles them, with the real program: beside a running gateway and without one.
 
 use std::fs;
-use std::process::Output;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dccp::did::Commitment;
 use dccp::keys::SigningKey;
 use dccp::xwing::DecapsulationKey;
-use tests::site::Site;
+use tests::site::{Site, said};
 
 const NOWHERE: &str = "lmtp:127.0.0.1:9";
 const BOB: &str = "bob@globex.test";
-
-fn said(done: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
-}
-
-/// A command that must be done.
-fn done(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert!(done.status.success(), "{words:?} failed: {}", said(&done));
-    said(&done)
-}
-
-/// A command that must be refused, with what it says.
-fn refused(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    assert_eq!(done.status.code(), Some(1), "{words:?} was not refused: {}", said(&done));
-    said(&done)
-}
 
 fn did_in(text: &str) -> String {
     let did = text.split_whitespace().find(|word| word.starts_with("did:dccp:1"));
@@ -39,23 +20,23 @@ fn did_in(text: &str) -> String {
 #[test]
 fn a_person_is_added_published_shown_and_ended() {
     let site = Site::found("globex.test", NOWHERE);
-    assert!(done(&site, &["person", "list"]).contains("No people yet"));
-    let did = did_in(&done(&site, &["person", "add", "Bob@Globex.test"]));
-    assert!(done(&site, &["person", "add", BOB]).contains(&format!("was already {did}")));
-    assert_eq!(done(&site, &["person", "list"]), format!("{BOB}  unlisted  {did}\n"));
-    assert!(done(&site, &["person", "publish", BOB]).contains(&did));
-    let page = done(&site, &["person", "show", BOB]);
+    assert!(site.done(&["person", "list"]).contains("No people yet"));
+    let did = did_in(&site.done(&["person", "add", "Bob@Globex.test"]));
+    assert!(site.done(&["person", "add", BOB]).contains(&format!("was already {did}")));
+    assert_eq!(site.done(&["person", "list"]), format!("{BOB}  unlisted  {did}\n"));
+    assert!(site.done(&["person", "publish", BOB]).contains(&did));
+    let page = site.done(&["person", "show", BOB]);
     for expected in ["published", &did, "org", "gateway-1  held by gateway"] {
         assert!(page.contains(expected), "{expected:?} is not in {page}");
     }
-    done(&site, &["person", "unlist", BOB]);
-    assert!(done(&site, &["person", "list"]).contains("unlisted"));
+    site.done(&["person", "unlist", BOB]);
+    assert!(site.done(&["person", "list"]).contains("unlisted"));
 
-    assert!(refused(&site, &["person", "leave", BOB]).contains("person deactivate"));
-    assert!(done(&site, &["person", "deactivate", BOB]).contains("ended for ever"));
-    assert!(done(&site, &["person", "list"]).contains("DEACTIVATED"));
-    assert!(refused(&site, &["person", "publish", BOB]).contains("nobody has the address"));
-    assert_ne!(did_in(&done(&site, &["person", "add", BOB])), did, "the address is free");
+    assert!(site.refused(&["person", "leave", BOB]).contains("person deactivate"));
+    assert!(site.done(&["person", "deactivate", BOB]).contains("ended for ever"));
+    assert!(site.done(&["person", "list"]).contains("DEACTIVATED"));
+    assert!(site.refused(&["person", "publish", BOB]).contains("nobody has the address"));
+    assert_ne!(did_in(&site.done(&["person", "add", BOB])), did, "the address is free");
 }
 
 #[test]
@@ -67,9 +48,9 @@ fn a_file_of_addresses_is_added_beside_a_running_gateway() {
     (0..300).for_each(|number| lines.push_str(&format!("person{number}@globex.test\n")));
     fs::write(&file, lines).expect("a file");
     let file = file.to_str().expect("a path");
-    assert!(done(&site, &["person", "add", "--file", file]).contains("Added 300 people; 0 were there"));
-    assert!(done(&site, &["person", "add", "--file", file]).contains("Added 0 people; 300 were there"));
-    assert_eq!(done(&site, &["person", "list"]).lines().count(), 300);
+    assert!(site.done(&["person", "add", "--file", file]).contains("Added 300 people; 0 were there"));
+    assert!(site.done(&["person", "add", "--file", file]).contains("Added 0 people; 300 were there"));
+    assert_eq!(site.done(&["person", "list"]).lines().count(), 300);
     assert!(site.is_running());
 }
 
@@ -78,9 +59,9 @@ fn one_address_of_another_domain_refuses_the_whole_file() {
     let site = Site::found("globex.test", NOWHERE);
     let file = site.folder().join("addresses.txt");
     fs::write(&file, "bob@globex.test\nalice@acme.test\n").expect("a file");
-    let refusal = refused(&site, &["person", "add", "--file", file.to_str().expect("a path")]);
+    let refusal = site.refused(&["person", "add", "--file", file.to_str().expect("a path")]);
     assert!(refusal.contains("alice@acme.test is not an address of this organisation"), "{refusal}");
-    assert!(done(&site, &["person", "list"]).contains("No people yet"));
+    assert!(site.done(&["person", "list"]).contains("No people yet"));
 }
 
 #[test]
@@ -92,17 +73,17 @@ fn who_keeps_the_recovery_key_leaves_with_the_did_and_without_the_address() {
     assert_eq!(missing.status.code(), Some(2), "the command line itself is wrong: {}", said(&missing));
     let words =
         ["person", "add", BOB, "--custody", "joint", "--recovery-commitment", &commitment, "--publish"];
-    let did = did_in(&done(&site, &words));
-    assert!(refused(&site, &["person", "deactivate", BOB]).contains("person leave"));
-    assert!(done(&site, &["person", "leave", BOB]).contains(&did));
-    assert!(done(&site, &["person", "list"]).contains(&format!("{BOB}  left  {did}")));
-    assert_ne!(did_in(&done(&site, &["person", "add", BOB])), did);
+    let did = did_in(&site.done(&words));
+    assert!(site.refused(&["person", "deactivate", BOB]).contains("person leave"));
+    assert!(site.done(&["person", "leave", BOB]).contains(&did));
+    assert!(site.done(&["person", "list"]).contains(&format!("{BOB}  left  {did}")));
+    assert_ne!(did_in(&site.done(&["person", "add", BOB])), did);
 }
 
 #[test]
 fn a_device_that_a_person_holds_is_added_and_revoked() {
     let site = Site::found("globex.test", NOWHERE);
-    done(&site, &["person", "add", BOB]);
+    site.done(&["person", "add", BOB]);
     let (signing, kem) =
         (SigningKey::generate(&mut rand::rng()), DecapsulationKey::generate(&mut rand::rng()));
     let signing = BASE64.encode(signing.verifying_key().to_bytes());
@@ -112,17 +93,17 @@ fn a_device_that_a_person_holds_is_added_and_revoked() {
         .expect("a file");
     let file = file.to_str().expect("a path");
 
-    assert!(done(&site, &["person", "devices", "add", BOB, "--file", file]).contains("manifest 2"));
-    assert!(done(&site, &["person", "devices", "list", BOB]).contains("phone  held by device  until"));
-    assert!(done(&site, &["person", "devices", "revoke", BOB, "phone"]).contains("manifest 3"));
-    assert!(done(&site, &["person", "devices", "list", BOB]).contains("phone  held by device  revoked"));
-    assert!(refused(&site, &["person", "devices", "revoke", BOB, "gateway-1"]).contains("this gateway"));
+    assert!(site.done(&["person", "devices", "add", BOB, "--file", file]).contains("manifest 2"));
+    assert!(site.done(&["person", "devices", "list", BOB]).contains("phone  held by device  until"));
+    assert!(site.done(&["person", "devices", "revoke", BOB, "phone"]).contains("manifest 3"));
+    assert!(site.done(&["person", "devices", "list", BOB]).contains("phone  held by device  revoked"));
+    assert!(site.refused(&["person", "devices", "revoke", BOB, "gateway-1"]).contains("this gateway"));
 }
 
 #[test]
 fn addresses_rest_sealed() {
     let site = Site::found("globex.test", NOWHERE);
-    done(&site, &["person", "add", BOB, "--publish"]);
+    site.done(&["person", "add", BOB, "--publish"]);
     for entry in fs::read_dir(site.data()).expect("the data folder") {
         let path = entry.expect("an entry").path();
         let octets = fs::read(&path).unwrap_or_default();

@@ -25,14 +25,6 @@ impl Scene {
     }
 }
 
-/// What the command says; it must succeed.
-fn said(site: &Site, words: &[&str]) -> String {
-    let done = site.command(words);
-    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{words:?}: {err}");
-    out.into_owned()
-}
-
 /// Lets the courier try and fail, so that the row rests in the spool.
 fn put_off(site: &Site, queue_id: &str) {
     eventually("the courier has tried", || {
@@ -54,9 +46,9 @@ fn a_held_mail_waits_for_its_release_through_restarts_and_everybody_can_see_who_
     scene.sites.globex.start();
     scene.sites.acme.await_links();
 
-    let listed = said(&scene.sites.acme, &["queue", "list", "--from", "acme.test", "--state", "held"]);
+    let listed = scene.sites.acme.done(&["queue", "list", "--from", "acme.test", "--state", "held"]);
     assert!(listed.contains(&queue_id) && listed.contains("held by carol"), "{listed}");
-    assert!(!said(&scene.sites.acme, &["queue", "list", "--from", "globex.test"]).contains(&queue_id));
+    assert!(!scene.sites.acme.done(&["queue", "list", "--from", "globex.test"]).contains(&queue_id));
     let after = scene.mail("after@acme.test");
     scene.sites.acme.await_state(&after, "delivered");
     assert_eq!(scene.sites.acme.await_state(&queue_id, "held")["state"], "held", "later mail passes it");
@@ -68,7 +60,7 @@ fn a_held_mail_waits_for_its_release_through_restarts_and_everybody_can_see_who_
     assert_eq!(orders[0]["reason"], "hold by carol");
     assert_eq!(orders[0]["detail"], "asked by alice@acme.test");
     assert_eq!(orders[1]["reason"], "release by dave");
-    assert!(said(&scene.sites.acme, &["queue", "audit", "--verify"]).starts_with("2 entries, unbroken"));
+    assert!(scene.sites.acme.done(&["queue", "audit", "--verify"]).starts_with("2 entries, unbroken"));
     assert_eq!(scene.globex_mail.messages().len(), 2);
     scene.sites.settled();
 }
@@ -145,17 +137,25 @@ fn a_standing_rule_holds_what_it_names_from_the_next_mail_on_and_nothing_else() 
     let mut scene = Scene::set();
     scene.sites.start();
     let acme = &scene.sites.acme;
-    said(
-        acme,
-        &["queue", "rules", "add", "quiet", "--to", "bob@globex.test", "--by", "carol", "--why", "a lawsuit"],
-    );
+    acme.done(&[
+        "queue",
+        "rules",
+        "add",
+        "quiet",
+        "--to",
+        "bob@globex.test",
+        "--by",
+        "carol",
+        "--why",
+        "a lawsuit",
+    ]);
     let held = scene.mail("quiet@acme.test");
     let passes =
         submitted(acme.smtp, "alice@acme.test", &["carla@globex.test"], &letter("loud@acme.test", "Hello"));
     acme.await_state(&passes, "delivered");
     acme.await_state(&held, "held");
-    assert!(said(acme, &["queue", "list"]).contains("held by quiet"));
-    assert!(said(acme, &["queue", "rules", "remove", "quiet", "--by", "carol"]).lines().count() == 1);
+    assert!(acme.done(&["queue", "list"]).contains("held by quiet"));
+    assert!(acme.done(&["queue", "rules", "remove", "quiet", "--by", "carol"]).lines().count() == 1);
     acme.await_state(&held, "held");
     acme.obeyed(&["release", "--held-by", "quiet", "--by", "carol"]);
     acme.await_state(&held, "delivered");
@@ -188,7 +188,7 @@ fn an_order_that_makes_no_sense_says_why_and_the_destination_says_what_is_wrong(
         (&"globex.test".into(), &"partner".into(), &1.into())
     );
     assert!(globex["error"].as_str().is_some_and(|error| !error.is_empty()), "{globex}");
-    assert!(said(acme, &["queue", "destinations"]).contains("globex.test"));
+    assert!(acme.done(&["queue", "destinations"]).contains("globex.test"));
 
     acme.obeyed(&["retry", &queue_id, "--by", "carol"]);
     scene.sites.globex.start();

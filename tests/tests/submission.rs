@@ -6,9 +6,9 @@
 
 use std::process::Command;
 
-use tests::peers::Dovecot;
+use tests::door::Door;
 use tests::peers::clients::{self, Letter, Login, Sent};
-use tests::site::{PATIENCE, TwoSites};
+use tests::site::PATIENCE;
 use tests::submit::Talk;
 
 type Client = fn(&Login<'_>, &Letter<'_>) -> Sent;
@@ -34,121 +34,84 @@ const LETTER: Letter<'_> = Letter {
     attachment: None,
 };
 
-/// Acme with a door for people (alice and carol), globex with bob's mailbox.
-struct House {
-    sites: TwoSites,
-    ports: [u16; 2],
-    mailboxes: Dovecot,
-}
+/// Who may come through the door.
+const PEOPLE: [&str; 2] = ["alice", "carol"];
 
-impl House {
-    fn open() -> Self {
-        let mailboxes = Dovecot::start();
-        let lmtp = format!("lmtp:127.0.0.1:{}", mailboxes.lmtp_port());
-        let mut sites = TwoSites::found(&lmtp, &lmtp);
-        let ports = sites.acme.open_submission(&["alice", "carol"]);
-        sites.start();
-        Self { sites, ports, mailboxes }
-    }
-
-    /// Sends a letter as a user of this name with this password.
-    fn send(
-        &self,
-        (_, client, mechanism, implicit_tls): (&str, Client, &str, bool),
-        (user, password): (&str, &str),
-        letter: &Letter<'_>,
-    ) -> Sent {
-        let certificate = self.sites.acme.certificate();
-        let [starttls, implicit] = self.ports;
-        let port = if implicit_tls { implicit } else { starttls };
-        let certificate = certificate.as_path();
-        client(&Login { port, implicit_tls, certificate, mechanism, user, password }, letter)
-    }
+/// Sends a letter as a user of this name with this password.
+fn send(
+    door: &Door,
+    (_, client, mechanism, implicit_tls): (&str, Client, &str, bool),
+    user: (&str, &str),
+    letter: &Letter<'_>,
+) -> Sent {
+    client(&door.login(mechanism, implicit_tls, user), letter)
 }
 
 const ALICE: (&str, &str) = ("alice", "pw-of-alice");
 
 #[test]
 fn every_client_logs_in_and_reaches_a_mailbox_at_a_partner() {
-    let house = House::open();
+    let door = Door::open(&PEOPLE);
     for (count, client) in CLIENTS.into_iter().enumerate() {
-        let sent = house.send(client, ALICE, &LETTER);
+        let sent = send(&door, client, ALICE, &LETTER);
         assert!(sent.accepted, "{} with {}:\n{}", client.0, client.2, sent.transcript);
-        let mails = house.mailboxes.await_mail("bob", count + 1, PATIENCE);
+        let mails = door.mailboxes.await_mail("bob", count + 1, PATIENCE);
         let newest = String::from_utf8_lossy(&mails[count]).into_owned();
         assert!(newest.contains("with ESMTPSA"), "{} with {}:\n{newest}", client.0, client.2);
     }
-    house.sites.settled();
+    door.sites.settled();
 }
 
 /// msmtp shows what it is given as password in the form that the mechanism asks for.
 #[test]
 fn a_program_with_a_token_needs_no_password_until_the_token_is_revoked() {
-    let house = House::open();
-    let issued = house.sites.acme.command(&["user", "token", "add", "alice", "laptop", "--days", "1"]);
+    let door = Door::open(&PEOPLE);
+    let issued = door.sites.acme.command(&["user", "token", "add", "alice", "laptop", "--days", "1"]);
     let token = String::from_utf8_lossy(&issued.stdout).trim().to_owned();
     assert!(issued.status.success() && token.starts_with("dccp-user-"), "{issued:?}");
     let shows = |mechanism, implicit, token: &str| {
-        house.send(("msmtp", clients::msmtp_as, mechanism, implicit), ("alice", token), &LETTER)
+        send(&door, ("msmtp", clients::msmtp_as, mechanism, implicit), ("alice", token), &LETTER)
     };
     shows("OAUTHBEARER", false, &token).expect_accepted();
     shows("XOAUTH2", true, &token).expect_accepted();
-    house.mailboxes.await_mail("bob", 2, PATIENCE);
+    door.mailboxes.await_mail("bob", 2, PATIENCE);
     assert!(!shows("PLAIN", true, &token).accepted, "a token is no password");
     assert!(!shows("XOAUTH2", true, "dccp-user-made-up").accepted);
-    let listed = house.sites.acme.command(&["user", "token", "list", "alice"]);
+    let listed = door.sites.acme.command(&["user", "token", "list", "alice"]);
     assert!(String::from_utf8_lossy(&listed.stdout).starts_with("laptop  until 20"), "{listed:?}");
-    assert!(house.sites.acme.command(&["user", "token", "revoke", "alice", "laptop"]).status.success());
+    assert!(door.sites.acme.command(&["user", "token", "revoke", "alice", "laptop"]).status.success());
     assert!(!shows("OAUTHBEARER", false, &token).accepted);
-    house.sites.settled();
+    door.sites.settled();
 }
 
 #[test]
 fn people_show_themselves_as_the_author_unless_the_house_allows_more() {
-    let mut house = House::open();
-    let send = |house: &House, author: &str| {
-        let certificate = house.sites.acme.certificate();
-        let (user, password) = ALICE;
-        let login = Login {
-            port: house.ports[0],
-            implicit_tls: false,
-            certificate: certificate.as_path(),
-            mechanism: "PLAIN",
-            user,
-            password,
-        };
+    let mut door = Door::open(&PEOPLE);
+    let show = |door: &Door, author: &str| {
+        let login = door.login("PLAIN", false, ALICE);
         clients::swaks_showing(&login, &LETTER, author)
     };
-    send(&house, "The Boss <Alice@ACME.test>").expect_accepted();
+    show(&door, "The Boss <Alice@ACME.test>").expect_accepted();
     for author in
         ["Carol <carol@acme.test>", "alice@acme.test, carol@acme.test", "alice@globex.test", "Carol"]
     {
-        let sent = send(&house, author);
+        let sent = show(&door, author);
         assert!(sent.transcript.contains("550 5.7.1") && !sent.accepted, "{author}:\n{}", sent.transcript);
         assert!(sent.transcript.contains("somebody else than the user"), "{}", sent.transcript);
     }
-    house.sites.settled();
-    assert!(house.sites.acme.terminate().success());
-    house.sites.acme.write_below("  submission:", "    from: any");
-    house.sites.acme.start();
-    send(&house, "Carol <carol@acme.test>").expect_accepted();
-    house.mailboxes.await_mail("bob", 2, PATIENCE);
-    house.sites.settled();
+    door.sites.settled();
+    assert!(door.sites.acme.terminate().success());
+    door.sites.acme.write_below("  submission:", "    from: any");
+    door.sites.acme.start();
+    show(&door, "Carol <carol@acme.test>").expect_accepted();
+    door.mailboxes.await_mail("bob", 2, PATIENCE);
+    door.sites.settled();
 }
 
 #[test]
 fn what_only_the_gateway_may_say_is_nothing_that_people_can_tell_each_other() {
-    let house = House::open();
-    let certificate = house.sites.acme.certificate();
-    let (user, password) = ALICE;
-    let login = Login {
-        port: house.ports[0],
-        implicit_tls: false,
-        certificate: certificate.as_path(),
-        mechanism: "PLAIN",
-        user,
-        password,
-    };
+    let door = Door::open(&PEOPLE);
+    let login = door.login("PLAIN", false, ALICE);
     let to_carol = Letter { to: "carol@acme.test", ..LETTER };
     for field in [
         "X-DCCP-Status: sealed; suite=0x0001; partner=bank.test; verified",
@@ -156,51 +119,51 @@ fn what_only_the_gateway_may_say_is_nothing_that_people_can_tell_each_other() {
     ] {
         clients::swaks_saying(&login, &to_carol, field).expect_accepted();
     }
-    for mail in house.mailboxes.await_mail("carol", 2, PATIENCE) {
+    for mail in door.mailboxes.await_mail("carol", 2, PATIENCE) {
         let mail = String::from_utf8_lossy(&mail).into_owned();
         assert!(!mail.contains("bank.test"), "{mail}");
     }
-    house.sites.settled();
+    door.sites.settled();
 }
 
 #[test]
 fn a_wrong_password_lets_nobody_in_however_it_is_shown() {
-    let house = House::open();
+    let door = Door::open(&PEOPLE);
     for client in [CLIENTS[0], CLIENTS[4], CLIENTS[7]] {
-        let sent = house.send(client, ("alice", "pw-of-carol"), &LETTER);
+        let sent = send(&door, client, ("alice", "pw-of-carol"), &LETTER);
         assert!(!sent.accepted, "{} with {}:\n{}", client.0, client.2, sent.transcript);
     }
-    let sent = house.send(CLIENTS[0], ("nobody", "pw-of-nobody"), &LETTER);
+    let sent = send(&door, CLIENTS[0], ("nobody", "pw-of-nobody"), &LETTER);
     assert!(sent.transcript.contains("535 5.7.8"), "{}", sent.transcript);
     for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
         let failed = |line: &str| line.contains("AUTH failed address=") && line.contains(mechanism);
-        assert!(house.sites.acme.log().lines().any(failed), "{mechanism}: {}", house.sites.acme.log());
+        assert!(door.sites.acme.log().lines().any(failed), "{mechanism}: {}", door.sites.acme.log());
     }
 }
 
 #[test]
 fn nobody_writes_in_anothers_name() {
-    let house = House::open();
+    let door = Door::open(&PEOPLE);
     for from in ["carol@acme.test", "alice@globex.test", "alice@outside.test"] {
-        let sent = house.send(CLIENTS[0], ALICE, &Letter { from, ..LETTER });
+        let sent = send(&door, CLIENTS[0], ALICE, &Letter { from, ..LETTER });
         assert!(!sent.accepted && sent.transcript.contains("550 5.7.1"), "{from}:\n{}", sent.transcript);
     }
 }
 
 #[test]
 fn a_user_who_was_removed_sends_nothing_more() {
-    let house = House::open();
-    house.send(CLIENTS[0], ALICE, &LETTER).expect_accepted();
-    assert!(house.sites.acme.command(&["user", "remove", "alice"]).status.success());
-    assert!(!house.send(CLIENTS[0], ALICE, &LETTER).accepted);
-    house.mailboxes.await_mail("bob", 1, PATIENCE);
-    house.sites.settled();
+    let door = Door::open(&PEOPLE);
+    send(&door, CLIENTS[0], ALICE, &LETTER).expect_accepted();
+    assert!(door.sites.acme.command(&["user", "remove", "alice"]).status.success());
+    assert!(!send(&door, CLIENTS[0], ALICE, &LETTER).accepted);
+    door.mailboxes.await_mail("bob", 1, PATIENCE);
+    door.sites.settled();
 }
 
 #[test]
 fn nobody_sends_before_saying_who_it_is_nor_says_it_in_the_clear() {
-    let house = House::open();
-    let mut talk = Talk::to(tests::site::loopback(house.ports[0]));
+    let door = Door::open(&PEOPLE);
+    let mut talk = Talk::to(tests::site::loopback(door.ports[0]));
     let hello = talk.say("EHLO client.test");
     assert!(!hello.contains("AUTH") && hello.contains("STARTTLS"), "{hello}");
     let reply = talk.say("AUTH PLAIN AGFsaWNlAHB3LW9mLWFsaWNl");
@@ -217,25 +180,25 @@ with smtplib.SMTP_SSL("127.0.0.1", int(sys.argv[1]), context=ssl._create_unverif
     smtp.login("alice", "pw-of-alice")
     smtp.sendmail("alice@acme.test", ["bob@globex.test"], b"From: alice@acme.test\r\nSubject: bare\r\n\r\nHello\r\n")
 "#;
-    let house = House::open();
-    let done = Command::new("python3").args(["-c", MAILER, &house.ports[1].to_string()]).output();
+    let door = Door::open(&PEOPLE);
+    let done = Command::new("python3").args(["-c", MAILER, &door.ports[1].to_string()]).output();
     let done = done.expect("python3: apt-get install python3");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let mails = house.mailboxes.await_mail("bob", 1, PATIENCE);
+    let mails = door.mailboxes.await_mail("bob", 1, PATIENCE);
     let mail = String::from_utf8_lossy(tests::submit::without_trace(&mails[0])).into_owned();
     let (date, rest) = mail.split_once("\r\n").expect("lines");
     let (name, rest) = rest.split_once("\r\n").expect("lines");
     assert!(date.starts_with("Date: ") && name.starts_with("Message-ID: <"), "{mail}");
     assert_eq!(rest, "From: alice@acme.test\r\nSubject: bare\r\n\r\nHello\r\n");
-    house.sites.settled();
+    door.sites.settled();
 }
 
 #[test]
 fn a_mail_to_a_colleague_stays_at_home() {
-    let house = House::open();
-    house.send(CLIENTS[7], ALICE, &Letter { to: "carol@acme.test", ..LETTER }).expect_accepted();
-    let mails = house.mailboxes.await_mail("carol", 1, PATIENCE);
+    let door = Door::open(&PEOPLE);
+    send(&door, CLIENTS[7], ALICE, &Letter { to: "carol@acme.test", ..LETTER }).expect_accepted();
+    let mails = door.mailboxes.await_mail("carol", 1, PATIENCE);
     let mail = String::from_utf8_lossy(&mails[0]).into_owned();
     assert!(mail.contains("with ESMTPSA") && !mail.contains("with DCCP"), "{mail}");
-    house.sites.settled();
+    door.sites.settled();
 }

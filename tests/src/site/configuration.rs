@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use super::{Site, loopback, text};
+use super::{Site, loopback, said};
 use crate::peers::{Zone, free_port};
 
 impl Site {
@@ -64,7 +64,7 @@ impl Site {
             let address = format!("{name}@{}", self.domain);
             let words = ["user", "add", name, "--address", &address];
             let done = self.command_with(&words, &format!("pw-of-{name}\n"));
-            assert!(done.status.success(), "user add failed: {}", text(&done));
+            assert!(done.status.success(), "user add failed: {}", said(&done));
         }
         ports
     }
@@ -79,13 +79,8 @@ impl Site {
 
     /// Makes keys for the signatures on its mail, and gives its zone with them.
     pub fn zone_with_signing_keys(&self) -> Zone {
-        let said = |words: &[&str]| {
-            let done = self.command(words);
-            assert!(done.status.success(), "{words:?}: {}", text(&done));
-            String::from_utf8(done.stdout).expect("text")
-        };
-        said(&["dkim", "create", self.domain]);
-        let records = said(&["dkim", "dns", self.domain]).replace("\n    ", " ");
+        self.done(&["dkim", "create", self.domain]);
+        let records = self.done(&["dkim", "dns", self.domain]).replace("\n    ", " ");
         let records = records.lines().filter_map(|line| line.split_once(" IN TXT "));
         records.fold(Zone::signed(self.domain), |zone, (name, text)| {
             zone.record(&format!("{}.", name.trim_end_matches('.')), "TXT", text)

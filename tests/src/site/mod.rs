@@ -81,7 +81,7 @@ impl Site {
             .args(more)
             .output()
             .expect("dccp-gateway starts");
-        assert!(done.status.success(), "init failed: {}", text(&done));
+        assert!(done.status.success(), "init failed: {}", said(&done));
         site
     }
 
@@ -99,14 +99,13 @@ impl Site {
     pub fn introduce(&self, other: &Site) {
         let file = self.folder.path().join(format!("{}.partner", other.domain));
         fs::write(&file, other.export()).expect("a partner file");
-        let done = self.command(&["partner", "import", file.to_str().expect("a printable path")]);
-        assert!(done.status.success(), "import failed: {}", text(&done));
+        self.done(&["partner", "import", file.to_str().expect("a printable path")]);
     }
 
     /// Our partner file.
     pub fn export(&self) -> Vec<u8> {
         let done = self.command(&["partner", "export"]);
-        assert!(done.status.success(), "export failed: {}", text(&done));
+        assert!(done.status.success(), "export failed: {}", said(&done));
         done.stdout
     }
 
@@ -121,7 +120,23 @@ impl Site {
             .expect("dccp-gateway starts")
     }
 
-    /// The same with something on standard input.
+    /// A command that must be done; what it says.
+    #[track_caller]
+    pub fn done(&self, words: &[&str]) -> String {
+        let done = self.command(words);
+        assert!(done.status.success(), "{words:?} failed: {}", said(&done));
+        said(&done)
+    }
+
+    /// A command that must be refused (gateway/src/cli/mod.rs: exit code 1); what it says.
+    #[track_caller]
+    pub fn refused(&self, words: &[&str]) -> String {
+        let done = self.command(words);
+        assert_eq!(done.status.code(), Some(1), "{words:?} was not refused: {}", said(&done));
+        said(&done)
+    }
+
+    /// Runs it with something on standard input.
     pub fn command_with(&self, words: &[&str], input: &str) -> Output {
         let mut command = Command::new(gateway_binary());
         command.args(words).arg("--config").arg(self.config());
@@ -136,8 +151,8 @@ impl Site {
     pub fn obeyed(&self, words: &[&str]) {
         eventually(&format!("{words:?} is obeyed"), || {
             let done = self.command(&[&["queue"], words].concat());
-            let is_declined = text(&done).contains("on its way at this moment");
-            assert!(done.status.success() || is_declined, "{words:?}: {}", text(&done));
+            let is_declined = said(&done).contains("on its way at this moment");
+            assert!(done.status.success() || is_declined, "{words:?}: {}", said(&done));
             String::from_utf8_lossy(&done.stdout).contains(": 1 done").then_some(())
         });
     }
@@ -223,6 +238,7 @@ pub fn gateway_binary() -> PathBuf {
     folder.expect("dccp-gateway-under-test is built beside the tests").join("dccp-gateway-under-test")
 }
 
-fn text(done: &Output) -> String {
+/// All that a command printed.
+pub fn said(done: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }

@@ -3,10 +3,10 @@
 use std::net::TcpStream;
 
 use tests::peers::await_within;
-use tests::site::{Site, eventually};
+use tests::site::{Site, eventually, said};
 
 use super::theft::{A_MINUTE, House, shares_in};
-use crate::{done, refused, said, to_alice};
+use crate::to_alice;
 
 #[test]
 fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none() {
@@ -17,15 +17,15 @@ fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none(
     let shares = shares_in(house.office.path());
     let ended = ["did", "deactivate", "--share", &shares[0], "--share", &shares[1], "--for-ever"];
     let theirs = house.globex.did();
-    let mistaken = refused(&house.acme, &[&ended[..], &[theirs.as_str()]].concat());
+    let mistaken = house.acme.refused(&[&ended[..], &[theirs.as_str()]].concat());
     assert!(mistaken.contains("names another DID than ours"), "{mistaken}");
     assert_eq!(house.acme.log_of_identity().verify().expect("a log").did(), &did, "nothing has ended yet");
 
-    let farewell = done(&house.acme, &[&ended[..], &[did.as_str()]].concat());
+    let farewell = house.acme.done(&[&ended[..], &[did.as_str()]].concat());
     assert!(farewell.contains("has ended"), "{farewell}");
-    let shown = done(&house.acme, &["did", "show"]);
+    let shown = house.acme.done(&["did", "show"]);
     assert!(shown.contains("deactivated, for ever, operation 1") && !shown.contains("Manifest"), "{shown}");
-    assert!(done(&house.acme, &["did", "log"]).contains("1  deactivate"));
+    assert!(house.acme.done(&["did", "log"]).contains("1  deactivate"));
     house.acme.start_under(&[]);
     await_within(A_MINUTE, "globex knows of the end", || {
         (house.globex.partner("acme.test")["standing"] == "deactivated").then_some(())
@@ -38,7 +38,7 @@ fn partners_hold_mail_for_an_identity_that_has_ended_and_its_gateway_takes_none(
     assert!(house.acme.is_running() && TcpStream::connect(house.acme.smtp).is_err(), "no mail is taken");
     assert!(house.acme.terminate().success());
 
-    let again = refused(&house.acme, &[&ended[..], &[did.as_str()]].concat());
+    let again = house.acme.refused(&[&ended[..], &[did.as_str()]].concat());
     assert!(again.contains("has ended for ever"), "{again}");
     house.acme.set("publication", "null");
     house.acme.start_under(&[]);
@@ -56,19 +56,19 @@ fn an_end_that_a_partner_hears_of_by_a_file_counts_at_once() {
     globex.await_links();
     let did = acme.did();
     let resolve = ["did", "resolve", did.as_str()];
-    assert!(done(&globex, &resolve).contains("active, operation 0"));
+    assert!(globex.done(&resolve).contains("active, operation 0"));
 
     assert!(acme.terminate().success());
     let key = acme.folder().join("recovery.key");
-    done(&acme, &["did", "deactivate", "--key", key.to_str().expect("a path"), "--for-ever", did.as_str()]);
+    acme.done(&["did", "deactivate", "--key", key.to_str().expect("a path"), "--for-ever", did.as_str()]);
     let file = acme.data().join("identity/ended.partner");
     let import = ["partner", "import", file.to_str().expect("a path")];
-    assert!(done(&globex, &import).contains("ENDED: acme.test has given up its identity"));
+    assert!(globex.done(&import).contains("ENDED: acme.test has given up its identity"));
     eventually("the gateway says so, too", || {
-        done(&globex, &resolve).contains("deactivated, for ever, operation 1").then_some(())
+        globex.done(&resolve).contains("deactivated, for ever, operation 1").then_some(())
     });
 
-    done(&globex, &["partner", "remove", "acme.test"]);
-    let again = refused(&globex, &import);
+    globex.done(&["partner", "remove", "acme.test"]);
+    let again = globex.refused(&import);
     assert!(again.contains("has ended for ever"), "nobody new: {again}");
 }

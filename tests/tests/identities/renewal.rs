@@ -9,10 +9,10 @@ use gateway::custody::{Custody, Identity, IdentityPaths};
 use serde_json::Value;
 use tests::mallory::{Mallory, now, payload, seal_as};
 use tests::peers::Dovecot;
-use tests::site::{Site, TwoSites, eventually};
+use tests::site::{Site, TwoSites, eventually, said};
 use tests::submit::{letter, submitted};
 
-use crate::{SECRET, done, in_database, lmtp, refused, restart};
+use crate::{SECRET, in_database, lmtp, restart};
 
 const NOWHERE: &str = "lmtp:127.0.0.1:9";
 const LAPTOP: &str = "laptop-2";
@@ -71,7 +71,7 @@ fn a_revoked_device_is_believed_no_more() {
         (bob.mailbox("bob").len() > mailbox).then_some(())
     });
 
-    let revoked = done(acme, &["did", "devices", "revoke", LAPTOP]);
+    let revoked = acme.done(&["did", "devices", "revoke", LAPTOP]);
     assert!(revoked.contains("REVOKED") && revoked.contains("Manifest 3 is signed"), "{revoked}");
     restart(acme);
     eventually("globex believes it no more", || {
@@ -90,7 +90,7 @@ fn a_revoked_device_is_believed_no_more() {
     // The other device goes on.
     acme.await_links();
     acme.await_state(&crate::to_bob(acme, "gateway@acme.test"), "delivered");
-    let own = refused(acme, &["did", "devices", "revoke", "gateway-1"]);
+    let own = acme.refused(&["did", "devices", "revoke", "gateway-1"]);
     assert!(own.contains("revoke it from another gateway"), "{own}");
 }
 
@@ -103,9 +103,9 @@ fn a_new_domain_reaches_partners_and_counts_once_they_have_agreed() {
     assert!(acme.terminate().success());
     acme.set("also", "[acme-labs.test]");
     let unsaid = acme.command(&["check"]);
-    assert!(crate::said(&unsaid).contains("did update"), "{}", crate::said(&unsaid));
-    assert!(done(acme, &["did", "update"]).contains("Operation 1 names acme.test, acme-labs.test"));
-    assert!(done(acme, &["did", "update"]).contains("Nothing to do"));
+    assert!(said(&unsaid).contains("did update"), "{}", said(&unsaid));
+    assert!(acme.done(&["did", "update"]).contains("Operation 1 names acme.test, acme-labs.test"));
+    assert!(acme.done(&["did", "update"]).contains("Nothing to do"));
     acme.start();
     eventually("globex has the new log", || (globex.partner("acme.test")["version"] == 1).then_some(()));
     acme.await_links();
@@ -119,7 +119,7 @@ fn a_new_domain_reaches_partners_and_counts_once_they_have_agreed() {
     assert!(bob.mailbox("bob").is_empty(), "a partner does not get a domain by saying so");
     globex.introduce(acme);
     eventually("globex has the domain pinned", || {
-        done(globex, &["partner", "list"]).contains("acme.test, acme-labs.test").then_some(())
+        globex.done(&["partner", "list"]).contains("acme.test, acme-labs.test").then_some(())
     });
     eventually("mail from the new domain is taken", || {
         let queue_id = from_labs(acme, "later@acme-labs.test");
@@ -134,7 +134,7 @@ fn a_new_domain_reaches_partners_and_counts_once_they_have_agreed() {
 
 /// What acme finds behind an address of globex.
 fn find(acme: &Site, address: &str) -> Option<String> {
-    let page = done(acme, &["did", "find", address]);
+    let page = acme.done(&["did", "find", address]);
     let person = page.lines().find_map(|line| line.trim().strip_prefix("Answer       person "));
     assert_eq!(person.is_none(), page.contains("nobody is named"), "{page}");
     person.map(str::to_owned)
@@ -166,14 +166,14 @@ fn a_deactivated_person_is_answered_like_nobody_across_organisations() {
     let mut sites = TwoSites::found(NOWHERE, NOWHERE);
     sites.start();
     let TwoSites { acme, globex } = &mut sites;
-    let bob = person_in(&done(globex, &["person", "add", "bob@globex.test"]));
+    let bob = person_in(&globex.done(&["person", "add", "bob@globex.test"]));
     assert_eq!(find(acme, "carl@globex.test"), None, "whom nobody ever was");
     assert_eq!(find(acme, "bob@globex.test"), None, "who is not published");
-    done(globex, &["person", "publish", "bob@globex.test"]);
+    globex.done(&["person", "publish", "bob@globex.test"]);
     a_day_later(acme);
     assert_eq!(find(acme, "Bob@Globex.Test"), Some(bob.clone()));
     assert_eq!(resolved(acme, &bob)["deactivated"], false);
-    done(globex, &["person", "deactivate", "bob@globex.test"]);
+    globex.done(&["person", "deactivate", "bob@globex.test"]);
     a_day_later(acme);
     assert_eq!(find(acme, "bob@globex.test"), None);
     let ended = resolved(acme, &bob);
@@ -188,13 +188,13 @@ fn an_employee_with_joint_custody_leaves_with_the_did_but_without_the_address() 
     let own = SigningKey::generate(&mut rand::rng());
     let commitment = Commitment::of(own.verifying_key()).to_string();
     let words = ["--custody", "joint", "--recovery-commitment", &commitment, "--publish"];
-    let bob = person_in(&done(globex, &[&["person", "add", "bob@globex.test"], words.as_slice()].concat()));
+    let bob = person_in(&globex.done(&[&["person", "add", "bob@globex.test"], words.as_slice()].concat()));
     assert_eq!(find(acme, "bob@globex.test"), Some(bob.clone()));
     let before = resolved(acme, &bob);
     assert_eq!((&before["custody"], &before["sources"]), (&"joint".into(), &serde_json::json!(["overlay"])));
 
-    done(globex, &["person", "leave", "bob@globex.test"]);
-    let next = person_in(&done(globex, &["person", "add", "bob@globex.test", "--publish"]));
+    globex.done(&["person", "leave", "bob@globex.test"]);
+    let next = person_in(&globex.done(&["person", "add", "bob@globex.test", "--publish"]));
     assert_ne!(next, bob, "whoever has the address now is somebody else");
     a_day_later(acme);
     assert_eq!(find(acme, "bob@globex.test"), Some(next));

@@ -7,7 +7,7 @@ use tests::site::{Site, eventually};
 use tests::submit::submit;
 
 use super::network::{Host, Network, zone_of};
-use crate::{await_standing, done, in_database, lmtp, nothing_clear_rests_at, refused, to_alice, to_bob};
+use crate::{await_standing, in_database, lmtp, nothing_clear_rests_at, to_alice, to_bob};
 
 const AT_ACME: Host = Host(1);
 const AT_GLOBEX: Host = Host(2);
@@ -40,8 +40,8 @@ impl Strangers {
     fn acquainted() -> Strangers {
         let strangers = Strangers::new();
         let Strangers { acme, globex, .. } = &strangers;
-        done(acme, &["partner", "add", "globex.test", "--yes"]);
-        done(globex, &["partner", "add", "acme.test", "--yes"]);
+        acme.done(&["partner", "add", "globex.test", "--yes"]);
+        globex.done(&["partner", "add", "acme.test", "--yes"]);
         eventually("the pins are noticed", || {
             let both = [acme.partner("globex.test"), globex.partner("acme.test")];
             both.iter().all(|partner| partner["link"] == "up").then_some(())
@@ -75,7 +75,7 @@ fn a_stranger_is_found_by_dns_and_https_pinned_and_written_to() {
     let early = submit(acme.smtp, "alice@acme.test", &["bob@globex.test"], &letter);
     assert!(early.starts_with("550 5.7.1") && early.contains("no-gateway-known"), "{early}");
 
-    let shown = refused(acme, &["partner", "add", "globex.test"]);
+    let shown = acme.refused(&["partner", "add", "globex.test"]);
     let facts = [
         did.as_str(),
         &format!("DNS          {did} (DNSSEC: secure)"),
@@ -85,13 +85,13 @@ fn a_stranger_is_found_by_dns_and_https_pinned_and_written_to() {
         "There is no terminal to ask on",
     ];
     facts.iter().for_each(|fact| assert!(shown.contains(fact), "{fact} is on the page:\n{shown}"));
-    assert!(done(acme, &["partner", "list"]).contains("No partners yet"), "asking changed nothing");
-    let wrong = refused(acme, &["partner", "add", "globex.test", "--fingerprint", "aaaa bbbb", "--yes"]);
+    assert!(acme.done(&["partner", "list"]).contains("No partners yet"), "asking changed nothing");
+    let wrong = acme.refused(&["partner", "add", "globex.test", "--fingerprint", "aaaa bbbb", "--yes"]);
     assert!(wrong.contains("the fingerprint is another one"), "{wrong}");
-    assert!(done(acme, &["partner", "list"]).contains("No partners yet"), "nor did a wrong fingerprint");
+    assert!(acme.done(&["partner", "list"]).contains("No partners yet"), "nor did a wrong fingerprint");
 
-    assert!(done(acme, &["partner", "add", "globex.test", "--yes"]).contains("Pinned globex.test"));
-    done(globex, &["partner", "add", "acme.test", "--yes"]);
+    assert!(acme.done(&["partner", "add", "globex.test", "--yes"]).contains("Pinned globex.test"));
+    globex.done(&["partner", "add", "acme.test", "--yes"]);
     let partner = await_standing(acme, "globex.test", "pinned");
     assert_eq!((partner["did"].as_str(), partner["trust"].as_str()), (Some(did.as_str()), Some("dnssec")));
     await_standing(globex, "acme.test", "pinned");
@@ -100,7 +100,7 @@ fn a_stranger_is_found_by_dns_and_https_pinned_and_written_to() {
     globex.await_state(&to_alice(globex, "back@globex.test"), "delivered");
     assert_eq!((alice.mailbox("alice").len(), bob.mailbox("bob").len()), (1, 1));
 
-    let resolved = done(acme, &["did", "resolve", did.as_str()]);
+    let resolved = acme.done(&["did", "resolve", did.as_str()]);
     assert!(resolved.contains("active, operation 0") && resolved.contains("from the cache"), "{resolved}");
     let file = fetched_by_curl(network, globex);
     for words in [
@@ -108,10 +108,10 @@ fn a_stranger_is_found_by_dns_and_https_pinned_and_written_to() {
         vec!["did", "show", "--file", &file],
         vec!["did", "log", "--file", &file],
     ] {
-        let page = done(acme, &words);
+        let page = acme.done(&words);
         assert!(page.contains(did.as_str()), "{words:?}: {page}");
     }
-    assert!(done(acme, &["did", "verify", &file]).contains("Every signature holds: log and records."));
+    assert!(acme.done(&["did", "verify", &file]).contains("Every signature holds: log and records."));
     strangers.settled();
 }
 
@@ -154,7 +154,7 @@ fn a_forged_second_identity_for_a_pinned_domain_quarantines_mail() {
     nothing_clear_rests_at(acme);
     assert!(bob.mailbox("bob").is_empty() && loot.mailbox("bob").is_empty());
 
-    done(acme, &["partner", "reject", "globex.test"]);
+    acme.done(&["partner", "reject", "globex.test"]);
     acme.await_state(&queue_id, "delivered");
     assert_eq!((bob.mailbox("bob").len(), loot.mailbox("bob").len()), (1, 0));
     strangers.settled();

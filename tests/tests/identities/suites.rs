@@ -1,9 +1,9 @@
 //! Each suite from end to end: what the manifests list is what travels, and what is experimental says so.
 
 use tests::peers::Dovecot;
-use tests::site::Site;
+use tests::site::{Site, said};
 
-use crate::{done, lmtp, said, to_bob};
+use crate::{lmtp, to_bob};
 
 /// A gateway that takes part in this suite and in no other.
 fn speaking(suite: &str, domain: &'static str, mail: &Dovecot) -> Site {
@@ -12,7 +12,7 @@ fn speaking(suite: &str, domain: &'static str, mail: &Dovecot) -> Site {
     site.set("suites.minimum", suite);
     let warned = said(&site.command(&["check"]));
     assert!(warned.contains("`dccp-gateway did devices renew`"), "{warned}");
-    done(&site, &["did", "devices", "renew"]);
+    site.done(&["did", "devices", "renew"]);
     let checked = said(&site.command(&["check"]));
     assert!(!checked.contains("warning"), "{checked}");
     site

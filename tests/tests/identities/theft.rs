@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tests::peers::{Dovecot, await_within};
-use tests::site::{Site, eventually, gateway_binary};
+use tests::site::{Site, eventually, gateway_binary, said};
 
 use super::network::{Host, Network, zone_of};
 use super::thief::thief_of;
-use crate::{
-    CONFLICT, await_standing, done, lmtp, nothing_clear_rests_at, refused, restart, said, to_alice, to_bob,
-};
+use crate::{CONFLICT, await_standing, lmtp, nothing_clear_rests_at, restart, to_alice, to_bob};
 
 /// How soon the thief's branch must be dead wherever the owner can be heard.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
@@ -58,7 +56,7 @@ impl House {
         let (one, two, next) = (&shares[0], &shares[2], next.to_str().expect("a path"));
         let words = ["recovery", "use", "--share", one, "--share", two, "--out", next, "--keep", "1"];
         let words = [words.as_slice(), more].concat();
-        assert!(done(&self.acme, &words).contains("Took the identity back"));
+        assert!(self.acme.done(&words).contains("Took the identity back"));
     }
 
     fn settled(&self) {
@@ -118,7 +116,7 @@ fn a_stolen_operator_key_is_overruled_within_a_minute() {
 
     let file = thief.folder().join("thief.partner");
     fs::write(&file, thief.export()).expect("a file");
-    let void = refused(&house.globex, &["partner", "import", file.to_str().expect("a path")]);
+    let void = house.globex.refused(&["partner", "import", file.to_str().expect("a path")]);
     assert!(void.contains("older than what is known"), "{void}");
     thief.may_leave_mail();
     to_bob(&thief, "forged@acme.test");
@@ -134,7 +132,7 @@ fn a_stolen_operator_key_is_overruled_within_a_minute() {
 fn a_contradiction_holds_mail_until_the_officers_have_spoken() {
     let mut house = House::new();
     house.acme.set("also", "[acme-labs.test]");
-    done(&house.acme, &["did", "update"]);
+    house.acme.done(&["did", "update"]);
     restart(&mut house.acme);
     eventually("globex has acme's update", || (believed(&house.globex) == 1).then_some(()));
 
@@ -169,7 +167,7 @@ fn a_contradiction_holds_mail_until_the_officers_have_spoken() {
 
     assert!(house.acme.terminate().success());
     house.recover(&[]);
-    done(&house.acme, &["did", "update"]);
+    house.acme.done(&["did", "update"]);
     house.acme.start();
     await_within(A_MINUTE, "globex believes acme again", || {
         let partner = house.globex.partner("acme.test");

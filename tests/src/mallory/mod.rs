@@ -8,37 +8,31 @@
 //!
 //! Forged here, because no honest software does it: what is sealed to whom, in whose name, signed by which key.
 
+mod node;
+mod raw;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dccp::body::BodyDigest;
-use dccp::frame::{Frame, decode, encode};
 use dccp::keys::DeviceSigner;
 use dccp::mail::{self, Content, Mail, MailEnvelope};
 use dccp::message::{Class, FsClass, Message};
-use dccp::node::NodeRecord;
 use dccp::partner::{PartnerFile, VerifiedPartner};
 use dccp::receipt::{self, Receipt};
 use dccp::seal::{RecipientKey, SealedMessage, seal, unseal};
 use dccp::{Did, Suite, UnixMillis};
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use gateway::config::Config;
 use gateway::custody::Custody;
 use gateway::spool::{Spool, SpoolConfig};
-use libp2p::identity::Keypair;
-use libp2p::{Multiaddr, PeerId, StreamProtocol, SwarmBuilder, tcp, tls, yamux};
-use overlay::{
-    Asker, ChunkKept, HeadVerdict, Hello, HopAck, House, Kept, Limits, Overlay, Partner, SendError, Topic,
-    peer_id_of,
-};
-use prometheus_client::registry::Registry;
+use overlay::{HopAck, Overlay, SendError};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::site::{PATIENCE, Site};
+
+pub use raw::RawStream;
 
 /// An hour: a life long enough for a test and short enough for any limit.
 const LIFE_MS: u64 = 3_600_000;
@@ -76,7 +70,7 @@ impl Mallory {
         let victims: HashMap<_, _> =
             victims.iter().map(|victim| (victim.domain, identity_of(victim))).collect();
         let (bag, mailbag) = mpsc::unbounded_channel();
-        let overlay = runtime.block_on(node(&custody, &config, &victims, bag));
+        let overlay = runtime.block_on(node::node(&custody, &config, &victims, bag));
         Self { runtime, site, custody, victims, overlay: Some(overlay), mailbag, receipts: Vec::new() }
     }
 
@@ -207,30 +201,6 @@ impl Mallory {
         receipt::decode(&opened.message.payload).expect("readable receipts")
     }
 
-    /// A message stream of a second node of mallory's, over which the test says frames as it likes.
-    pub fn raw(&self, victim: &Site) -> RawStream<'_> {
-        let seed: [u8; 32] = rand::random();
-        let record = NodeRecord {
-            did: self.custody.did().clone(),
-            peer_id: peer_id_of(&seed).to_bytes(),
-            addresses: Vec::new(),
-            not_before: now(),
-            expires: now().saturating_add_ms(LIFE_MS),
-        };
-        let node_record = record.sign(self.custody.operator()).expect("a record");
-        let peer = PeerId::from_bytes(&self.victims[victim.domain].nodes[0].peer_id).expect("a PeerId");
-        let stream = self.within("a raw stream", dial(seed, victim.overlay_port, peer));
-        let mut raw = RawStream { mallory: self, stream };
-        raw.say(&Frame::Hello {
-            version: dccp::frame::VERSION,
-            node_record: node_record.into(),
-            prekeys: Vec::new(),
-            head: Bytes::new(),
-        });
-        assert!(matches!(raw.hear(), Some(Frame::Hello { .. })), "the victim greets its partner");
-        raw
-    }
-
     fn overlay(&self) -> &Overlay {
         self.overlay.as_ref().expect("running")
     }
@@ -247,139 +217,6 @@ impl Drop for Mallory {
             self.runtime.block_on(overlay.shutdown(Duration::from_secs(2)));
         }
     }
-}
-
-/// One stream of frames to a victim.
-pub struct RawStream<'a> {
-    mallory: &'a Mallory,
-    stream: libp2p::Stream,
-}
-
-impl RawStream<'_> {
-    /// One frame.
-    pub fn say(&mut self, frame: &Frame) {
-        let octets = encode(frame);
-        let stream = &mut self.stream;
-        let writing = async {
-            stream.write_all(&octets).await?;
-            stream.flush().await
-        };
-        self.mallory.within("the victim to read", writing).expect("the victim reads");
-    }
-
-    /// The next frame; `None` at the end of the stream.
-    pub fn hear(&mut self) -> Option<Frame> {
-        let stream = &mut self.stream;
-        let reading = async {
-            let mut prefix = [0; 4];
-            stream.read_exact(&mut prefix).await.ok()?;
-            let mut body = vec![0; u32::from_be_bytes(prefix) as usize];
-            stream.read_exact(&mut body).await.ok()?;
-            Some(decode(Bytes::from(body)).expect("the victim's frames decode"))
-        };
-        self.mallory.within("a frame", reading)
-    }
-
-    /// Sends these octets as sealed messages and waits until all are acknowledged; gives the words of each refusal.
-    pub fn deliver(&mut self, messages: impl IntoIterator<Item = Bytes>) -> HashMap<u64, String> {
-        let mut last = 0;
-        for sealed in messages {
-            last += 1;
-            self.say(&Frame::Message { seq: last, sealed });
-        }
-        let mut refusals = HashMap::new();
-        loop {
-            match self.hear() {
-                Some(Frame::Ack { upto, refused }) => {
-                    refusals.extend(
-                        refused.into_iter().map(|no| (no.seq, format!("{:?}: {}", no.code, no.reason))),
-                    );
-                    if upto == last {
-                        return refusals;
-                    }
-                }
-                Some(Frame::Hello { .. }) => {}
-                other => panic!("the victim says {other:?} instead of an acknowledgement"),
-            }
-        }
-    }
-}
-
-/// Takes every receipt and keeps it in memory.
-struct Lair(mpsc::UnboundedSender<SealedMessage>);
-
-impl House for Lair {
-    async fn keep(&self, _: &Did, sealed: SealedMessage) -> Kept {
-        _ = self.0.send(sealed);
-        Kept::Durable
-    }
-
-    async fn chunk(&self, _: &Did, _: BodyDigest, _: u32, _: Bytes) -> ChunkKept {
-        ChunkKept::Durable
-    }
-
-    fn prekeys(&self, _: &Did, _: Vec<Vec<u8>>) {}
-
-    fn presented_head(&self, _: &Did, _: Vec<u8>) {}
-
-    async fn unproven(&self, _: &Did, _: Vec<u8>) {}
-
-    async fn answer(&self, _: Asker, _: Topic, _: Bytes) -> Option<Bytes> {
-        None
-    }
-
-    async fn accept_head(&self, _: &[u8], _: Option<&[u8]>) -> HeadVerdict {
-        HeadVerdict::Drop
-    }
-}
-
-async fn node(
-    custody: &Custody,
-    config: &Config,
-    victims: &HashMap<&'static str, VerifiedPartner>,
-    bag: mpsc::UnboundedSender<SealedMessage>,
-) -> Overlay {
-    let road = overlay::Config {
-        node_key_seed: custody.node_seed(),
-        listen: config.overlay.listen.clone(),
-        mdns: false,
-        kad: overlay::Kad::Off,
-        bootstrap: Vec::new(),
-        limits: Limits::default(),
-    };
-    let node_record = custody.node_record(config.announced_addresses(), now()).expect("a node record");
-    let hello = Hello { node_record, prekeys: custody.current_prekey_records(), head: Vec::new() };
-    let partner = |victim: &VerifiedPartner| Partner {
-        did: victim.document.did().clone(),
-        document: victim.document.clone(),
-        nodes: victim.nodes.clone(),
-    };
-    let partners = victims.values().map(partner).collect();
-    let started =
-        overlay::start(road, hello, partners, Arc::new(Lair(bag)), &mut Registry::default(), now).await;
-    started.expect("mallory's node starts")
-}
-
-/// A bare libp2p node with one stream; its swarm runs in the background until the runtime ends.
-async fn dial(seed: [u8; 32], port: u16, peer: PeerId) -> libp2p::Stream {
-    let key = Keypair::ed25519_from_bytes(seed).expect("32 octets");
-    let mut swarm = SwarmBuilder::with_existing_identity(key)
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), tls::Config::new, yamux::Config::default)
-        .expect("TCP")
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())
-        .expect("a behaviour")
-        .with_swarm_config(|config| config.with_idle_connection_timeout(PATIENCE))
-        .build();
-    let mut control = swarm.behaviour().new_control();
-    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer}").parse().expect("a multiaddr");
-    swarm.dial(address).expect("dials");
-    tokio::spawn(async move {
-        loop {
-            swarm.select_next_some().await;
-        }
-    });
-    control.open_stream(peer, StreamProtocol::new("/dccp/msg/1")).await.expect("a stream")
 }
 
 /// The payload of a mail with one recipient.
