@@ -6,7 +6,7 @@
 //! ```text
 //!   model.rs (structs, doc comments) ─schemars─► shape.rs ──► print.rs ─► docs/CONFIG.md, the file of `init`
 //!                                                   │
-//!   file ─► tree.rs (values with places) ─► fit.rs ─┴─► leaves ─► checks.rs ─► Config
+//!   file ─► tree.rs (values with places) ─► fit.rs ─┴─► leaves ─► checks/ ──► Config
 //!                    └──────────────── Problems ◄─────────┴──────────┘
 //! ```
 //!

@@ -21,6 +21,7 @@
 //! Deliberately absent: looking for partners and their records (`finding`, `introductions`).
 
 mod minimum;
+mod newcomer;
 mod registry;
 mod renewal;
 mod snapshot;

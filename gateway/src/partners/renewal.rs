@@ -15,7 +15,7 @@ use dccp::{Did, UnixMillis};
 use finding::{Cached, Frozen};
 use rusqlite::Connection;
 
-use super::registry::Newcomer;
+use super::newcomer::Newcomer;
 use super::table::{self, IdentityRow, Row};
 use crate::spool::{Spool, SpoolError};
 

@@ -1,14 +1,16 @@
-//! `dccp-gateway run`: the wiring, on one page; what is wired stands in `ground.rs` and `doors.rs`.
+//! `dccp-gateway run`: the wiring, on one page; what is wired stands in `ground.rs`, `staff.rs`, `desk.rs` and `doors.rs`.
 //!
 //! Order of start: what keeps (spool, custody), what is known (partners, rules), the road, the workers, the doors.
 //! Order of stop: the doors, the road, the workers, the spool. Whatever the grace time cuts off was not acknowledged.
 
+mod desk;
 mod doors;
 mod ended;
 mod ground;
 mod mail_server;
 mod outside;
 mod reception;
+mod staff;
 mod workers;
 
 use std::path::PathBuf;

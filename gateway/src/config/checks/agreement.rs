@@ -1,35 +1,15 @@
-//! What a value cannot say of itself: does it agree with the others, and with the world it names?
+//! Values against each other. Asks nothing of the machine.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
-use keystore::keyfile::{self, KeyFileError, Kind};
-
-use crate::aliases;
-use crate::archive::key::{KeyError, PublicKey};
-
-use super::certificates;
-use super::fit::Leaf;
-use super::problem::{Mark, Problem};
-use super::value::{Format, HostPort};
-
-/// A local rule file is typed by a person.
-const RULES_BYTES_MAX: u64 = 256 * 1024;
-
-/// Which kind of key each secret file must hold; `….tls.key` is PEM and is checked with its certificate.
-const KEY_KINDS: [(&str, Kind); 5] = [
-    ("keys.operator", Kind::Operator),
-    ("keys.device", Kind::Device),
-    ("keys.node", Kind::Node),
-    ("keys.storage", Kind::Storage),
-    ("control.token", Kind::ControlToken),
-];
-
-const MASTER_FROM: &str = "keys.master.from";
+use super::super::certificates;
+use super::super::fit::Leaf;
+use super::super::problem::Problem;
+use super::super::value::{Format, HostPort};
+use super::{MASTER_FROM, domains, first_below, leaf, text};
 
 /// Values against each other. Asks nothing of the machine.
-pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
+pub(in crate::config) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     ports_are_given_once(leaves, problems);
     domains_are_given_once(leaves, problems);
     mail_is_not_handed_to_ourselves(leaves, problems);
@@ -41,23 +21,6 @@ pub(super) fn agree(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     agents_live_in_domains_of_their_own(leaves, problems);
     an_inbox_holds_the_largest_mail(leaves, problems);
     archive_rules_have_names_of_their_own(leaves, problems);
-}
-
-/// Values against the machine: files, their permissions and contents, the data folder.
-pub(super) fn the_world(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    for leaf in leaves {
-        match leaf.format {
-            _ if is_for_another_master(leaf, leaves) => {}
-            Some(Format::SecretFile) => secret_file(leaf, leaves, problems),
-            Some(Format::File) => readable(leaf, problems),
-            Some(Format::Folder) => writable(leaf, problems),
-            _ => {}
-        }
-    }
-    certificates::the_world(leaves, problems);
-    rules_compile(leaves, problems);
-    aliases_end(leaves, problems);
-    archive_key_is_one(leaves, problems);
 }
 
 fn ports_are_given_once(leaves: &[Leaf], problems: &mut Vec<Problem>) {
@@ -135,12 +98,6 @@ fn people_who_submit_can_log_in(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     }
 }
 
-/// The first value of a section, list or single key.
-pub(super) fn first_below<'a>(leaves: &'a [Leaf], key: &str) -> Option<&'a Leaf> {
-    let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
-    leaves.iter().find(|leaf| leaf.path.strip_prefix(key).is_some_and(is_below))
-}
-
 fn retry_delays_are_in_order(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     let number = |path: &str| leaf(leaves, path).and_then(|leaf| Some((leaf, leaf.value.as_u64()?)));
     for section in ["queue", "outside"] {
@@ -207,142 +164,12 @@ fn an_inbox_holds_the_largest_mail(leaves: &[Leaf], problems: &mut Vec<Problem>)
     }
 }
 
-/// `keys.master` may describe several sources; only the files of the one that is used have to be there.
-fn is_for_another_master(asked: &Leaf, leaves: &[Leaf]) -> bool {
-    let from = leaf(leaves, MASTER_FROM).map(text);
-    let used_by: &[&str] = match asked.path.as_str() {
-        "keys.master.file" => &["file", "prompt", "pkcs11"],
-        path if path.starts_with("keys.master.pkcs11.") => &["pkcs11"],
-        _ => return false,
-    };
-    !from.is_some_and(|from| used_by.contains(&from))
-}
-
 fn a_token_is_named_if_it_is_asked(leaves: &[Leaf], problems: &mut Vec<Problem>) {
     let Some(from) = leaf(leaves, MASTER_FROM).filter(|from| text(from) == "pkcs11") else { return };
     if leaf(leaves, "keys.master.pkcs11.token").is_none() {
         let what = "is pkcs11, but no token is named.";
         let advice = "Add the section `pkcs11:` with `module` and `token` below `master:`.";
         problems.push(Problem::at(from.at, &from.path, what, advice));
-    }
-}
-
-fn secret_file(asked: &Leaf, leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let path = Path::new(text(asked));
-    let kind = KEY_KINDS.iter().find(|(key, _)| *key == asked.path).map(|(_, kind)| *kind);
-    let sealed = kind != Some(Kind::ControlToken) && leaf(leaves, MASTER_FROM).is_some();
-    let read = match kind {
-        Some(kind) => keyfile::inspect(path, kind, sealed),
-        None => keyfile::check_mode(path),
-    };
-    let Err(error) = read else { return };
-    let (what, advice) = match error {
-        KeyFileError::Exposed { mode, .. } => (
-            format!("{} may be read by others (mode {mode:04o}).", path.display()),
-            format!("Run `chmod 600 {}`; if others use this machine, make a new key.", path.display()),
-        ),
-        KeyFileError::NotThisKey { expected, .. } => (
-            format!("{} is not a key file that starts with `{expected}`.", path.display()),
-            "Check that the files are not swapped; `dccp-gateway init` in an empty folder writes a fresh set."
-                .to_owned(),
-        ),
-        KeyFileError::Clear { .. } => (
-            format!("{} lies in the clear although `keys.master` is set.", path.display()),
-            "Run `dccp-gateway keys seal`, or put the sealed file back.".to_owned(),
-        ),
-        KeyFileError::Sealed { .. } => (
-            format!("{} is sealed under a master key, but `keys.master` is not set.", path.display()),
-            "Add the section `master:` below `keys:`, as `init` wrote it.".to_owned(),
-        ),
-        KeyFileError::Io { source, .. } => unreadable(path, &source),
-        // Only opening tells these, and a look opens nothing.
-        error @ (KeyFileError::OtherMaster { .. } | KeyFileError::Altered { .. }) => {
-            (format!("{error}."), "Put the right file back.".to_owned())
-        }
-    };
-    problems.push(Problem::at(asked.at, &asked.path, what, advice));
-}
-
-fn readable(leaf: &Leaf, problems: &mut Vec<Problem>) {
-    let path = Path::new(text(leaf));
-    if let Err(error) = fs::File::open(path).and_then(|file| whole_file(&file)) {
-        let (what, advice) = unreadable(path, &error);
-        problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
-    }
-}
-
-/// A folder opens like a file; only its metadata tells.
-fn whole_file(file: &fs::File) -> std::io::Result<()> {
-    if file.metadata()?.is_file() { Ok(()) } else { Err(std::io::Error::other("it is not a file")) }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> (String, String) {
-    let what = match error.kind() {
-        std::io::ErrorKind::NotFound => format!("{} does not exist.", path.display()),
-        _ => format!("{} cannot be read: {error}.", path.display()),
-    };
-    (what, "Correct the path (relative paths start at the configuration file), or put the file there.".into())
-}
-
-/// Proven by writing: permission bits do not tell of a read-only or full file system.
-fn writable(leaf: &Leaf, problems: &mut Vec<Problem>) {
-    let folder = Path::new(text(leaf));
-    let probe = folder.join(format!(".dccp-gateway-check-{}", std::process::id()));
-    let written = fs::write(&probe, b"check").and_then(|()| fs::remove_file(&probe));
-    let Err(error) = written else { return };
-    let (what, advice) = match error.kind() {
-        std::io::ErrorKind::NotFound => (
-            format!("the folder {} does not exist.", folder.display()),
-            "Correct the path; a new gateway is made by `dccp-gateway init`, a moved one brings its folder along.",
-        ),
-        _ => (
-            format!("{} cannot be written to: {error}.", folder.display()),
-            "Give the folder to the user the gateway runs as, or choose another.",
-        ),
-    };
-    problems.push(Problem::at(leaf.at, &leaf.path, what, advice));
-}
-
-fn rules_compile(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let Some(leaf) = leaf(leaves, "policies.rules") else { return };
-    let path = Path::new(text(leaf));
-    let Ok(size) = fs::metadata(path).map(|metadata| metadata.len()) else { return };
-    let what = match fs::read_to_string(path) {
-        _ if size > RULES_BYTES_MAX => format!("{} has {size} bytes; that is no rule file.", path.display()),
-        Err(error) => format!("{} is not text: {error}.", path.display()),
-        Ok(cedar) => match policies::Rules::with_local(&cedar) {
-            Ok(_) => return,
-            Err(error) => {
-                format!("{}:{}: {}.", path.display(), error.line, error.message.trim_end_matches('.'))
-            }
-        },
-    };
-    problems.push(Problem::at(
-        leaf.at,
-        &leaf.path,
-        what,
-        "Correct the rule there; mail is only taken under rules that compile.",
-    ));
-}
-
-fn aliases_end(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let Some(leaf) = leaf(leaves, "aliases") else { return };
-    let path = Path::new(text(leaf));
-    if !path.is_file() {
-        return; // told already
-    }
-    let Err(mistake) = aliases::load(path, &domains(leaves)) else { return };
-    let what = format!("{}: {mistake}", path.display());
-    problems.push(Problem::at(leaf.at, &leaf.path, what, "Correct the file of aliases there."));
-}
-
-/// Otherwise every mail that must be archived would be refused from the start on.
-fn archive_key_is_one(leaves: &[Leaf], problems: &mut Vec<Problem>) {
-    let Some(leaf) = leaf(leaves, "archive.key") else { return };
-    let Err(error) = PublicKey::read(Path::new(text(leaf))) else { return };
-    if matches!(error, KeyError::NotAKey(_)) {
-        let advice = "Put the file there that `dccp-gateway archive key create` calls archive.pub.";
-        problems.push(Problem::at(leaf.at, &leaf.path, format!("{error}."), advice));
     }
 }
 
@@ -358,32 +185,11 @@ fn archive_rules_have_names_of_their_own(leaves: &[Leaf], problems: &mut Vec<Pro
     }
 }
 
-/// Ours, in lower case.
-fn domains(leaves: &[Leaf]) -> Vec<String> {
-    let ours = leaves.iter().filter(|leaf| leaf.path.starts_with("organisation."));
-    ours.map(|leaf| text(leaf).to_ascii_lowercase()).collect()
-}
-
-/// The value at a key path, given or defaulted.
-pub(super) fn leaf<'a>(leaves: &'a [Leaf], path: &str) -> Option<&'a Leaf> {
-    leaves.iter().find(|leaf| leaf.path == path)
-}
-
-/// Its text; empty for what is none.
-pub(super) fn text(leaf: &Leaf) -> &str {
-    leaf.value.as_str().unwrap_or_default()
-}
-
-/// A value that serde refuses although it fits its shape: only numbers out of a type's range could, so this is rare
-/// enough for its plain words.
-pub(super) fn refused_by_serde(error: &serde_json::Error, at: Mark) -> Problem {
-    Problem::at(at, "", format!("{error}."), "Compare the file with docs/CONFIG.md.")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
+    use super::super::super::problem::Mark;
     use super::*;
 
     fn leaf_of(path: &str, format: Format, value: &str) -> Leaf {

@@ -1,14 +1,15 @@
 //! The kinds of text a key can hold, each with its grammar, what to say when it does not fit, and its schema name.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod host_port;
+mod network;
+pub(super) mod text;
+
+use std::net::SocketAddr;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
-
 use super::outside::HeaderMark;
+pub use host_port::HostPort;
+pub use network::Network;
 
 /// What a text must be. The schema carries it as `format`, the checks and the printed documentation read it there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,134 +123,6 @@ impl Wrong {
     }
 }
 
-/// `HOST:PORT` of a peer; the host is a name or an address and is resolved when used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct HostPort {
-    host: String,
-    port: u16,
-}
-
-impl HostPort {
-    /// The name or address, IPv6 without brackets.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port, never 0.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The internal mail server of the examples.
-    pub(super) fn example() -> HostPort {
-        HostPort { host: "127.0.0.1".into(), port: 2424 }
-    }
-}
-
-impl FromStr for HostPort {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<HostPort, Wrong> {
-        let wrong = || {
-            Wrong::new(
-                format!("\"{text}\" is not HOST:PORT."),
-                "Write for example 127.0.0.1:24, [::1]:24 or mail.acme.test:25.",
-            )
-        };
-        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
-        let host = match host.strip_prefix('[').map(|inner| inner.strip_suffix(']')) {
-            Some(Some(inner)) if inner.parse::<Ipv6Addr>().is_ok() => inner,
-            None if check_domain(host).is_ok() => host,
-            _ => return Err(wrong()),
-        };
-        Ok(HostPort { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// A range of IP addresses, such as `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// The two networks that are always this machine.
-    pub fn loopback() -> [Network; 2] {
-        let (v4, v6) = (Ipv4Addr::new(127, 0, 0, 0), Ipv6Addr::LOCALHOST);
-        [Network { address: v4.into(), prefix: 8 }, Network { address: v6.into(), prefix: 128 }]
-    }
-
-    /// The lowest address of the range.
-    pub fn address(&self) -> IpAddr {
-        self.address
-    }
-
-    /// How many leading bits are fixed.
-    pub fn prefix(&self) -> u8 {
-        self.prefix
-    }
-
-    /// Whether `address` lies inside; an IPv4 address inside IPv6 (`::ffff:…`) counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        first_of(address.to_canonical(), self.prefix) == Some(self.address)
-    }
-}
-
-impl FromStr for Network {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Network, Wrong> {
-        let example =
-            "Write for example 10.0.0.0/8 or fd00::/8; a single host is 192.0.2.7/32 or 2001:db8::7/128.";
-        let wrong = || Wrong::new(format!("\"{text}\" is not a network."), example);
-        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
-        match first_of(address, prefix) {
-            Some(first) if first == address => Ok(Network { address, prefix }),
-            Some(first) => Err(Wrong::new(
-                format!("\"{text}\" has bits beyond its prefix."),
-                format!("If you mean the whole network, write {first}/{prefix}."),
-            )),
-            None => Err(wrong()),
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-/// `address` with all bits after `prefix` cleared; `None` if it has fewer bits.
-fn first_of(address: IpAddr, prefix: u8) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(v4) if prefix <= 32 => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            Some(IpAddr::from((v4.to_bits() & mask).to_be_bytes()))
-        }
-        IpAddr::V6(v6) if prefix <= 128 => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            Some(IpAddr::from((v6.to_bits() & mask).to_be_bytes()))
-        }
-        _ => None,
-    }
-}
-
 /// RFC 1123 §2.1 and RFC 5321 §4.5.3.1.2: labels of letters, digits and inner hyphens, 63 and 255 octets at most.
 fn check_domain(text: &str) -> Result<(), Wrong> {
     let label_fits = |label: &str| {
@@ -360,86 +233,9 @@ macro_rules! as_text {
 }
 pub(super) use as_text;
 
-as_text!(HostPort);
-as_text!(Network);
-
-/// Schema stand-ins for fields of foreign types: `#[schemars(with = "Vec<text::Listen>")]`.
-pub(super) mod text {
-    use super::{Cow, JsonSchema, Schema, SchemaGenerator, json_schema};
-
-    macro_rules! formats {
-        ($($name:ident = $format:literal),* $(,)?) => {$(
-            #[doc = concat!("Text of the format `", $format, "`.")]
-            pub(crate) struct $name;
-
-            impl JsonSchema for $name {
-                fn schema_name() -> Cow<'static, str> {
-                    stringify!($name).into()
-                }
-
-                fn inline_schema() -> bool {
-                    true
-                }
-
-                fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                    json_schema!({ "type": "string", "format": $format })
-                }
-            }
-        )*};
-    }
-    formats! {
-        Domain = "domain",
-        Listen = "listen-address",
-        LoopbackListen = "loopback-listen-address",
-        Server = "server-address",
-        HostPort = "host-port",
-        HttpsUrl = "https-url",
-        Mailbox = "mailbox",
-        Network = "network",
-        Multiaddr = "multiaddr",
-        HeaderMark = "header-mark",
-        Pattern = "address-pattern",
-        File = "file",
-        SecretFile = "secret-file",
-        Folder = "folder",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_network_contains_its_addresses_and_no_others() {
-        let ten: Network = "10.0.0.0/8".parse().unwrap();
-        assert!(ten.contains("10.255.0.1".parse().unwrap()));
-        assert!(ten.contains("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(!ten.contains("11.0.0.1".parse().unwrap()));
-        let all: Network = "0.0.0.0/0".parse().unwrap();
-        assert!(all.contains("203.0.113.9".parse().unwrap()));
-        assert!(!all.contains("2001:db8::1".parse().unwrap()));
-        let one: Network = "2001:db8::7/128".parse().unwrap();
-        assert!(
-            one.contains("2001:db8::7".parse().unwrap()) && !one.contains("2001:db8::8".parse().unwrap())
-        );
-    }
-
-    #[test]
-    fn a_network_with_host_bits_is_refused_and_the_network_named() {
-        let wrong = "10.1.2.3/8".parse::<Network>().unwrap_err();
-        assert!(wrong.advice.contains("10.0.0.0/8"), "{wrong}");
-        assert!("10.0.0.0/33".parse::<Network>().is_err());
-        assert!("10.0.0.0".parse::<Network>().is_err());
-    }
-
-    #[test]
-    fn a_host_and_port_keeps_ipv6_in_brackets() {
-        let v6: HostPort = "[::1]:24".parse().unwrap();
-        assert_eq!((v6.host(), v6.port(), v6.to_string().as_str()), ("::1", 24, "[::1]:24"));
-        for bad in ["::1:24", "mail", "mail:0", "mail:70000", "[mail]:25", ":25", "ma il:25"] {
-            assert!(bad.parse::<HostPort>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn domain_names_follow_rfc_1123() {
