@@ -83,6 +83,29 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// The numbers of codes on the wire. One that a later version made is carried as it is.
+macro_rules! numbered {
+    ($code:ident { $($number:literal = $name:ident),+ }) => {
+        impl $code {
+            /// The number on the wire.
+            pub fn number(self) -> u32 {
+                match self {
+                    $(Self::$name => $number,)+
+                    Self::Other(number) => number,
+                }
+            }
+
+            /// The code of a number on the wire.
+            pub fn from_number(number: u32) -> Self {
+                match number {
+                    $($number => Self::$name,)+
+                    other => Self::Other(other),
+                }
+            }
+        }
+    };
+}
+
 /// Why a message is refused: for good, but for two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -107,32 +130,7 @@ pub enum RefusalCode {
     Other(u32),
 }
 
-impl RefusalCode {
-    const NAMED: [(u32, Self); 8] = [
-        (1, Self::Malformed),
-        (2, Self::Unsupported),
-        (3, Self::TooLarge),
-        (4, Self::Expired),
-        (5, Self::UnknownKey),
-        (6, Self::Policy),
-        (7, Self::Duplicate),
-        (8, Self::BodyMissing),
-    ];
-
-    /// The number on the wire.
-    pub fn number(self) -> u32 {
-        match self {
-            Self::Other(number) => number,
-            named => Self::NAMED.iter().find(|(_, code)| *code == named).map_or(0, |(number, _)| *number),
-        }
-    }
-
-    /// The code of a number on the wire.
-    pub fn from_number(number: u32) -> Self {
-        let named = Self::NAMED.iter().find(|(named, _)| *named == number);
-        named.map_or(Self::Other(number), |(_, code)| *code)
-    }
-}
+numbered!(RefusalCode { 1 = Malformed, 2 = Unsupported, 3 = TooLarge, 4 = Expired, 5 = UnknownKey, 6 = Policy, 7 = Duplicate, 8 = BodyMissing });
 
 /// Why a side ends a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,30 +152,7 @@ pub enum GoodbyeCode {
     Other(u32),
 }
 
-impl GoodbyeCode {
-    const NAMED: [(u32, Self); 6] = [
-        (1, Self::ShuttingDown),
-        (2, Self::NotNow),
-        (3, Self::Version),
-        (4, Self::UnknownPeer),
-        (5, Self::Unverified),
-        (6, Self::Protocol),
-    ];
-
-    /// The number on the wire.
-    pub fn number(self) -> u32 {
-        match self {
-            Self::Other(number) => number,
-            named => Self::NAMED.iter().find(|(_, code)| *code == named).map_or(0, |(number, _)| *number),
-        }
-    }
-
-    /// The code of a number on the wire.
-    pub fn from_number(number: u32) -> Self {
-        let named = Self::NAMED.iter().find(|(named, _)| *named == number);
-        named.map_or(Self::Other(number), |(_, code)| *code)
-    }
-}
+numbered!(GoodbyeCode { 1 = ShuttingDown, 2 = NotNow, 3 = Version, 4 = UnknownPeer, 5 = Unverified, 6 = Protocol });
 
 /// Why a frame is not one: the other node's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,7 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{FutureExt, StreamExt, stream};
 use overlay::{Chunks, HopAck, SendError};
 
-use crate::fixture::forwarder::{Forwarder, socket_of};
-use crate::fixture::{Node, Org, QUIC, TCP, letter, quick, two_nodes, within};
+use crate::fixture::{Node, QUIC, TCP, letter, two_nodes, two_nodes_on_a_road, within};
 
 /// Three chunks.
 const SIZE: usize = 700_000;
@@ -215,12 +214,7 @@ async fn nothing_is_acknowledged_and_nothing_more_is_read_while_the_house_keeps_
 
 #[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_body_interrupts_and_the_body_begins_anew() {
-    let acme = Node::start(Org::found("acme", 1), &[TCP], quick()).await;
-    let globex = Node::start(Org::found("globex", 2), &[TCP], quick()).await;
-    let road = Forwarder::towards(socket_of(&globex.overlay.listen_addresses()[0])).await;
-    globex.overlay.set_partners(vec![acme.org.partner(&[])]);
-    acme.overlay.set_partners(vec![globex.org.partner(&[road.multiaddr()])]);
-    acme.link_up(&globex.org.did).await;
+    let (acme, globex, road) = two_nodes_on_a_road().await;
 
     let (mail, chunks) = acme.org.seal_large_for(&globex.org, SIZE);
     let (source, from_source) = by_hand();

@@ -7,8 +7,7 @@ use overlay::{StartError, start};
 use prometheus_client::registry::Registry;
 use rustls::{ClientConnection, NamedGroup, ProtocolVersion, ServerConnection};
 
-use crate::fixture::forwarder::{Forwarder, socket_of};
-use crate::fixture::{Node, Org, TCP, config_of, now, prepare, quick};
+use crate::fixture::{Org, config_of, now, prepare, quick, two_nodes_on_a_road};
 
 const X25519MLKEM768: u16 = 0x11ec;
 const TLS_1_3: u16 = 0x0304;
@@ -55,12 +54,7 @@ fn feed(wire: &[u8], mut read: impl FnMut(&mut &[u8]) -> std::io::Result<usize>)
 
 #[tokio::test]
 async fn two_live_nodes_choose_x25519mlkem768_on_the_wire() {
-    let acme = Node::start(Org::found("acme", 1), &[TCP], quick()).await;
-    let globex = Node::start(Org::found("globex", 2), &[TCP], quick()).await;
-    let road = Forwarder::towards(socket_of(&globex.overlay.listen_addresses()[0])).await;
-    globex.overlay.set_partners(vec![acme.org.partner(&[])]);
-    acme.overlay.set_partners(vec![globex.org.partner(&[road.multiaddr()])]);
-    acme.link_up(&globex.org.did).await;
+    let (_acme, _globex, road) = two_nodes_on_a_road().await;
 
     let hello = ServerHello::find(&road.answers());
     assert_eq!(hello.version, TLS_1_3);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::fixture::forwarder::{Forwarder, socket_of};
 use crate::fixture::{
-    Node, Org, QUIC, TCP, config_of, letter, now, prepare, quick, two_nodes, two_nodes_with, within,
+    Node, Org, QUIC, TCP, config_of, letter, now, prepare, quick, two_nodes, two_nodes_on_a_road,
+    two_nodes_with, within,
 };
 use bytes::Bytes;
 use dccp::frame::RefusalCode;
@@ -115,12 +115,7 @@ async fn a_partner_that_was_down_is_reached_again() {
 
 #[tokio::test]
 async fn a_connection_cut_in_flight_interrupts_and_the_repetition_is_a_duplicate() {
-    let acme = Node::start(Org::found("acme", 1), &[TCP], quick()).await;
-    let globex = Node::start(Org::found("globex", 2), &[TCP], quick()).await;
-    let road = Forwarder::towards(socket_of(&globex.overlay.listen_addresses()[0])).await;
-    globex.overlay.set_partners(vec![acme.org.partner(&[])]);
-    acme.overlay.set_partners(vec![globex.org.partner(&[road.multiaddr()])]);
-    acme.link_up(&globex.org.did).await;
+    let (acme, globex, road) = two_nodes_on_a_road().await;
 
     globex.house.shut();
     let message = letter(&acme, &globex, "cut");

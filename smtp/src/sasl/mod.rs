@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 pub(crate) use self::exchange::{Exchange, Fault, Turn};
 #[cfg(test)]
 pub(crate) use self::scram::tests::keys_of;
+pub(crate) use self::scram::{hash, mac};
 
 /// A way to prove who one is. The order is that in which a server offers them, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -118,12 +118,14 @@ fn is_extension(attribute: &str) -> bool {
         && !value.contains('\0')
 }
 
-fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+/// `HMAC` of RFC 5802 §2.2, with SHA-256 (RFC 7677).
+pub(crate) fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
     sized(tag.as_ref())
 }
 
-fn hash(octets: &[u8]) -> [u8; 32] {
+/// `H` of RFC 5802 §2.2, which is SHA-256 (RFC 7677).
+pub(crate) fn hash(octets: &[u8]) -> [u8; 32] {
     sized(digest::digest(&digest::SHA256, octets).as_ref())
 }
 

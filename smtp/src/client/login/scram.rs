@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
+use aws_lc_rs::{constant_time, digest, pbkdf2};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use zeroize::Zeroizing;
 
-use crate::sasl::Secret;
+use crate::sasl::{Secret, hash, mac};
 
 /// Rounds of PBKDF2 that a server may ask for. RFC 7677 §4 wants 4096 at least, lest the password be guessed from what
 /// was overheard; far above what is advised today (600 000) a server only keeps us busy.
@@ -49,13 +49,11 @@ impl First {
         let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
         let password = password.reveal().as_bytes();
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, password, &mut *salted);
-        let client_key = Zeroizing::new(mac(&*salted, b"Client Key").as_ref().to_vec());
-        let stored_key = digest::digest(&digest::SHA256, &client_key);
-        let signature = mac(stored_key.as_ref(), said.as_bytes());
+        let client_key = Zeroizing::new(mac(&*salted, b"Client Key"));
+        let signature = mac(&hash(&*client_key), said.as_bytes());
         let proof: Vec<u8> =
-            client_key.iter().zip(signature.as_ref()).map(|(key, signature)| key ^ signature).collect();
-        let server_key = mac(&*salted, b"Server Key");
-        let expected = mac(server_key.as_ref(), said.as_bytes());
+            client_key.iter().zip(signature).map(|(key, signature)| key ^ signature).collect();
+        let expected = mac(&mac(&*salted, b"Server Key"), said.as_bytes());
         Some(Last { message: format!("{without_proof},p={}", BASE64.encode(proof)), expected })
     }
 }
@@ -63,7 +61,7 @@ impl First {
 /// The client's last message is made.
 pub(super) struct Last {
     message: String,
-    expected: hmac::Tag,
+    expected: [u8; 32],
 }
 
 impl Last {
@@ -76,7 +74,7 @@ impl Last {
         let first = message.split(|octet| *octet == b',').next();
         let signature = first.and_then(|first| BASE64.decode(first.strip_prefix(b"v=")?).ok());
         signature.is_some_and(|signature| {
-            constant_time::verify_slices_are_equal(&signature, self.expected.as_ref()).is_ok()
+            constant_time::verify_slices_are_equal(&signature, &self.expected).is_ok()
         })
     }
 }
@@ -84,10 +82,6 @@ impl Last {
 /// A name between commas (RFC 5801 §4).
 pub(super) fn saslname(user: &str) -> String {
     user.replace('=', "=3D").replace(',', "=2C")
-}
-
-fn mac(key: &[u8], message: &[u8]) -> hmac::Tag {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message)
 }
 
 #[cfg(test)]
