@@ -1,6 +1,7 @@
 //! One attempt: the hosts of a way in order, their addresses in order, until one of them answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use finding::in_a_labels;
@@ -18,6 +19,10 @@ use super::{Exchange, Letter, Relayed, Smarthost, Via};
 
 /// Addresses that one attempt tries. Each may cost the wait for a connection; the next attempt begins anew.
 const ADDRESSES_TRIED_MAX: usize = 12;
+
+/// How long an attempt goes on to further addresses. A server that takes its time may have the 30 minutes of a transaction and
+/// the wait behind its dot after that: together less than the hour for which the spool lends a row.
+const NEXT_ADDRESS_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The hosts to try.
 pub(super) struct Way {
@@ -134,14 +139,14 @@ impl<'a> Attempt<'a> {
                 self.count(&policy, Some(failure)).await;
             }
         }
-        let mut tries = 0;
+        let (begun, mut tries) = (Instant::now(), 0);
         for hop in &way.hops {
             if let Some(fault) = &hop.fault {
                 self.trail.push(format!("{}: {} (its policy is in testing)", hop.host, fault.reason));
             }
             for address in &hop.addresses {
                 tries += 1;
-                if tries > ADDRESSES_TRIED_MAX {
+                if tries > ADDRESSES_TRIED_MAX || begun.elapsed() > NEXT_ADDRESS_WITHIN {
                     return self.nobody();
                 }
                 if let Some(relayed) = self.try_address(hop, address).await {
